@@ -1,0 +1,164 @@
+#pragma once
+
+// Revisioned keys, as in etcd: one counter orders every change of every key.
+//
+// Readers work on immutable snapshots from any thread and never wait. Writers belong to the world thread: a Txn checks
+// its comparisons against the newest state (acknowledged or not yet durable), takes the next revision, joins the group
+// being committed, and suspends its fiber until that group is on the disk. Nothing is visible (to snapshots or
+// watchers) before it is durable. History is kept from the last compaction on, so a snapshot or a watch can start at
+// any revision since then.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "rt/runtime.h"
+
+namespace knarr::store {
+
+using Revision = int64_t;
+using Bytes = std::shared_ptr<const std::string>;
+
+struct KeyValue {
+  std::string key;
+  Bytes value;
+  Revision create_revision = 0;
+  Revision mod_revision = 0;
+};
+
+struct RangeOptions {
+  std::string start_after;  ///< continue behind this key; "" from the beginning
+  size_t limit = 0;         ///< 0: all
+};
+
+struct RangeResult {
+  std::vector<KeyValue> items;
+  bool more = false;     ///< the limit cut it off
+  size_t remaining = 0;  ///< how many keys of the prefix lie behind the last one, when more
+};
+
+/// The state at one revision. Immutable; any thread; keeps what it shows alive.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  virtual Revision revision() const = 0;
+  virtual std::optional<KeyValue> Get(std::string_view key) const = 0;
+  /// Keys that begin with `prefix`, in order.
+  virtual RangeResult Range(std::string_view prefix, const RangeOptions& options = {}) const = 0;
+  /// As Range, one at a time without copying keys; stops when `visit` returns false.
+  virtual void Visit(
+      std::string_view prefix, std::string_view start_after,
+      const std::function<bool(std::string_view key, const Bytes& value, Revision mod)>& visit) const = 0;
+  virtual size_t Count(std::string_view prefix) const = 0;
+};
+
+struct Compare {
+  std::string key;
+  /// The key's mod_revision must be this; 0: it must not exist.
+  Revision mod_revision = 0;
+};
+
+/// A put or a delete.
+struct Op {
+  std::string key;
+  /// nullopt deletes.
+  std::optional<std::string> value;
+  /// Where in `value` the decimal text of the new revision is inserted; npos: nowhere. Objects carry their own
+  /// resourceVersion, which is known only when the change takes its place in the order.
+  size_t revision_offset = std::string::npos;
+};
+
+struct TxnResult {
+  Revision revision = 0;
+  std::vector<KeyValue> written;  ///< one for each Op, in order (of a delete: the last value, mod_revision = revision)
+};
+
+/// One change as watchers see it.
+struct Event {
+  enum class Type : uint8_t { kPut, kDelete };
+  Type type = Type::kPut;
+  std::string key;
+  Bytes value;     ///< after a put; null for a delete
+  Bytes previous;  ///< before; null for a create
+  Revision revision = 0;
+};
+/// Events are shared between watchers.
+using EventPtr = std::shared_ptr<const Event>;
+
+/// A stream of changes under a prefix, each once, in order. Belongs to the runtime it was made on (any runtime, not
+/// just the world's): Next suspends a fiber of that runtime.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+  /// At least one event, at most `most`. Expired when this watcher was too slow and was cut off (begin again from a
+  /// snapshot), Unavailable when the store closes. An empty batch: `until` passed.
+  virtual Result<std::vector<EventPtr>> Next(size_t most = 256, MonoTime until = MonoTime::max()) = 0;
+  /// Every change up to this revision under the prefix has been returned by Next.
+  virtual Revision progress() const = 0;
+};
+
+struct WatchOptions {
+  std::string prefix;
+  /// Changes after this revision.
+  Revision after = 0;
+  /// A watcher that falls this many events behind is cut off.
+  size_t backlog_max = 100000;
+};
+
+struct StoreStats {
+  Revision revision = 0;
+  Revision compacted = 0;
+  size_t keys = 0;
+  size_t value_bytes = 0;
+  size_t history_events = 0;
+  int64_t disk_bytes = 0;
+  uint64_t commits = 0;  ///< groups flushed
+  uint64_t writes = 0;   ///< transactions in them
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// The newest durable state. Any thread, never waits.
+  virtual std::shared_ptr<const Snapshot> Latest() const = 0;
+  /// The state at a revision. Expired when it is compacted, BadRequest when it is still to come. Any thread.
+  virtual Result<std::shared_ptr<const Snapshot>> At(Revision revision) const = 0;
+
+  /// All or nothing, and durable on return. Conflict when a comparison fails (details.name = the key). World thread.
+  virtual Result<TxnResult> Txn(std::vector<Compare> compares, std::vector<Op> ops) = 0;
+  /// The newest value of a key including changes that are not durable yet: for a read-check-write on the world thread
+  /// (follow it with Txn comparing mod_revision; no wait in between).
+  virtual std::optional<KeyValue> Newest(std::string_view key) const = 0;
+
+  /// Expired when `after` is compacted. Any thread; `runtime` is the one whose fibers will call Next.
+  virtual Result<std::unique_ptr<Watch>> StartWatch(rt::Runtime& runtime, WatchOptions options) = 0;
+
+  /// Forgets history up to and including the revision. World thread.
+  virtual Ok Compact(Revision revision) = 0;
+  virtual StoreStats stats() const = 0;
+  /// Flushes and ends: watches get Unavailable. World thread.
+  virtual void Close() = 0;
+};
+
+struct EmbeddedOptions {
+  std::string directory;
+  /// History kept without an explicit Compact: bounded both ways.
+  size_t history_events_max = 200000;
+  Duration history_age_max = std::chrono::minutes(10);
+  /// Transactions waiting for the disk; beyond it Txn waits its turn.
+  size_t queue_max = 4096;
+};
+
+/// The embedded engine: state in memory, durable in a database in `directory` (made if absent; one server at a time is
+/// guarded by a lock). Recovers from kill -9 at any moment.
+Result<std::unique_ptr<Store>> OpenEmbedded(rt::Runtime& world, EmbeddedOptions options);
+/// The same state machine with nothing under it, for tests and simulation; a commit takes `commit_time`.
+std::unique_ptr<Store> OpenMemory(rt::Runtime& world, Duration commit_time = {});
+
+}  // namespace knarr::store
