@@ -1,0 +1,107 @@
+#pragma once
+
+// TLS 1.2+ (OpenSSL) over any Stream, and the making of keys and certificates.
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "base/time.h"
+#include "net/stream.h"
+
+namespace knarr::net {
+
+/// A certificate chain and its key, PEM.
+struct KeyPair {
+  std::string certificate_pem;
+  std::string key_pem;
+};
+
+/// What a certificate says of its owner.
+struct CertificateInfo {
+  std::string common_name;
+  std::vector<std::string> organizations;
+  std::vector<std::string> dns_names;
+  std::vector<std::string> ip_addresses;
+  WallTime not_before;
+  WallTime not_after;
+  std::string serial_hex;
+};
+Result<CertificateInfo> ReadCertificate(std::string_view pem);
+
+struct CertificateRequest {
+  std::string common_name;
+  std::vector<std::string> organizations;
+  std::vector<std::string> dns_names;
+  std::vector<std::string> ip_addresses;
+  bool authority = false;
+  bool server_auth = false;
+  bool client_auth = false;
+  WallTime not_before;
+  WallTime not_after;
+};
+/// A new P-256 key and a certificate signed by `issuer` (self-signed when null). A few hundred microseconds.
+Result<KeyPair> IssueCertificate(const CertificateRequest& request, const KeyPair* issuer);
+/// A new key for signing tokens, PEM (P-256 or RSA-2048 as `rsa` says).
+Result<std::string> GenerateKey(bool rsa);
+/// JWS signatures: ES256 for P-256 keys, RS256 for RSA keys; raw signature bytes.
+Result<std::string> SignJws(std::string_view key_pem, std::string_view message);
+/// True when the signature fits; the key may be a private or a public one.
+Result<bool> VerifyJws(std::string_view key_pem, std::string_view message, std::string_view signature);
+std::string Sha256(std::string_view bytes);
+/// Sha256 over pieces, for digests of what is streamed.
+class Sha256Stream {
+ public:
+  Sha256Stream();
+  ~Sha256Stream();
+  Sha256Stream(Sha256Stream&&) noexcept;
+  void Update(std::string_view bytes);
+  /// 64 hex digits. Once.
+  std::string FinishHex();
+
+ private:
+  void* context_;
+};
+
+struct TlsServerOptions {
+  KeyPair identity;
+  /// Clients may show a certificate; one that is shown must chain to this PEM bundle. "" asks for none.
+  std::string client_ca_pem;
+  std::vector<std::string> alpn;  ///< in order of preference: {"h2", "http/1.1"}
+};
+/// Shared by all connections; Replace swaps the identity for new connections (renewal while running). Any thread.
+class TlsServerContext {
+ public:
+  static Result<std::shared_ptr<TlsServerContext>> Create(const TlsServerOptions& options);
+  virtual ~TlsServerContext() = default;
+  virtual Ok Replace(const KeyPair& identity) = 0;
+};
+
+struct TlsClientOptions {
+  std::string ca_pem;  ///< "" uses the system's roots
+  std::optional<KeyPair> identity;
+  bool insecure = false;    ///< no verification (kubeconfig's insecure-skip-tls-verify)
+  std::string server_name;  ///< for SNI and verification; an IP address is verified as one
+  std::vector<std::string> alpn;
+};
+class TlsClientContext {
+ public:
+  static Result<std::shared_ptr<TlsClientContext>> Create(const TlsClientOptions& options);
+  virtual ~TlsClientContext() = default;
+};
+
+/// A Stream after the handshake.
+class TlsStream : public Stream {
+ public:
+  virtual std::string alpn() const = 0;
+  /// The peer's verified certificate, if it showed one.
+  virtual const std::optional<CertificateInfo>& peer_certificate() const = 0;
+};
+Result<std::unique_ptr<TlsStream>> TlsAccept(std::unique_ptr<Stream> stream, TlsServerContext& context);
+Result<std::unique_ptr<TlsStream>> TlsConnect(std::unique_ptr<Stream> stream, TlsClientContext& context);
+
+}  // namespace knarr::net
