@@ -1,0 +1,64 @@
+#pragma once
+
+// The node's part of the cluster network: addresses for pods, and the rules that make Services answer.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "client/client.h"
+#include "client/informer.h"
+#include "rt/runtime.h"
+
+namespace knarr::network {
+
+struct PodNetworkOptions {
+  std::string state_directory;            ///< where leases of addresses are kept
+  std::string pod_cidr = "10.42.0.0/24";  ///< the node's share
+  std::string cluster_cidr = "10.42.0.0/16";
+  std::string bridge = "knarr0";
+  int mtu = 1500;
+};
+
+struct PodAddress {
+  std::string ip;
+  std::string gateway;
+};
+
+/// A bridge, and a veth pair and an address a pod, by netlink directly: no program is started.
+class PodNetwork {
+ public:
+  /// Makes the bridge, forwarding and masquerading (idempotent), and reads the leases of a former run.
+  static Result<std::unique_ptr<PodNetwork>> Open(rt::Runtime& runtime, PodNetworkOptions options);
+  virtual ~PodNetwork() = default;
+  /// Gives the namespace at `netns_path` an interface eth0 with a lease bound to the pod. Idempotent per sandbox.
+  virtual Result<PodAddress> Attach(const std::string& sandbox_id, const std::string& netns_path) = 0;
+  /// Gives the address back and removes the link; idempotent.
+  virtual Ok Detach(const std::string& sandbox_id) = 0;
+  /// Frees leases of sandboxes that are not in the list (left behind by a crash).
+  virtual Ok Retain(const std::vector<std::string>& sandbox_ids) = 0;
+};
+
+struct ServiceProxyOptions {
+  std::string cluster_cidr = "10.42.0.0/16";
+  std::string node_name;
+};
+
+/// ClusterIP and NodePort Services as nftables maps in the table `inet knarr-services` (or ip/ip6 pairs), changed in
+/// one transaction per batch of changes; the cost of a change does not grow with the number of services.
+class ServiceProxy {
+ public:
+  static Result<std::unique_ptr<ServiceProxy>> Create(rt::Runtime& runtime, client::InformerFactory& informers,
+                                                      ServiceProxyOptions options);
+  virtual ~ServiceProxy() = default;
+  /// Runs until stopped; the rules stay, so that a restart interrupts nobody.
+  virtual void Start() = 0;
+  virtual void Stop() = 0;
+};
+
+/// Removes every link, rule, route and file of ours; idempotent; used by `knarr uninstall`.
+Ok RemoveNetwork(rt::Runtime& runtime, const PodNetworkOptions& options);
+
+}  // namespace knarr::network
