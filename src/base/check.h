@@ -4,6 +4,8 @@
 // request or reconcile: logged and counted, fatal in tests, and the caller returns Internal. Neither is ever applied to
 // outside input.
 
+#include <cstdint>
+
 namespace knarr {
 
 [[noreturn]] void CheckFailed(const char* file, int line, const char* expression);
@@ -12,6 +14,8 @@ namespace knarr {
 bool ReportBug(const char* file, int line, const char* expression);
 /// Makes BUG_IF abort: test programs call it first thing.
 void MakeBugsFatal();
+/// How many bugs ReportBug has seen. Any thread.
+uint64_t BugCount();
 
 }  // namespace knarr
 

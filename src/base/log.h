@@ -39,7 +39,7 @@ void SetLogSink(LogSink sink, LogLevel least);
 bool LogEnabled(LogLevel level);
 void Log(LogLevel level, std::string_view message, LogFields fields = {});
 
-/// `level="info" msg="pod started" pod="default/a"`: logfmt, values quoted where needed.
+/// `level=info msg="pod started" pod=default/a`: logfmt, values quoted where needed.
 std::string FormatLogLine(LogLevel level, std::string_view message, LogFields fields);
 
 }  // namespace knarr
