@@ -1,0 +1,89 @@
+#pragma once
+
+// The API server: authenticate → authorise → decode → default → admit → validate → store, for HTTP requests on the I/O
+// runtimes and, through the LocalClient, for everything in this process on the world runtime. Reads are answered from
+// immutable snapshots on the runtime they came in on; only the last step of a write (precondition, revision, append)
+// belongs to the world.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/status.h"
+#include "client/client.h"
+#include "client/node_access.h"
+#include "net/http.h"
+#include "rt/runtime.h"
+#include "store/store.h"
+
+namespace knarr::apiserver {
+
+/// Who asks.
+struct UserInfo {
+  std::string name;
+  std::string uid;
+  std::vector<std::string> groups;
+};
+
+/// What is asked, as authorisers see it (authorization/v1 attributes).
+struct Attributes {
+  UserInfo user;
+  std::string verb;  ///< "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"
+  bool resource_request = false;
+  std::string group;
+  std::string version;
+  std::string resource;
+  std::string subresource;
+  std::string ns;
+  std::string name;
+  std::string path;  ///< for requests that are for no resource
+};
+
+class Authorizer {
+ public:
+  virtual ~Authorizer() = default;
+  /// Ok, or Forbidden with the reason part of upstream's message ("" for none). Any thread.
+  virtual Ok Authorize(const Attributes& attributes) = 0;
+};
+/// Members of system:masters may do all; everybody may read health and version; nobody else may do anything.
+std::unique_ptr<Authorizer> MakeMastersAuthorizer();
+
+struct ApiServerOptions {
+  net::Endpoint listen;  ///< 127.0.0.1:6443
+  std::shared_ptr<net::TlsServerContext> tls;
+  std::string service_cidr = "10.43.0.0/16";
+  uint16_t node_port_first = 30000;
+  uint16_t node_port_last = 32767;
+  /// Static bearer tokens: token → user.
+  std::vector<std::pair<std::string, UserInfo>> tokens;
+  /// PEM key that signs service account tokens.
+  std::string service_account_key_pem;
+  std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  size_t in_flight_max = 1000;  ///< short requests; more get 429
+  Duration request_timeout = std::chrono::seconds(60);
+  Duration event_ttl = std::chrono::hours(1);
+};
+
+class ApiServer {
+ public:
+  static Result<std::unique_ptr<ApiServer>> Create(rt::Runtime& world, std::vector<rt::Runtime*> io,
+                                                   store::Store& store, ApiServerOptions options);
+  virtual ~ApiServer() = default;
+  /// Makes the objects a new cluster needs (namespaces default, kube-system, kube-public, kube-node-lease; the
+  /// kubernetes Service) and begins to serve in this process. World fiber.
+  virtual Ok Bootstrap() = 0;
+  /// Listens. World fiber.
+  virtual Ok Listen() = 0;
+  virtual net::Endpoint local() const = 0;
+  /// In-process access as a given user (`system:kube-scheduler`, …), through the same pipeline. World fibers only.
+  virtual std::unique_ptr<client::Client> LocalClient(UserInfo user) = 0;
+  /// Where a node's logs and execs are: by node name.
+  virtual void SetNodeAccess(std::string node_name, client::NodeAccess* access) = 0;
+  /// Shown by /readyz: named checks that must be ok.
+  virtual void AddReadyCheck(std::string name, std::function<Ok()> check) = 0;
+  virtual void Stop(Duration grace) = 0;
+};
+
+}  // namespace knarr::apiserver
