@@ -88,6 +88,10 @@ class Value {
   static Value String(Arena& arena, std::string_view text) { return Borrow(arena.Copy(text)); }
   static Value Array() { return Value(Kind::kArray); }
   static Value Object() { return Value(Kind::kObject); }
+  /// An array of exactly these elements, copied (shallowly) into the arena.
+  static Value ArrayOf(Arena& arena, std::span<const Value> items);
+  /// An object of exactly these members, copied (shallowly) into the arena. REQUIRES: no key is there twice.
+  static Value ObjectOf(Arena& arena, std::span<const Member> members);
 
   Kind kind() const { return kind_; }
   bool is_null() const { return kind_ == Kind::kNull; }
@@ -168,7 +172,7 @@ class Value {
   void Grow(Arena& arena, size_t element_size);
 
   Kind kind_ = Kind::kNull;
-  uint8_t capacity_log2_ = 0;  // arrays and objects: room for 2^n elements once items_ is set
+  uint8_t capacity_log2_ = 0;  // arrays and objects: room for at least 2^n elements once items_ is set
   uint32_t size_ = 0;
   union {
     int64_t int_;
