@@ -1,0 +1,203 @@
+#include "client/informer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace knarr::client {
+namespace {
+
+constexpr Duration kRetryFirst = 100ms;
+constexpr Duration kRetryMost = 30s;
+
+class ListWatchInformer : public Informer {
+ public:
+  ListWatchInformer(rt::Runtime& runtime, Client& client, const KindInfo& kind, InformerScope scope)
+      : runtime_(runtime), client_(client), kind_(kind), scope_(std::move(scope)), synced_event_(runtime) {}
+
+  const KindInfo& kind() const override { return kind_; }
+
+  ObjectPtr Get(const ObjectName& name) const override {
+    auto found = objects_.find(name);
+    return found == objects_.end() ? nullptr : found->second;
+  }
+
+  std::vector<ObjectPtr> List(std::string_view ns) const override {
+    std::vector<ObjectPtr> out;
+    auto from = ns.empty() ? objects_.begin() : objects_.lower_bound(ObjectName{std::string(ns), ""});
+    for (auto it = from; it != objects_.end() && (ns.empty() || it->first.ns == ns); ++it) out.push_back(it->second);
+    return out;
+  }
+
+  std::vector<ObjectPtr> ByIndex(std::string_view index, std::string_view value) const override {
+    auto entry = indexes_.find(index);
+    CHECK(entry != indexes_.end());
+    auto filed = entry->second.filed.find(value);
+    std::vector<ObjectPtr> out;
+    if (filed == entry->second.filed.end()) return out;
+    for (const ObjectName& name : filed->second) {
+      auto found = objects_.find(name);
+      CHECK(found != objects_.end());
+      out.push_back(found->second);
+    }
+    return out;
+  }
+
+  void AddIndex(std::string index, std::function<std::vector<std::string>(const api::Object&)> values) override {
+    // Several users of one shared informer may need the same index.
+    if (indexes_.contains(index)) return;
+    Index& made = indexes_[std::move(index)];
+    made.values = std::move(values);
+    for (const auto& [name, object] : objects_) File(made, name, *object);
+  }
+
+  void AddHandler(ChangeHandler handler) override {
+    for (const auto& [name, object] : objects_) handler(nullptr, object);
+    handlers_.push_back(std::move(handler));
+  }
+
+  Ok WaitSynced() override { return synced_event_.Wait(); }
+  bool synced() const override { return synced_event_.is_set(); }
+  size_t size() const override { return objects_.size(); }
+
+  /// Lists and watches until the fiber is cancelled.
+  void Run() {
+    Duration retry = kRetryFirst;
+    std::string revision;
+    while (runtime_.CheckCancelled().ok()) {
+      Ok ended = revision.empty() ? Relist(revision) : Follow(revision, retry);
+      if (ended.ok()) continue;
+      if (ended.Failed(Reason::kCancelled)) return;
+      if (ended.Failed(Reason::kExpired) || ended.Failed(Reason::kGone)) {
+        revision.clear();
+        continue;
+      }
+      if (!ended.Failed(Reason::kServiceUnavailable)) {
+        LOG_WARN("list or watch failed; trying again", {"kind", kind_.kind}, {"error", ended.status()});
+      }
+      // Jitter keeps many informers from coming back at the same moment.
+      Duration pause = retry + Duration(runtime_.Random() % static_cast<uint64_t>(retry.count()));
+      if (!runtime_.Sleep(pause).ok()) return;
+      retry = std::min(retry * 2, kRetryMost);
+    }
+  }
+
+ private:
+  struct Index {
+    std::function<std::vector<std::string>(const api::Object&)> values;
+    std::map<std::string, std::vector<ObjectName>, std::less<>> filed;
+  };
+
+  Ok Relist(std::string& revision) {
+    ListOptions options{.field_selector = scope_.field_selector};
+    ObjectList list = TRY(client_.List(kind_, scope_.ns, options));
+    std::map<ObjectName, ObjectPtr> now;
+    for (ObjectPtr& object : list.items) {
+      ObjectName name{std::string(object->ns()), std::string(object->name())};
+      now.emplace(std::move(name), std::move(object));
+    }
+    std::vector<ObjectName> gone;
+    for (const auto& [name, object] : objects_) {
+      if (!now.contains(name)) gone.push_back(name);
+    }
+    for (const ObjectName& name : gone) Apply(name, nullptr);
+    for (auto& [name, object] : now) {
+      ObjectPtr before = Get(name);
+      if (before != nullptr && before->resource_version() == object->resource_version()) continue;
+      Apply(name, std::move(object));
+    }
+    revision = list.resource_version;
+    synced_event_.Set();
+    return {};
+  }
+
+  Ok Follow(std::string& revision, Duration& retry) {
+    WatchOptions options{.field_selector = scope_.field_selector, .resource_version = revision, .bookmarks = true};
+    std::unique_ptr<WatchStream> stream = TRY(client_.Watch(kind_, scope_.ns, options));
+    while (true) {
+      std::vector<WatchEvent> events = TRY(stream->Next());
+      retry = kRetryFirst;
+      for (WatchEvent& event : events) {
+        revision = event.object->resource_version();
+        if (event.type == WatchEventType::kBookmark) continue;
+        ObjectName name{std::string(event.object->ns()), std::string(event.object->name())};
+        Apply(name, event.type == WatchEventType::kDeleted ? nullptr : std::move(event.object));
+      }
+    }
+  }
+
+  /// Files the change under the indexes and tells the handlers. `after` null: deleted.
+  void Apply(const ObjectName& name, ObjectPtr after) {
+    ObjectPtr before = Get(name);
+    if (before == nullptr && after == nullptr) return;
+    for (auto& [key, index] : indexes_) {
+      if (before != nullptr) Unfile(index, name, *before);
+      if (after != nullptr) File(index, name, *after);
+    }
+    if (after == nullptr) {
+      objects_.erase(name);
+    } else {
+      objects_[name] = after;
+    }
+    for (const ChangeHandler& handler : handlers_) handler(before, after);
+  }
+
+  static void File(Index& index, const ObjectName& name, const api::Object& object) {
+    for (std::string& value : index.values(object)) {
+      std::vector<ObjectName>& names = index.filed[std::move(value)];
+      auto at = std::lower_bound(names.begin(), names.end(), name);
+      if (at == names.end() || *at != name) names.insert(at, name);
+    }
+  }
+
+  static void Unfile(Index& index, const ObjectName& name, const api::Object& object) {
+    for (const std::string& value : index.values(object)) {
+      auto filed = index.filed.find(value);
+      if (filed == index.filed.end()) continue;
+      auto at = std::lower_bound(filed->second.begin(), filed->second.end(), name);
+      if (at != filed->second.end() && *at == name) filed->second.erase(at);
+      if (filed->second.empty()) index.filed.erase(filed);
+    }
+  }
+
+  rt::Runtime& runtime_;
+  Client& client_;
+  const KindInfo& kind_;
+  const InformerScope scope_;
+  std::map<ObjectName, ObjectPtr> objects_;
+  std::map<std::string, Index, std::less<>> indexes_;
+  std::vector<ChangeHandler> handlers_;
+  rt::Event synced_event_;
+};
+
+}  // namespace
+
+InformerFactory::InformerFactory(rt::Runtime& runtime, Client& client)
+    : runtime_(runtime), client_(client), tasks_(runtime, "informers") {}
+
+InformerFactory::~InformerFactory() = default;
+
+Informer& InformerFactory::For(const KindInfo& kind, const InformerScope& scope) {
+  std::unique_ptr<Informer>& informer = informers_[{&kind, scope}];
+  if (informer == nullptr) {
+    auto made = std::make_unique<ListWatchInformer>(runtime_, client_, kind, scope);
+    if (started_) {
+      tasks_.Spawn(kind.plural, [informer = made.get()] { informer->Run(); });
+    }
+    informer = std::move(made);
+  }
+  return *informer;
+}
+
+void InformerFactory::Start() {
+  started_ = true;
+  for (auto& [key, informer] : informers_) {
+    tasks_.Spawn(key.first->plural, [run = static_cast<ListWatchInformer*>(informer.get())] { run->Run(); });
+  }
+}
+
+void InformerFactory::Stop() { tasks_.StopAndJoin(); }
+
+}  // namespace knarr::client
