@@ -1,7 +1,7 @@
 # One folder of src/ is one library, and one test program beside it.
 
 add_library(knarr_flags INTERFACE)
-target_compile_options(knarr_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror -fno-strict-aliasing)
+target_compile_options(knarr_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror -Wno-missing-field-initializers -fno-strict-aliasing)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these wrongly for std::expected and std::string (GCC bugs 105562, 105651, 107852).
   target_compile_options(knarr_flags INTERFACE
