@@ -40,15 +40,25 @@ struct Url {
   std::string host;
   uint16_t port = 0;
   std::string path;
+  /// The path as it was written, where its escapes say more than `path` (an escaped slash); "" otherwise.
+  std::string raw_path;
   std::vector<std::pair<std::string, std::string>> query;
+  /// BadRequest with net/url's words. Pairs of the query with a bad escape or a semicolon are left out, as Go does.
   static Result<Url> Parse(std::string_view text);
   /// The first value, or "".
   std::string_view Query(std::string_view name) const;
   bool HasQuery(std::string_view name) const;
   std::string ToString() const;
+  /// Path and query: what stands in a request line.
+  std::string Target() const;
 };
+/// Go's url.QueryEscape (a space is "+") and url.PathEscape (one segment of a path: "/" is escaped).
 std::string QueryEscape(std::string_view text);
 std::string PathEscape(std::string_view text);
+/// "OK" for 200.
+std::string_view HttpStatusText(int code);
+/// "Sat, 21 Nov 2026 03:00:00 GMT".
+std::string FormatHttpDate(WallTime time);
 
 struct Request {
   std::string method;
@@ -87,6 +97,8 @@ class Response {
 using Handler = std::function<void(Request& request, Response& response)>;
 
 struct HttpServerOptions {
+  /// The runtime of the fibers that call HttpServer's functions; null: the first that serves.
+  rt::Runtime* home = nullptr;
   std::shared_ptr<TlsServerContext> tls;  ///< null: in the clear
   size_t header_bytes_max = 64 << 10;
   size_t connections_max = 20000;

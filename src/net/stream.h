@@ -19,7 +19,10 @@ class Stream {
   virtual ~Stream() = default;
   /// At least one byte; 0 at the peer's end of stream. Unavailable when the connection broke.
   virtual Result<size_t> Read(char* out, size_t size) = 0;
-  /// All of it.
+  /// Suspends until there is something to read (or the end, or an error), so that a reader that waits long needs no
+  /// buffer meanwhile. It may return early: Read then waits.
+  virtual Ok WaitReadable() { return {}; }
+  /// All of it. After a Write that failed half-way (cancelled, too), every later one fails.
   virtual Ok Write(std::string_view bytes) = 0;
   /// Half-close: the peer reads end of stream.
   virtual Ok CloseWrite() = 0;

@@ -52,6 +52,26 @@ Result<std::string> GenerateKey(bool rsa);
 Result<std::string> SignJws(std::string_view key_pem, std::string_view message);
 /// True when the signature fits; the key may be a private or a public one.
 Result<bool> VerifyJws(std::string_view key_pem, std::string_view message, std::string_view signature);
+
+/// A parsed key for many signatures (reading PEM costs more than a signature). Copies share it; any thread.
+class JwsKey {
+ public:
+  /// RSA (2048 bits or more) or P-256: a private key, a public key, or a certificate, PEM.
+  static Result<JwsKey> Create(std::string_view key_pem);
+  /// "ES256" or "RS256".
+  std::string_view algorithm() const;
+  Result<std::string> Sign(std::string_view message) const;
+  Result<bool> Verify(std::string_view message, std::string_view signature) const;
+  /// "-----BEGIN PUBLIC KEY-----", whose digest names the key.
+  Result<std::string> PublicPem() const;
+
+ private:
+  struct Rep;
+  explicit JwsKey(std::shared_ptr<const Rep> rep);
+  std::shared_ptr<const Rep> rep_;
+};
+
+/// 32 raw bytes.
 std::string Sha256(std::string_view bytes);
 /// Sha256 over pieces, for digests of what is streamed.
 class Sha256Stream {
@@ -101,7 +121,13 @@ class TlsStream : public Stream {
   /// The peer's verified certificate, if it showed one.
   virtual const std::optional<CertificateInfo>& peer_certificate() const = 0;
 };
+/// What one connection has of its own; empty fields take the context's.
+struct TlsConnectOptions {
+  std::string server_name;
+  std::vector<std::string> alpn;
+};
 Result<std::unique_ptr<TlsStream>> TlsAccept(std::unique_ptr<Stream> stream, TlsServerContext& context);
-Result<std::unique_ptr<TlsStream>> TlsConnect(std::unique_ptr<Stream> stream, TlsClientContext& context);
+Result<std::unique_ptr<TlsStream>> TlsConnect(std::unique_ptr<Stream> stream, TlsClientContext& context,
+                                              const TlsConnectOptions& options = {});
 
 }  // namespace knarr::net
