@@ -43,7 +43,9 @@ enum class FieldFlag : uint16_t {
   kPatchReplace = 1 << 6,
   kPatchRetainKeys = 1 << 7,
   kMapAtomic = 1 << 8,  ///< mapType/structType=atomic
-  kWrapped = 1 << 9,    ///< a named list or map type: protobuf wraps it as message {items = 1}
+  /// A named list type: protobuf wraps it as message {items = 1}. With Shape::kMap the values are such lists.
+  kWrapped = 1 << 9,
+  kOptional = 1 << 10,  ///< not in OpenAPI's list of required fields
 };
 constexpr uint16_t operator|(FieldFlag a, FieldFlag b) { return static_cast<uint16_t>(a) | static_cast<uint16_t>(b); }
 
@@ -62,9 +64,12 @@ struct Field {
   std::span<const std::string_view> enum_values;
   std::string_view default_json;  ///< JSON text of the default, or ""
   std::string_view feature_gate;
-  std::string_view doc;  ///< one original sentence, or ""
+  std::string_view go_type;  ///< what Kubernetes' messages call the type: "int32", "[]v1.Container"
+  std::string_view doc;      ///< one original sentence, or ""
 
   bool Has(FieldFlag flag) const { return (flags & static_cast<uint16_t>(flag)) != 0; }
+  /// In OpenAPI's list of required fields.
+  bool required_in_openapi() const { return !Has(FieldFlag::kOptional) && !Has(FieldFlag::kOmitEmpty); }
 };
 
 struct Type {
@@ -73,6 +78,7 @@ struct Type {
   std::string_view openapi;       ///< "io.k8s.api.core.v1.PodSpec"
   std::span<const Field> fields;  ///< as written in the schema, inlined structs as kInline fields
   std::string_view doc;
+  bool root;  ///< has apiVersion and kind: may stand alone
 
   /// Finds by JSON name, looking into inlined structs. nullptr when unknown.
   const Field* Find(std::string_view json_name) const;
@@ -92,7 +98,7 @@ struct KindInfo {
   std::string_view group;    ///< "" for core
   std::string_view version;  ///< "v1"
   std::string_view kind;     ///< "Pod"
-  std::string_view plural;   ///< "pods"
+  std::string_view plural;   ///< "pods"; "" for kinds that only appear inside requests and answers (Scale, Eviction)
   std::string_view singular;
   std::span<const std::string_view> short_names;
   std::span<const std::string_view> categories;
@@ -107,11 +113,24 @@ struct KindInfo {
   std::string_view api_version;
 };
 
-/// Every kind this build knows, by group, version and kind or by resource.
+/// The types of one schema file.
+struct Package {
+  std::string_view name;  ///< "core/v1"
+  std::string_view group;
+  std::string_view version;
+  std::span<const Type> types;
+};
+
+std::span<const Package> AllPackages();
+/// Every kind that is a resource of its own (discovery lists these).
 std::span<const KindInfo> AllKinds();
+/// Also the kinds that have no resource of their own.
 const KindInfo* FindKind(std::string_view api_version, std::string_view kind);
 const KindInfo* FindResource(std::string_view group, std::string_view version, std::string_view plural);
-/// By openapi or "package.Name", for tools and tests.
+/// The type of anything that may stand alone: kinds, their lists, and what every group-version shares (DeleteOptions,
+/// Status, List, …).
+const Type* FindRootType(std::string_view api_version, std::string_view kind);
+/// By package ("core/v1") and name, for tools and tests.
 const Type* FindType(std::string_view package, std::string_view name);
 
 }  // namespace knarr::api

@@ -16,20 +16,27 @@
 // What the getters give: string, bool, int32, int64: the value, zero when absent; pointers to those: std::optional;
 // messages: a view, which may be empty (`if (view)` tells); lists: ListView<T>; maps of strings: StringMap; quantities,
 // enums and bytes: the text; Time and MicroTime: std::optional<WallTime>; IntOrString: IntOrString; raw: const
-// doc::Value&. Names are the JSON names in snake_case (hostIP → host_ip; C++ keywords get a trailing underscore:
-// default_, namespace_ is spelled ns()). Setters copy text into the arena.
+// doc::Value&; has_x() tells whether a message is there. What an Edit has: set_x, clear_x, add_x for lists (of
+// messages it gives the new element), put_x and remove_x for maps. Names are the JSON names in snake_case (hostIP →
+// host_ip; C++ keywords get a trailing underscore: default_, namespace_ is spelled ns()). Setters copy text into the
+// arena.
 
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "base/status.h"
 #include "base/time.h"
 #include "doc/value.h"
 
 namespace knarr::api {
+
+template <typename T>
+class ListView;
+struct IntOrString;
 
 class View {
  public:
@@ -41,7 +48,30 @@ class View {
 
  protected:
   const doc::Value& Member(std::string_view name) const { return value().At(name); }
+  bool Has(std::string_view name) const { return !Member(name).is_null(); }
+  template <typename T>
+  ListView<T> Elements(std::string_view name) const;
+  std::string_view ReadString(std::string_view name) const { return Member(name).AsString(); }
+  bool ReadBool(std::string_view name) const { return Member(name).AsBool(); }
+  int32_t ReadInt32(std::string_view name) const { return static_cast<int32_t>(Member(name).AsInt()); }
+  int64_t ReadInt64(std::string_view name) const { return Member(name).AsInt(); }
+  double ReadDouble(std::string_view name) const { return Member(name).AsDouble(); }
+  std::optional<std::string_view> OptString(std::string_view name) const;
+  std::optional<bool> OptBool(std::string_view name) const;
+  std::optional<int32_t> OptInt32(std::string_view name) const;
+  std::optional<int64_t> OptInt64(std::string_view name) const;
+  std::optional<double> OptDouble(std::string_view name) const;
+  std::optional<WallTime> ReadTime(std::string_view name) const;
+  IntOrString ReadIntOrString(std::string_view name) const;
+  std::optional<IntOrString> OptIntOrString(std::string_view name) const;
+
   const doc::Value* value_ = nullptr;
+};
+
+/// A list element of no known type.
+class RawView : public View {
+ public:
+  using View::View;
 };
 
 template <typename T>
@@ -80,6 +110,11 @@ class ListView {
   }
   std::span<const doc::Value> items_;
 };
+
+template <typename T>
+ListView<T> View::Elements(std::string_view name) const {
+  return ListView<T>(Member(name));
+}
 
 /// A map from strings to strings (labels) or to quantities (resources: the values are their text).
 class StringMap {
@@ -121,6 +156,7 @@ struct IntOrString {
   std::string_view text;
   /// The number, or the percentage of `total` rounded up or down ("25%"). BadRequest for other text.
   Result<int32_t> Scaled(int32_t total, bool round_up) const;
+  static IntOrString From(const doc::Value& value);
 };
 
 /// Where an Edit writes: the value and the arena its tree lives in.
