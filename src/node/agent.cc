@@ -1,0 +1,277 @@
+#include "node/agent.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "node/logs.h"
+#include "node/node_status.h"
+#include "rt/file_system.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::Pod;
+using runtime::ContainerStatus;
+using runtime::SandboxStatus;
+
+/// What the API server sees of a command that runs in a container.
+class ExecAdapter : public client::ExecStream {
+ public:
+  explicit ExecAdapter(std::unique_ptr<runtime::ExecSession> session) : session_(std::move(session)) {}
+  Result<Chunk> Read() override {
+    runtime::ExecSession::Chunk chunk = TRY(session_->Read());
+    return Chunk{chunk.fd, std::move(chunk.data)};
+  }
+  Ok WriteStdin(std::string_view data) override { return session_->WriteStdin(data); }
+  void CloseStdin() override { session_->CloseStdin(); }
+  Ok Resize(uint16_t columns, uint16_t rows) override { return session_->Resize(columns, rows); }
+  Result<int> Wait() override { return session_->Wait(); }
+  void Close() override { session_->Close(); }
+
+ private:
+  std::unique_ptr<runtime::ExecSession> session_;
+};
+
+}  // namespace
+
+/// A log being read; while it is followed, the agent wakes it when its container ends.
+class Agent::FollowedLog : public client::LogStream {
+ public:
+  FollowedLog(Agent& agent, std::string id, std::unique_ptr<LogReader> reader)
+      : agent_(agent), id_(std::move(id)), reader_(std::move(reader)) {
+    place_ = agent_.followed_.emplace(id_, this);
+  }
+  ~FollowedLog() override { agent_.followed_.erase(place_); }
+  Result<std::string> Read() override { return reader_->Read(); }
+  void Wake() { reader_->Wake(); }
+
+ private:
+  Agent& agent_;
+  const std::string id_;
+  std::unique_ptr<LogReader> reader_;
+  std::multimap<std::string, FollowedLog*>::iterator place_;
+};
+
+Agent::Agent(rt::Runtime& runtime, client::Client& client, runtime::Runtime& containers, image::Store& images,
+             network::PodNetwork& network, AgentOptions options)
+    : runtime_(runtime),
+      client_(client),
+      containers_(containers),
+      images_(images),
+      network_(network),
+      options_(std::move(options)),
+      informers_(runtime, client),
+      events_(runtime, client, "kubelet", options_.node_name),
+      tasks_(runtime, "node agent") {}
+
+Agent::~Agent() = default;
+
+Ok Agent::Start() {
+  TRY(runtime_.files().MakeDirectories(options_.data_directory + "/pods", 0700));
+  TRY(runtime_.files().MakeDirectories(options_.log_directory));
+  status_ = std::make_unique<NodeStatus>(runtime_, client_, containers_, images_, options_);
+  TRY(status_->Register());
+  TRY(AdoptPods());
+  tasks_.Spawn("runtime events", [this] { RunEvents(); });
+  tasks_.Spawn("status", [this] { status_->Run(); });
+  return {};
+}
+
+void Agent::Stop() {
+  informers_.Stop();
+  tasks_.StopAndJoin();
+  for (auto& [uid, worker] : workers_) worker->Stop();
+  workers_.clear();
+  events_.Stop();
+}
+
+Ok Agent::AdoptPods() {
+  std::vector<SandboxStatus> sandboxes = TRY(containers_.ListSandboxes());
+  std::map<std::string, std::string> pod_of;
+  for (const SandboxStatus& sandbox : sandboxes) {
+    found_sandboxes_[sandbox.pod_uid].push_back(sandbox);
+    pod_of[sandbox.id] = sandbox.pod_uid;
+  }
+  for (ContainerStatus& container : TRY(containers_.ListContainers())) {
+    found_containers_[pod_of[container.sandbox_id]].push_back(std::move(container));
+  }
+  client::Informer& pods =
+      informers_.For(api::core_v1::PodInfo(), {.field_selector = "spec.nodeName=" + options_.node_name});
+  pods.AddHandler([this](const api::ObjectPtr& before, const api::ObjectPtr& after) { PodChanged(before, after); });
+  informers_.Start();
+  TRY(pods.WaitSynced());
+  // Whatever has no pod object by now was deleted while the agent was away.
+  tasks_.Spawn("orphans", [this, sandboxes = std::move(sandboxes)] {
+    Ok removed = RemoveOrphans(sandboxes);
+    if (!removed.ok() && !removed.Failed(Reason::kCancelled)) {
+      LOG_ERROR("leftovers of deleted pods not removed", {"error", removed.status()});
+    }
+  });
+  return {};
+}
+
+Ok Agent::RemoveOrphans(const std::vector<SandboxStatus>& sandboxes) {
+  std::vector<std::string> kept;
+  for (const SandboxStatus& sandbox : sandboxes) {
+    if (workers_.contains(sandbox.pod_uid)) {
+      kept.push_back(sandbox.id);
+      continue;
+    }
+    LOG_INFO("removing a sandbox whose pod is gone", {"sandbox", sandbox.id}, {"pod", sandbox.pod_name});
+    TRY(network_.Detach(sandbox.id));
+    TRY(containers_.StopSandbox(sandbox.id));
+    TRY(containers_.RemoveSandbox(sandbox.id));
+  }
+  const std::string pods = options_.data_directory + "/pods";
+  for (const rt::DirectoryEntry& entry : TRY(runtime_.files().List(pods))) {
+    if (workers_.contains(entry.name)) continue;
+    PodVolumes volumes(runtime_, client_, pods + "/" + entry.name);
+    TRY(volumes.TearDown());
+    TRY(runtime_.files().RemoveAll(pods + "/" + entry.name));
+  }
+  return {};
+}
+
+void Agent::PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after) {
+  if (after == nullptr) {
+    auto at = workers_.find(before->uid());
+    if (at != workers_.end()) at->second->Gone();
+    return;
+  }
+  // Deleted and made again under the same name between two looks.
+  if (before != nullptr && before->uid() != after->uid()) {
+    auto at = workers_.find(before->uid());
+    if (at != workers_.end()) at->second->Gone();
+  }
+  auto at = workers_.find(after->uid());
+  if (at != workers_.end()) {
+    at->second->Update(after);
+  } else {
+    StartWorker(after);
+  }
+}
+
+void Agent::StartWorker(const api::ObjectPtr& pod) {
+  const std::string uid(pod->uid());
+  auto found = found_containers_.extract(uid);
+  auto sandboxes = found_sandboxes_.extract(uid);
+  const std::string_view phase = Pod(pod->tree()).status().phase();
+  const bool over = phase == "Succeeded" || phase == "Failed";
+  // A finished pod of which nothing is left here needs no worker until it is deleted.
+  if (over && sandboxes.empty() && !pod->deleting()) return;
+  PodEnvironment environment{.runtime = runtime_,
+                             .client = client_,
+                             .containers = containers_,
+                             .images = images_,
+                             .network = network_,
+                             .events = events_,
+                             .node_name = options_.node_name,
+                             .node_ip = options_.node_ip,
+                             .pods_directory = options_.data_directory + "/pods",
+                             .log_directory = options_.log_directory,
+                             .machine_cpu_milli = status_->cpu_milli(),
+                             .machine_memory = status_->memory_bytes()};
+  auto worker = std::make_unique<PodWorker>(environment, pod, [this, uid] { WorkerFinished(uid); });
+  if (!sandboxes.empty()) {
+    worker->Adopt(std::move(sandboxes.mapped()),
+                  found.empty() ? std::vector<ContainerStatus>() : std::move(found.mapped()));
+  }
+  PodWorker* started = worker.get();
+  workers_.emplace(uid, std::move(worker));
+  started->Start();
+}
+
+void Agent::WorkerFinished(const std::string& uid) {
+  // The worker's own fiber calls this: it can't be destroyed before that fiber has ended.
+  tasks_.Spawn("forget pod", [this, uid] {
+    auto at = workers_.find(uid);
+    if (at == workers_.end()) return;
+    std::unique_ptr<PodWorker> worker = std::move(at->second);
+    workers_.erase(at);
+    worker->Stop();
+  });
+}
+
+void Agent::RunEvents() {
+  while (true) {
+    Result<runtime::ContainerEvent> event = containers_.NextEvent();
+    if (event.Failed(Reason::kCancelled)) return;
+    if (!event.ok()) {
+      LOG_ERROR("container events are lost; looking at every pod again", {"error", event.status()});
+      for (auto& [uid, worker] : workers_) worker->RuntimeChanged();
+      if (!runtime_.Sleep(1s).ok()) return;
+      continue;
+    }
+    auto at = workers_.find(event->pod_uid);
+    if (at != workers_.end()) at->second->RuntimeChanged();
+    auto [from, to] = followed_.equal_range(event->container_id);
+    for (auto reader = from; reader != to; ++reader) reader->second->Wake();
+  }
+}
+
+PodWorker* Agent::FindWorker(std::string_view ns, std::string_view pod) {
+  for (auto& [uid, worker] : workers_) {
+    if (worker->pod().name() == pod && worker->pod().ns() == ns) return worker.get();
+  }
+  return nullptr;
+}
+
+Result<const ContainerRecord*> Agent::PickContainer(PodWorker& worker, std::string_view container) {
+  const PodState& state = worker.state();
+  const ContainerRecord* record = state.Find(container);
+  if (container.empty()) {
+    for (const ContainerRecord& candidate : state.containers) {
+      if (!candidate.init && record == nullptr) record = &candidate;
+    }
+  }
+  if (record == nullptr) {
+    return BadRequest(fmt::format("container {} is not valid for pod {}", container, worker.pod().name()));
+  }
+  return record;
+}
+
+Result<std::unique_ptr<client::LogStream>> Agent::Logs(std::string_view ns, std::string_view pod,
+                                                       const client::LogOptions& options) {
+  PodWorker* worker = FindWorker(ns, pod);
+  if (worker == nullptr) return NotFound(fmt::format("pod \"{}\" not found on node {}", pod, options_.node_name));
+  const ContainerRecord* record = TRY(PickContainer(*worker, options.container));
+  const std::optional<ContainerStatus>& wanted =
+      !options.previous ? (record->current ? record->current : record->last) : record->last;
+  if (!wanted && options.previous) {
+    return BadRequest(fmt::format("previous terminated container \"{}\" in pod \"{}\" not found", record->name, pod));
+  }
+  if (!wanted) {
+    std::string_view reason = record->waiting_reason;
+    if (reason.empty()) reason = record->init ? "PodInitializing" : "ContainerCreating";
+    return BadRequest(fmt::format("container \"{}\" in pod \"{}\" is waiting to start: {}", record->name, pod, reason));
+  }
+  LogReaderOptions reader{.path = wanted->log_path,
+                          .follow = options.follow,
+                          .timestamps = options.timestamps,
+                          .since = options.since_time,
+                          .tail_lines = options.tail_lines,
+                          .limit_bytes = options.limit_bytes};
+  if (options.since_seconds) reader.since = runtime_.Wall() - std::chrono::seconds(*options.since_seconds);
+  // The runtime is asked, not the worker's record: the record may lag behind the exit that woke the reader.
+  reader.ended = [this, id = wanted->id] {
+    Result<ContainerStatus> now = containers_.GetContainer(id);
+    return !now.ok() || now->state == runtime::ContainerState::kExited;
+  };
+  std::string id = wanted->id;
+  auto opened = TRY(LogReader::Open(runtime_, std::move(reader)));
+  return std::unique_ptr<client::LogStream>(new FollowedLog(*this, std::move(id), std::move(opened)));
+}
+
+Result<std::unique_ptr<client::ExecStream>> Agent::Exec(std::string_view ns, std::string_view pod,
+                                                        const client::ExecOptions& options) {
+  PodWorker* worker = FindWorker(ns, pod);
+  if (worker == nullptr) return NotFound(fmt::format("pod \"{}\" not found on node {}", pod, options_.node_name));
+  const ContainerRecord* record = TRY(PickContainer(*worker, options.container));
+  if (!record->running()) return NotFound(fmt::format("container not found (\"{}\")", record->name));
+  const std::string id = record->current->id;
+  runtime::ExecSpec spec{.command = options.command, .stdin_open = options.stdin_open, .tty = options.tty};
+  auto session = TRY(containers_.Exec(id, spec));
+  return std::unique_ptr<client::ExecStream>(new ExecAdapter(std::move(session)));
+}
+
+}  // namespace knarr::node

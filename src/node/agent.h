@@ -1,0 +1,77 @@
+#pragma once
+
+// The node agent: registers the node, keeps its lease and status, and runs the pods bound to it, one worker a pod.
+// When it starts it adopts what runs already; when it stops, everything goes on running.
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "client/client.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "client/node_access.h"
+#include "image/store.h"
+#include "network/network.h"
+#include "node/pod_worker.h"
+#include "rt/runtime.h"
+#include "runtime/runtime.h"
+
+namespace knarr::node {
+
+struct AgentOptions {
+  std::string node_name;
+  std::string node_ip;
+  std::string pod_cidr = "10.42.0.0/24";
+  std::string data_directory;  ///< "<data>"; pods' volumes lie in "<data>/pods"
+  std::string log_directory = "/var/log/pods";
+  std::map<std::string, std::string> labels;  ///< added to the node
+};
+
+class LogReader;
+
+class Agent : public client::NodeAccess {
+ public:
+  Agent(rt::Runtime& runtime, client::Client& client, runtime::Runtime& containers, image::Store& images,
+        network::PodNetwork& network, AgentOptions options);
+  ~Agent() override;
+
+  /// Registers the node (Ready) and begins to run pods. World fiber.
+  Ok Start();
+  /// Ends the agent's fibers; pods go on running.
+  void Stop();
+
+  rt::Runtime& runtime() override { return runtime_; }
+  Result<std::unique_ptr<client::LogStream>> Logs(std::string_view ns, std::string_view pod,
+                                                  const client::LogOptions& options) override;
+  Result<std::unique_ptr<client::ExecStream>> Exec(std::string_view ns, std::string_view pod,
+                                                   const client::ExecOptions& options) override;
+
+ private:
+  class FollowedLog;
+  void PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void StartWorker(const api::ObjectPtr& pod);
+  void WorkerFinished(const std::string& uid);
+  Ok AdoptPods();
+  Ok RemoveOrphans(const std::vector<runtime::SandboxStatus>& sandboxes);
+  void RunEvents();
+  PodWorker* FindWorker(std::string_view ns, std::string_view pod);
+  Result<const ContainerRecord*> PickContainer(PodWorker& worker, std::string_view container);
+
+  rt::Runtime& runtime_;
+  client::Client& client_;
+  runtime::Runtime& containers_;
+  image::Store& images_;
+  network::PodNetwork& network_;
+  const AgentOptions options_;
+  client::InformerFactory informers_;
+  client::EventRecorder events_;
+  std::unique_ptr<class NodeStatus> status_;
+  std::map<std::string, std::unique_ptr<PodWorker>, std::less<>> workers_;  // by uid
+  std::multimap<std::string, FollowedLog*> followed_;                       // by container id
+  std::map<std::string, std::vector<runtime::SandboxStatus>> found_sandboxes_;
+  std::map<std::string, std::vector<runtime::ContainerStatus>> found_containers_;
+  rt::TaskGroup tasks_;
+};
+
+}  // namespace knarr::node

@@ -1,0 +1,123 @@
+#include "node/container_spec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/quantity.h"
+#include "node/resources.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::Container;
+using api::core_v1::Pod;
+
+constexpr size_t kHostnameMax = 63;
+
+std::vector<std::string> Expanded(api::ListView<std::string_view> words, const Environment& environment) {
+  std::vector<std::string> out;
+  auto lookup = [&environment](std::string_view name) { return environment.Find(name); };
+  for (std::string_view word : words) out.push_back(ExpandVariables(word, lookup));
+  return out;
+}
+
+Result<std::vector<runtime::MountSpec>> Mounts(Container container, const PodVolumes& volumes,
+                                               const ContainerInputs& inputs) {
+  std::vector<runtime::MountSpec> out;
+  for (auto mount : container.volume_mounts()) {
+    if (!mount.sub_path().empty() || !mount.sub_path_expr().empty()) {
+      return BadRequest(fmt::format("volume mount \"{}\": this node does not know subPath", mount.name()));
+    }
+    out.push_back({.host_path = TRY(volumes.PathOf(mount.name())),
+                   .container_path = std::string(mount.mount_path()),
+                   .read_only = mount.read_only()});
+  }
+  auto add = [&out](const std::string& file, std::string_view path) {
+    const bool taken = std::ranges::any_of(out, [path](const auto& mount) { return mount.container_path == path; });
+    if (!file.empty() && !taken) out.push_back({.host_path = file, .container_path = std::string(path)});
+  };
+  add(inputs.hosts_file, "/etc/hosts");
+  add(inputs.resolv_file, "/etc/resolv.conf");
+  add(inputs.hostname_file, "/etc/hostname");
+  return out;
+}
+
+runtime::SecuritySpec Security(Pod pod, Container container) {
+  runtime::SecuritySpec out;
+  auto own = container.security_context();
+  auto shared = pod.spec().security_context();
+  out.privileged = own.privileged().value_or(false);
+  out.read_only_root = own.read_only_root_filesystem().value_or(false);
+  out.no_new_privileges = !own.allow_privilege_escalation().value_or(true);
+  out.run_as_user = own.run_as_user() ? own.run_as_user() : shared.run_as_user();
+  out.run_as_group = own.run_as_group() ? own.run_as_group() : shared.run_as_group();
+  for (int64_t group : shared.supplemental_groups()) out.supplemental_groups.push_back(group);
+  if (shared.fs_group()) out.supplemental_groups.push_back(*shared.fs_group());
+  for (std::string_view capability : own.capabilities().add()) out.add_capabilities.emplace_back(capability);
+  for (std::string_view capability : own.capabilities().drop()) out.drop_capabilities.emplace_back(capability);
+  return out;
+}
+
+}  // namespace
+
+Result<runtime::ContainerSpec> MakeContainerSpec(Pod pod, Container container, const PodVolumes& volumes,
+                                                 const ContainerInputs& inputs) {
+  runtime::ContainerSpec spec;
+  spec.name = std::string(container.name());
+  spec.attempt = inputs.attempt;
+  spec.image = inputs.image_id;
+  spec.command = Expanded(container.command(), inputs.environment);
+  spec.args = Expanded(container.args(), inputs.environment);
+  spec.working_directory = std::string(container.working_dir());
+  spec.environment = inputs.environment.Lines();
+  spec.mounts = TRY(Mounts(container, volumes, inputs));
+  spec.resources = TRY(ContainerResources(container));
+  spec.security = Security(pod, container);
+  spec.stdin_open = container.stdin();
+  spec.stdin_once = container.stdin_once();
+  spec.tty = container.tty();
+  spec.log_path = fmt::format("{}/{}.log", container.name(), inputs.attempt);
+  int64_t memory_request = 0;
+  if (auto text = container.resources().requests().Find("memory")) {
+    memory_request = TRY(Quantity::Parse(*text)).Value();
+  }
+  spec.oom_score_adjust = OomScoreAdjust(QosOf(pod), memory_request, inputs.machine_memory);
+  spec.labels = PodLabels(pod);
+  spec.labels["io.kubernetes.container.name"] = spec.name;
+  return spec;
+}
+
+std::map<std::string, std::string> PodLabels(Pod pod) {
+  return {{"io.kubernetes.pod.name", std::string(pod.metadata().name())},
+          {"io.kubernetes.pod.namespace", std::string(pod.metadata().ns())},
+          {"io.kubernetes.pod.uid", std::string(pod.metadata().uid())}};
+}
+
+std::string HostnameOf(Pod pod) {
+  std::string_view name = pod.spec().hostname().empty() ? pod.metadata().name() : pod.spec().hostname();
+  name = name.substr(0, kHostnameMax);
+  while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.remove_suffix(1);
+  return std::string(name);
+}
+
+std::string HostsFile(Pod pod, std::string_view pod_ip) {
+  std::string out =
+      "# Kubernetes-managed hosts file.\n"
+      "127.0.0.1\tlocalhost\n"
+      "::1\tlocalhost ip6-localhost ip6-loopback\n"
+      "fe00::0\tip6-localnet\n"
+      "fe00::0\tip6-mcastprefix\n"
+      "fe00::1\tip6-allnodes\n"
+      "fe00::2\tip6-allrouters\n";
+  if (!pod_ip.empty()) out += fmt::format("{}\t{}\n", pod_ip, HostnameOf(pod));
+  if (!pod.spec().host_aliases().empty()) out += "\n# Entries added by HostAliases.\n";
+  for (auto alias : pod.spec().host_aliases()) {
+    out += alias.ip();
+    for (std::string_view name : alias.hostnames()) out.append("\t").append(name);
+    out += '\n';
+  }
+  return out;
+}
+
+}  // namespace knarr::node

@@ -1,0 +1,38 @@
+#pragma once
+
+// From a pod's container to what the runtime is asked to make.
+
+#include <string>
+#include <vector>
+
+#include "api/core_v1.h"
+#include "base/status.h"
+#include "node/environment.h"
+#include "node/volumes.h"
+#include "runtime/runtime.h"
+
+namespace knarr::node {
+
+struct ContainerInputs {
+  std::string image_id;
+  uint32_t attempt = 0;
+  Environment environment;
+  int64_t machine_memory = 0;
+  std::string hosts_file;     ///< mounted at /etc/hosts unless the pod mounts something there; "" none
+  std::string resolv_file;    ///< at /etc/resolv.conf
+  std::string hostname_file;  ///< at /etc/hostname
+};
+
+/// BadRequest when the spec asks for what can't be (a mount of an unknown volume, a bad quantity).
+Result<runtime::ContainerSpec> MakeContainerSpec(api::core_v1::Pod pod, api::core_v1::Container container,
+                                                 const PodVolumes& volumes, const ContainerInputs& inputs);
+
+/// The runtime's labels of our containers and sandboxes, as the kubelet names them.
+std::map<std::string, std::string> PodLabels(api::core_v1::Pod pod);
+
+/// The text of the pod's /etc/hosts.
+std::string HostsFile(api::core_v1::Pod pod, std::string_view pod_ip);
+/// spec.hostname, or the pod's name cut to 63 bytes.
+std::string HostnameOf(api::core_v1::Pod pod);
+
+}  // namespace knarr::node

@@ -1,0 +1,228 @@
+#include "node/node_status.h"
+
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "api/coordination_v1.h"
+#include "api/core_v1.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "node/agent.h"
+#include "rt/file_system.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::Node;
+using api::core_v1::NodeEdit;
+using client::ObjectName;
+
+constexpr Duration kLeaseEvery = 10s;
+constexpr int kLeaseSeconds = 40;
+constexpr Duration kStatusEvery = 5min;
+constexpr int kPodsMax = 110;
+
+/// The trimmed content; "" when the file is missing or unreadable (not every machine has each of them).
+std::string ReadOptional(rt::Runtime& runtime, const std::string& path) {
+  Result<std::string> text = runtime.files().ReadFile(path);
+  return text.ok() ? std::string(TrimSpace(*text)) : std::string();
+}
+
+/// PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+std::string OsImage(std::string_view os_release) {
+  for (std::string_view line : Split(os_release, '\n')) {
+    constexpr std::string_view kKey = "PRETTY_NAME=";
+    if (!line.starts_with(kKey)) continue;
+    line.remove_prefix(kKey.size());
+    if (line.size() >= 2 && line.front() == '"' && line.back() == '"') line = line.substr(1, line.size() - 2);
+    return std::string(line);
+  }
+  return "Linux";
+}
+
+std::string GoArchitecture(std::string_view machine) {
+  if (machine == "x86_64") return "amd64";
+  if (machine == "aarch64") return "arm64";
+  return std::string(machine);
+}
+
+struct ConditionText {
+  std::string_view type;
+  std::string_view status;
+  std::string_view reason;
+  std::string_view message;
+};
+constexpr ConditionText kConditions[] = {
+    {"MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"},
+    {"DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"},
+    {"PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"},
+    {"Ready", "True", "KubeletReady", "kubelet is posting ready status"},
+};
+
+}  // namespace
+
+Result<MachineInfo> ReadMachine(rt::Runtime& runtime, const std::string& data_directory) {
+  MachineInfo info;
+  info.machine_id = ReadOptional(runtime, "/etc/machine-id");
+  info.system_uuid = ReadOptional(runtime, "/sys/class/dmi/id/product_uuid");
+  info.boot_id = ReadOptional(runtime, "/proc/sys/kernel/random/boot_id");
+  info.os_image = OsImage(ReadOptional(runtime, "/etc/os-release"));
+  struct utsname names;
+  if (uname(&names) != 0) return FromErrno(errno, "uname");
+  info.kernel_version = names.release;
+  info.architecture = GoArchitecture(names.machine);
+  info.cpus = std::max<int64_t>(1, sysconf(_SC_NPROCESSORS_ONLN));
+  info.memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  struct statvfs disk;
+  if (statvfs(data_directory.c_str(), &disk) != 0) return FromErrno(errno, "statvfs " + data_directory);
+  info.disk_bytes = static_cast<int64_t>(disk.f_blocks) * static_cast<int64_t>(disk.f_frsize);
+  return info;
+}
+
+NodeStatus::NodeStatus(rt::Runtime& runtime, client::Client& client, runtime::Runtime& containers, image::Store& images,
+                       const AgentOptions& options)
+    : runtime_(runtime), client_(client), containers_(containers), images_(images), options_(options) {}
+
+Ok NodeStatus::Register() {
+  machine_ = TRY(ReadMachine(runtime_, options_.data_directory));
+  TRY(WriteNode());
+  return WriteLease();
+}
+
+void NodeStatus::FillSpec(doc::Document& document) {
+  NodeEdit node(document);
+  auto metadata = node.metadata();
+  metadata.set_name(options_.node_name);
+  metadata.put_labels("kubernetes.io/hostname", options_.node_name);
+  metadata.put_labels("kubernetes.io/os", "linux");
+  metadata.put_labels("kubernetes.io/arch", machine_.architecture);
+  metadata.put_labels("beta.kubernetes.io/os", "linux");
+  metadata.put_labels("beta.kubernetes.io/arch", machine_.architecture);
+  for (const auto& [key, value] : options_.labels) metadata.put_labels(key, value);
+  if (node.spec().pod_cidr().empty()) {
+    node.spec().set_pod_cidr(options_.pod_cidr);
+    node.spec().add_pod_cidrs(options_.pod_cidr);
+  }
+}
+
+void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
+  NodeEdit node(document);
+  auto status = node.status();
+  const WallTime now = runtime_.Wall();
+  const std::pair<std::string_view, std::string> amounts[] = {
+      {"cpu", std::to_string(machine_.cpus)},
+      {"memory", fmt::format("{}Ki", machine_.memory_bytes / 1024)},
+      {"ephemeral-storage", fmt::format("{}Ki", machine_.disk_bytes / 1024)},
+      {"pods", std::to_string(kPodsMax)},
+      {"hugepages-2Mi", "0"},
+      {"hugepages-1Gi", "0"}};
+  for (const auto& [resource, amount] : amounts) {
+    status.put_capacity(resource, amount);
+    status.put_allocatable(resource, amount);
+  }
+  for (const ConditionText& text : kConditions) {
+    WallTime since = now;
+    for (auto old : Node(before).status().conditions()) {
+      if (old.type() == text.type && old.status() == text.status) since = old.last_transition_time().value_or(now);
+    }
+    auto condition = status.add_conditions();
+    condition.set_type(text.type);
+    condition.set_status(text.status);
+    condition.set_last_heartbeat_time(now);
+    condition.set_last_transition_time(since);
+    condition.set_reason(text.reason);
+    condition.set_message(text.message);
+  }
+  auto address = status.add_addresses();
+  address.set_type("InternalIP");
+  address.set_address(options_.node_ip);
+  address = status.add_addresses();
+  address.set_type("Hostname");
+  address.set_address(options_.node_name);
+  auto info = status.node_info();
+  info.set_machine_id(machine_.machine_id);
+  info.set_system_uuid(machine_.system_uuid);
+  info.set_boot_id(machine_.boot_id);
+  info.set_kernel_version(machine_.kernel_version);
+  info.set_os_image(machine_.os_image);
+  info.set_container_runtime_version("knarr://" KNARR_VERSION);
+  info.set_kubelet_version("v1.36.0+knarr" KNARR_VERSION);
+  info.set_kube_proxy_version("");
+  info.set_operating_system("linux");
+  info.set_architecture(machine_.architecture);
+}
+
+Ok NodeStatus::WriteNode() {
+  const ObjectName name{"", options_.node_name};
+  const api::KindInfo& kind = api::core_v1::NodeInfo();
+  Result<api::ObjectPtr> present = client_.Get(kind, name);
+  if (present.Failed(Reason::kNotFound)) {
+    doc::Document fresh;
+    FillSpec(fresh);
+    present = client_.Create(kind, "", fresh.root);
+  } else if (present.ok()) {
+    present = client::UpdateWithRetry(runtime_, client_, kind, name, "", [this](doc::Document& document) {
+      const doc::Document before = doc::Document::Copy(document.root);
+      FillSpec(document);
+      return !document.root.Equals(before.root);
+    });
+  }
+  if (!present.ok()) return present.status();
+  Result<std::vector<image::Image>> images = images_.List();
+  if (!images.ok()) return images.status();
+  Result<api::ObjectPtr> written =
+      client::UpdateWithRetry(runtime_, client_, kind, name, "status", [&](doc::Document& document) {
+        const doc::Document before = doc::Document::Copy(document.root);
+        document.root.Remove("status");
+        FillStatus(document, before.root);
+        NodeEdit node(document);
+        for (const image::Image& image : *images) {
+          auto entry = node.status().add_images();
+          for (const std::string& digest : image.repo_digests) entry.add_names(digest);
+          for (const std::string& tag : image.names) entry.add_names(tag);
+          entry.set_size_bytes(image.size);
+        }
+        return true;
+      });
+  return written.ok() ? Ok() : Ok(written.status());
+}
+
+Ok NodeStatus::WriteLease() {
+  const api::KindInfo& kind = api::coordination_v1::LeaseInfo();
+  const ObjectName name{"kube-node-lease", options_.node_name};
+  Result<api::ObjectPtr> written =
+      client::UpdateWithRetry(runtime_, client_, kind, name, "", [this](doc::Document& document) {
+        api::coordination_v1::LeaseEdit(document).spec().set_renew_time(runtime_.Wall());
+        return true;
+      });
+  if (written.Failed(Reason::kNotFound)) {
+    doc::Document document;
+    api::coordination_v1::LeaseEdit lease(document);
+    lease.metadata().set_name(name.name);
+    lease.metadata().set_ns(name.ns);
+    lease.spec().set_holder_identity(options_.node_name);
+    lease.spec().set_lease_duration_seconds(kLeaseSeconds);
+    lease.spec().set_renew_time(runtime_.Wall());
+    written = client_.Create(kind, name.ns, document.root);
+  }
+  return written.ok() ? Ok() : Ok(written.status());
+}
+
+void NodeStatus::Run() {
+  MonoTime status_due = runtime_.Mono() + kStatusEvery;
+  while (runtime_.Sleep(kLeaseEvery).ok()) {
+    Ok renewed = WriteLease();
+    if (renewed.ok() && runtime_.Mono() >= status_due) {
+      status_due = runtime_.Mono() + kStatusEvery;
+      renewed = WriteNode();
+    }
+    if (renewed.Failed(Reason::kCancelled)) return;
+    if (!renewed.ok()) LOG_WARN("node lease or status not written", {"error", renewed.status()});
+  }
+}
+
+}  // namespace knarr::node

@@ -1,0 +1,58 @@
+#pragma once
+
+// The node's own object and lease: registered at the start, the lease renewed every ten seconds, the status written
+// again every five minutes or when it changes.
+
+#include <cstdint>
+#include <string>
+
+#include "client/client.h"
+#include "image/store.h"
+#include "rt/runtime.h"
+#include "runtime/runtime.h"
+
+namespace knarr::node {
+
+struct AgentOptions;
+
+/// What the machine says of itself.
+struct MachineInfo {
+  std::string machine_id;
+  std::string system_uuid;
+  std::string boot_id;
+  std::string kernel_version;
+  std::string os_image;
+  std::string architecture;
+  int64_t cpus = 0;
+  int64_t memory_bytes = 0;
+  int64_t disk_bytes = 0;
+};
+Result<MachineInfo> ReadMachine(rt::Runtime& runtime, const std::string& data_directory);
+
+class NodeStatus {
+ public:
+  NodeStatus(rt::Runtime& runtime, client::Client& client, runtime::Runtime& containers, image::Store& images,
+             const AgentOptions& options);
+
+  /// Makes or updates the Node, Ready, with its lease.
+  Ok Register();
+  /// Renews until the fiber is cancelled.
+  void Run();
+  int64_t cpu_milli() const { return machine_.cpus * 1000; }
+  int64_t memory_bytes() const { return machine_.memory_bytes; }
+
+ private:
+  Ok WriteNode();
+  Ok WriteLease();
+  void FillSpec(doc::Document& document);
+  void FillStatus(doc::Document& document, const doc::Value& before);
+
+  rt::Runtime& runtime_;
+  client::Client& client_;
+  runtime::Runtime& containers_;
+  image::Store& images_;
+  const AgentOptions& options_;
+  MachineInfo machine_;
+};
+
+}  // namespace knarr::node

@@ -1,0 +1,306 @@
+// The part of a pod worker that brings things up: the sandbox, images, containers.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "doc/json.h"
+#include "node/container_spec.h"
+#include "node/pod_worker.h"
+#include "node/resources.h"
+#include "rt/file_system.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::Container;
+using api::core_v1::Pod;
+using client::EventKind;
+using runtime::ContainerState;
+
+constexpr Duration kPullBackOffFirst = 10s;
+constexpr Duration kPullBackOffMost = 300s;
+
+std::optional<Container> FindContainer(Pod pod, std::string_view name) {
+  for (Container container : pod.spec().init_containers()) {
+    if (container.name() == name) return container;
+  }
+  for (Container container : pod.spec().containers()) {
+    if (container.name() == name) return container;
+  }
+  return std::nullopt;
+}
+
+/// Username and password for a registry from a kubernetes.io/dockerconfigjson secret.
+std::optional<image::PullOptions> FromDockerConfig(std::string_view json, const image::Reference& reference) {
+  Result<doc::Document> config = doc::ParseJson(json);
+  if (!config.ok()) return std::nullopt;
+  for (const doc::Member& entry : config->root.At("auths").members()) {
+    std::string_view host = entry.key;
+    for (std::string_view scheme : {"https://", "http://"}) {
+      if (host.starts_with(scheme)) host.remove_prefix(scheme.size());
+    }
+    host = host.substr(0, host.find('/'));
+    if (host == "index.docker.io") host = "docker.io";
+    if (host != reference.registry) continue;
+    image::PullOptions options{.username = std::string(entry.value.At("username").AsString()),
+                               .password = std::string(entry.value.At("password").AsString())};
+    Result<std::string> pair = Base64Decode(entry.value.At("auth").AsString());
+    if (options.username.empty() && pair.ok() && pair->find(':') != std::string::npos) {
+      options.username = pair->substr(0, pair->find(':'));
+      options.password = pair->substr(pair->find(':') + 1);
+    }
+    return options;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Ok PodWorker::EnsureSandbox() {
+  Pod pod = view();
+  Ok mounted = volumes_.SetUp(pod);
+  if (!mounted.ok()) {
+    if (failure_told_ != mounted.status().message()) {
+      failure_told_ = mounted.status().message();
+      RecordEvent(EventKind::kWarning, "FailedMount", failure_told_);
+    }
+    return mounted.status();
+  }
+  runtime::SandboxSpec spec{.pod_name = std::string(pod.metadata().name()),
+                            .pod_namespace = std::string(pod.metadata().ns()),
+                            .pod_uid = std::string(pod.metadata().uid()),
+                            .attempt = sandbox_attempt_++};
+  spec.hostname = HostnameOf(pod);
+  spec.log_directory =
+      fmt::format("{}/{}_{}_{}", environment_.log_directory, spec.pod_namespace, spec.pod_name, spec.pod_uid);
+  spec.cgroup_parent = PodCgroup(pod);
+  spec.pod_resources = TRY(PodResources(pod));
+  if (pod.spec().host_network()) spec.network = runtime::NamespaceMode::kNode;
+  if (pod.spec().host_ipc()) spec.ipc = runtime::NamespaceMode::kNode;
+  if (pod.spec().host_pid()) spec.pid_per_container = false;
+  if (pod.spec().share_process_namespace().value_or(false)) {
+    spec.pid_per_container = false;
+    spec.pid = runtime::NamespaceMode::kPod;
+  }
+  spec.labels = PodLabels(pod);
+  Result<runtime::SandboxStatus> made = environment_.containers.RunSandbox(spec);
+  Ok networked;
+  if (made.ok()) {
+    sandbox_ = *made;
+    if (pod.spec().host_network()) {
+      state_.pod_ip = environment_.node_ip;
+    } else {
+      Result<network::PodAddress> address = environment_.network.Attach(made->id, made->network_namespace);
+      if (address.ok()) {
+        state_.pod_ip = address->ip;
+      } else {
+        networked = address.status();
+      }
+    }
+  }
+  if (!made.ok() || !networked.ok()) {
+    const Status& status = made.ok() ? networked.status() : made.status();
+    if (sandbox_) {
+      old_sandboxes_.push_back(sandbox_->id);
+      sandbox_.reset();
+    }
+    if (failure_told_ != status.message()) {
+      failure_told_ = status.message();
+      RecordEvent(EventKind::kWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: " + failure_told_);
+    }
+    return status;
+  }
+  failure_told_.clear();
+  state_.sandbox_ready = true;
+  return WriteSandboxFiles();
+}
+
+Ok PodWorker::WriteSandboxFiles() {
+  rt::FileSystem& files = environment_.runtime.files();
+  Pod pod = view();
+  const std::string directory = environment_.pods_directory + "/" + std::string(pod.metadata().uid());
+  TRY(files.MakeDirectories(directory));
+  TRY(files.WriteFile(directory + "/hosts", HostsFile(pod, state_.pod_ip), 0644));
+  TRY(files.WriteFile(directory + "/hostname", HostnameOf(pod) + "\n", 0644));
+  Result<std::string> resolv = files.ReadFile("/etc/resolv.conf");
+  if (resolv.Failed(Reason::kNotFound)) resolv = std::string();
+  if (!resolv.ok()) return resolv.status();
+  return files.WriteFile(directory + "/resolv.conf", *resolv, 0644);
+}
+
+void PodWorker::StartContainers(std::vector<std::string> names) {
+  starting_ = true;
+  steps_.Spawn("start", [this, names = std::move(names)] {
+    for (const std::string& name : names) {
+      if (state_.terminating || !sandbox_) break;
+      Ok started = StartOne(name);
+      if (started.Failed(Reason::kCancelled)) break;
+      wake_.Set();
+    }
+    starting_ = false;
+    RuntimeChanged();
+  });
+}
+
+void PodWorker::NoteStartFailure(ContainerRecord& record, std::string_view reason, const Status& status) {
+  const bool same = record.waiting_reason == reason && record.waiting_message == status.message();
+  record.waiting_reason = reason;
+  record.waiting_message = status.message();
+  record.not_before = environment_.runtime.Wall() + kPullBackOffFirst;
+  if (!same) RecordEvent(EventKind::kWarning, "Failed", "Error: " + status.message(), record.name);
+}
+
+Ok PodWorker::StartOne(const std::string& name) {
+  Pod pod = view();
+  const api::ObjectPtr keep = pod_;  // `pod` and `container` read from it, across waits
+  std::optional<Container> container = FindContainer(pod, name);
+  ContainerRecord* record = state_.Find(name);
+  if (!container || record == nullptr || record->running()) return {};
+
+  Result<image::Image> image = EnsureImage(pod, *container);
+  if (!image.ok()) return image.status();
+  if (state_.terminating || !sandbox_) return Cancelled("pod is going away");
+  const std::string directory = environment_.pods_directory + "/" + std::string(pod.metadata().uid());
+  PodFacts facts{.pod_ip = state_.pod_ip,
+                 .host_ip = state_.host_ip,
+                 .node_name = environment_.node_name,
+                 .allocatable_cpu_milli = environment_.machine_cpu_milli,
+                 .allocatable_memory = environment_.machine_memory};
+  ContainerInputs inputs{.image_id = image->id,
+                         .attempt = record->current ? record->current->attempt + 1 : 0,
+                         .machine_memory = environment_.machine_memory,
+                         .hosts_file = directory + "/hosts",
+                         .resolv_file = directory + "/resolv.conf",
+                         .hostname_file = directory + "/hostname"};
+  Result<Environment> variables = MakeEnvironment(environment_.client, pod, *container, facts);
+  if (!variables.ok()) {
+    NoteStartFailure(*record, "CreateContainerConfigError", variables.status());
+    return variables.status();
+  }
+  inputs.environment = std::move(variables).value();
+  Result<runtime::ContainerSpec> spec = MakeContainerSpec(pod, *container, volumes_, inputs);
+  if (!spec.ok()) {
+    NoteStartFailure(*record, "CreateContainerConfigError", spec.status());
+    return spec.status();
+  }
+  Result<std::string> id = environment_.containers.CreateContainer(sandbox_->id, *spec);
+  if (!id.ok()) {
+    if (!id.Failed(Reason::kCancelled)) NoteStartFailure(*record, "CreateContainerError", id.status());
+    return id.status();
+  }
+  RecordEvent(EventKind::kNormal, "Created", "Created container: " + name, name);
+  // The one before is kept for `logs --previous` and lastState; the one before that goes.
+  std::optional<runtime::ContainerStatus> older = std::move(record->last);
+  record->last = std::move(record->current);
+  record->current.reset();
+  record->image_id = image->repo_digests.empty() ? image->id : image->repo_digests.front();
+  Ok started = environment_.containers.StartContainer(*id);
+  Result<runtime::ContainerStatus> status = environment_.containers.GetContainer(*id);
+  if (!status.ok()) return status.status();
+  record->current = *status;
+  record->waiting_reason.clear();
+  record->waiting_message.clear();
+  if (older) {
+    Ok removed = environment_.containers.RemoveContainer(older->id);
+    if (!removed.ok()) LOG_WARN("old container not removed", {"id", older->id}, {"error", removed.status()});
+  }
+  if (!started.ok()) {
+    NoteStartFailure(*record, "RunContainerError", started.status());
+    if (record->exited()) NoteExit(*record);
+    return started.status();
+  }
+  RecordEvent(EventKind::kNormal, "Started", "Started container " + name, name);
+  record->startup_passed = !container->startup_probe();
+  record->ready = !container->readiness_probe() && record->startup_passed && !record->init;
+  if (record->exited()) {
+    // It ended before we looked.
+    record->ready = false;
+    NoteExit(*record);
+  } else if (!record->init) {
+    StartProbes(*record, *container);
+  }
+  return {};
+}
+
+Result<image::Image> PodWorker::EnsureImage(Pod pod, Container container) {
+  const std::string name(container.name());
+  const std::string text(container.image());
+  const std::string_view policy = container.image_pull_policy();
+  ContainerRecord& record = *state_.Find(name);
+  Result<image::Reference> reference = image::Reference::Parse(text);
+  if (!reference.ok()) {
+    Status bad =
+        BadRequest(fmt::format("Failed to apply default image tag \"{}\": couldn't parse image name \"{}\": {}", text,
+                               text, reference.status().message()));
+    if (record.waiting_reason != "InvalidImageName") {
+      RecordEvent(EventKind::kWarning, "InspectFailed", bad.message(), name);
+    }
+    NoteStartFailure(record, "InvalidImageName", bad);
+    return bad;
+  }
+  if (policy != "Always") {
+    Result<image::Image> present = environment_.images.Get(text);
+    if (present.ok()) {
+      RecordEvent(EventKind::kNormal, "Pulled",
+                  fmt::format("Container image \"{}\" already present on machine and can be accessed by the pod", text),
+                  name);
+      return present;
+    }
+    if (policy == "Never") {
+      Status never = NotFound(fmt::format("Container image \"{}\" is not present with pull policy of Never", text));
+      if (record.waiting_reason != "ErrImageNeverPull") {
+        RecordEvent(EventKind::kWarning, "ErrImageNeverPull", never.message(), name);
+      }
+      NoteStartFailure(record, "ErrImageNeverPull", never);
+      return never;
+    }
+  }
+  RecordEvent(EventKind::kNormal, "Pulling", fmt::format("Pulling image \"{}\"", text), name);
+  const MonoTime begin = environment_.runtime.Mono();
+  Result<image::PullOptions> credentials = PullCredentials(pod, *reference);
+  Result<image::Image> pulled = credentials.ok() ? environment_.images.Pull(*reference, *credentials)
+                                                 : Result<image::Image>(credentials.status());
+  if (pulled.ok()) {
+    pull_back_off_.erase(name);
+    // Upstream rounds to milliseconds.
+    Duration took = std::chrono::duration_cast<std::chrono::milliseconds>(environment_.runtime.Mono() - begin);
+    RecordEvent(EventKind::kNormal, "Pulled",
+                fmt::format("Successfully pulled image \"{}\" in {} ({} including waiting). Image size: {} bytes.",
+                            text, FormatDuration(took), FormatDuration(took), pulled->size),
+                name);
+    return pulled;
+  }
+  if (pulled.Failed(Reason::kCancelled)) return pulled.status();
+  Duration& back_off = pull_back_off_[name];
+  const bool again = back_off != Duration{};
+  back_off = again ? std::min(back_off * 2, kPullBackOffMost) : kPullBackOffFirst;
+  const std::string why = fmt::format("failed to pull image \"{}\": {}", text, pulled.status().message());
+  RecordEvent(EventKind::kWarning, "Failed", fmt::format("Failed to pull image \"{}\": {}", text, why), name);
+  RecordEvent(EventKind::kWarning, "Failed", "Error: ErrImagePull", name);
+  record.waiting_reason = again ? "ImagePullBackOff" : "ErrImagePull";
+  record.waiting_message = again ? fmt::format("Back-off pulling image \"{}\": ErrImagePull: {}", text, why) : why;
+  if (again) RecordEvent(EventKind::kNormal, "BackOff", fmt::format("Back-off pulling image \"{}\"", text), name);
+  record.not_before = environment_.runtime.Wall() + back_off;
+  return pulled.status();
+}
+
+Result<image::PullOptions> PodWorker::PullCredentials(Pod pod, const image::Reference& reference) {
+  for (auto secret_ref : pod.spec().image_pull_secrets()) {
+    Result<api::ObjectPtr> object = environment_.client.Get(
+        api::core_v1::SecretInfo(), {std::string(pod.metadata().ns()), std::string(secret_ref.name())});
+    // A missing secret is not fatal: the image may be public.
+    if (object.Failed(Reason::kNotFound)) continue;
+    if (!object.ok()) return object.status();
+    api::core_v1::Secret secret((*object)->tree());
+    auto config = secret.data().Find(".dockerconfigjson");
+    if (!config) continue;
+    std::string json = TRY(Base64Decode(*config));
+    if (auto options = FromDockerConfig(json, reference)) return std::move(*options);
+  }
+  return image::PullOptions{};
+}
+
+}  // namespace knarr::node

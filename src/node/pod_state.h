@@ -1,0 +1,86 @@
+#pragma once
+
+// What the node agent knows of one pod besides its API object: the facts from which its status is computed and its next
+// steps are planned. Plain data, so that both are pure functions with table tests.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/core_v1.h"
+#include "base/time.h"
+#include "runtime/runtime.h"
+
+namespace knarr::node {
+
+/// One container of the pod's spec.
+struct ContainerRecord {
+  std::string name;
+  bool init = false;
+  /// The newest container made for it; absent before the first.
+  std::optional<runtime::ContainerStatus> current;
+  /// The one before, which has ended.
+  std::optional<runtime::ContainerStatus> last;
+  std::string image_id;  ///< what the image name was resolved to
+
+  /// Why it is not running, when there is no `current` to tell ("ContainerCreating", "ErrImagePull", …).
+  std::string waiting_reason = "ContainerCreating";
+  std::string waiting_message;
+
+  /// Crash back-off: the next restart may not be before this; zero when none is due.
+  WallTime not_before{};
+  Duration back_off{};
+
+  bool startup_passed = false;  ///< the startup probe has succeeded, or there is none
+  bool ready = false;           ///< running, and the readiness probe (if any) has succeeded
+
+  bool running() const { return current && current->state == runtime::ContainerState::kRunning; }
+  bool exited() const { return current && current->state == runtime::ContainerState::kExited; }
+  /// How often it was started again.
+  int restarts() const { return current ? static_cast<int>(current->attempt) : 0; }
+};
+
+struct PodState {
+  std::vector<ContainerRecord> containers;  ///< init containers first, each group in the spec's order
+  bool sandbox_ready = false;
+  bool terminating = false;  ///< being deleted, or its object is gone
+  std::string pod_ip;
+  std::string host_ip;
+  std::optional<WallTime> started;  ///< when the agent first saw it
+  /// Set when the agent itself failed the pod ("Evicted", "DeadlineExceeded"): phase Failed with this.
+  std::string failed_reason;
+  std::string failed_message;
+
+  ContainerRecord* Find(std::string_view name);
+  const ContainerRecord* Find(std::string_view name) const;
+};
+
+/// The records a new pod begins with.
+PodState InitialState(api::core_v1::Pod pod);
+
+/// Puts what the runtime has of the pod's containers (of all its sandboxes) into the records: the newest of each name
+/// is `current`, the one before `last`. Gives back the ids that are older still.
+std::vector<std::string> AdoptContainers(PodState& state, std::vector<runtime::ContainerStatus> found);
+
+/// What to do next.
+struct PodPlan {
+  std::vector<std::string> start;  ///< containers to start now, in this order
+  /// When a back-off ends and it is worth planning again.
+  std::optional<WallTime> recheck;
+  bool finished = false;  ///< nothing will run again: the pod is Succeeded or Failed
+};
+PodPlan PlanPod(api::core_v1::Pod pod, const PodState& state, WallTime now);
+
+/// Notes a container's end: sets its crash back-off (10 s doubling to 5 min, from its second end on; forgotten once it
+/// ran for ten minutes).
+void NoteExit(ContainerRecord& record);
+
+/// The PodStatus as upstream's kubelet computes it, on top of the status in `pod` (conditions set by others and
+/// transition times are kept).
+void ComputePodStatus(api::core_v1::Pod pod, const PodState& state, WallTime now, api::core_v1::PodStatusEdit status);
+
+/// "back-off 10s restarting failed container=web pod=web_default(uid)"
+std::string BackOffMessage(const ContainerRecord& record, api::core_v1::Pod pod);
+
+}  // namespace knarr::node

@@ -1,0 +1,218 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "node/pod_state.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::ContainerStateEdit;
+using api::core_v1::ContainerStatusEdit;
+using api::core_v1::Pod;
+using api::core_v1::PodConditionEdit;
+using api::core_v1::PodStatusEdit;
+using runtime::ContainerState;
+using runtime::ContainerStatus;
+
+void WriteTerminated(const ContainerStatus& from, api::core_v1::ContainerStateTerminatedEdit to) {
+  to.set_exit_code(from.exit_code);
+  std::string_view reason = from.reason;
+  if (reason.empty()) reason = from.exit_code == 0 ? "Completed" : "Error";
+  to.set_reason(reason);
+  if (!from.message.empty()) to.set_message(from.message);
+  if (from.started != WallTime{}) to.set_started_at(from.started);
+  to.set_finished_at(from.finished);
+  to.set_container_id("knarr://" + from.id);
+}
+
+/// The three-way state: waiting, running or terminated, exactly one.
+void WriteState(Pod pod, const PodState& state, const ContainerRecord& record, WallTime now, ContainerStateEdit to) {
+  if (record.running()) {
+    to.running().set_started_at(record.current->started);
+    return;
+  }
+  const bool again = !state.terminating && record.exited() && pod.spec().restart_policy() != "Never" &&
+                     (pod.spec().restart_policy() == "Always" || record.current->exit_code != 0) &&
+                     !(record.init && record.current->exit_code == 0);
+  if (again && record.not_before > now) {
+    to.waiting().set_reason("CrashLoopBackOff");
+    to.waiting().set_message(BackOffMessage(record, pod));
+    return;
+  }
+  if (again && !record.waiting_reason.empty()) {
+    to.waiting().set_reason(record.waiting_reason);
+    if (!record.waiting_message.empty()) to.waiting().set_message(record.waiting_message);
+    return;
+  }
+  if (record.exited()) {
+    WriteTerminated(*record.current, to.terminated());
+    return;
+  }
+  const bool init_pending = std::ranges::any_of(state.containers, [](const ContainerRecord& other) {
+    return other.init && !(other.exited() && other.current->exit_code == 0);
+  });
+  std::string_view reason = record.waiting_reason;
+  if (reason.empty()) reason = init_pending ? "PodInitializing" : "ContainerCreating";
+  to.waiting().set_reason(reason);
+  if (!record.waiting_message.empty()) to.waiting().set_message(record.waiting_message);
+}
+
+template <typename Spec>
+void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, ContainerStatusEdit to) {
+  const ContainerRecord* record = state.Find(spec.name());
+  to.set_name(spec.name());
+  to.set_image(spec.image());
+  to.set_image_id("");
+  to.set_ready(false);
+  to.set_restart_count(0);
+  to.set_started(false);
+  to.last_state();
+  if (record == nullptr) {
+    to.state().waiting().set_reason("ContainerCreating");
+    return;
+  }
+  WriteState(pod, state, *record, now, to.state());
+  // What is shown as waiting to run again keeps its end in lastState.
+  const bool shows_end = api::core_v1::ContainerStatus(to.value()).state().has_terminated();
+  if (record->exited() && !shows_end) {
+    WriteTerminated(*record->current, to.last_state().terminated());
+  } else if (record->last) {
+    WriteTerminated(*record->last, to.last_state().terminated());
+  }
+  to.set_restart_count(record->restarts());
+  if (!record->image_id.empty()) to.set_image_id(record->image_id);
+  if (record->current) to.set_container_id("knarr://" + record->current->id);
+  const bool init_done = record->init && record->exited() && record->current->exit_code == 0;
+  to.set_ready(init_done || (!record->init && record->ready && record->running()));
+  to.set_started(record->running() && record->startup_passed);
+}
+
+std::string_view Phase(Pod pod, const PodState& state) {
+  if (!state.failed_reason.empty()) return "Failed";
+  int running = 0;
+  int waiting = 0;
+  int succeeded = 0;
+  int failed = 0;
+  const std::string_view policy = pod.spec().restart_policy();
+  for (const ContainerRecord& record : state.containers) {
+    if (record.init) {
+      if (record.exited() && record.current->exit_code == 0) continue;
+      return record.exited() && policy == "Never" ? "Failed" : "Pending";
+    }
+    if (record.running()) {
+      running++;
+    } else if (record.exited()) {
+      (record.current->exit_code == 0 ? succeeded : failed)++;
+    } else if (record.last) {
+      failed++;  // being made anew: it has run before, so the pod is not Pending
+    } else {
+      waiting++;
+    }
+  }
+  if (waiting > 0) return "Pending";
+  if (running > 0) return "Running";
+  if (state.terminating) return failed > 0 ? "Failed" : "Succeeded";
+  if (policy == "Always") return "Running";
+  if (failed == 0) return "Succeeded";
+  return policy == "Never" ? "Failed" : "Running";
+}
+
+struct Condition {
+  std::string_view type;
+  bool value;
+  std::string reason;
+  std::string message;
+};
+
+/// Sets the condition, moving its transition time only when its value changes.
+void WriteCondition(const Condition& condition, Pod pod, WallTime now, PodStatusEdit status) {
+  std::string_view value = condition.value ? "True" : "False";
+  std::optional<WallTime> since;
+  for (api::core_v1::PodCondition before : pod.status().conditions()) {
+    if (before.type() == condition.type && before.status() == value) since = before.last_transition_time();
+  }
+  PodConditionEdit to = status.add_conditions();
+  to.set_type(condition.type);
+  to.set_status(value);
+  to.set_last_transition_time(since.value_or(now));
+  if (!condition.reason.empty()) to.set_reason(condition.reason);
+  if (!condition.message.empty()) to.set_message(condition.message);
+}
+
+std::string Joined(const std::vector<std::string>& names) { return fmt::format("[{}]", fmt::join(names, " ")); }
+
+void WriteConditions(Pod pod, const PodState& state, std::string_view phase, WallTime now, PodStatusEdit status) {
+  std::vector<std::string> unready;
+  std::vector<std::string> incomplete;
+  for (const ContainerRecord& record : state.containers) {
+    if (record.init) {
+      if (!(record.exited() && record.current->exit_code == 0)) incomplete.push_back(record.name);
+    } else if (!(record.ready && record.running())) {
+      unready.push_back(record.name);
+    }
+  }
+  const bool finished = phase == "Succeeded" || phase == "Failed";
+  Condition initialized{"Initialized", incomplete.empty() || phase == "Succeeded", "", ""};
+  if (!initialized.value) {
+    initialized.reason = "ContainersNotInitialized";
+    initialized.message = "containers with incomplete status: " + Joined(incomplete);
+  } else if (phase == "Succeeded") {
+    initialized.reason = "PodCompleted";
+  }
+  Condition ready{"ContainersReady", unready.empty() && !finished, "", ""};
+  if (phase == "Succeeded") {
+    ready.reason = "PodCompleted";
+  } else if (phase == "Failed") {
+    ready.reason = "PodFailed";
+  } else if (!ready.value) {
+    ready.reason = "ContainersNotReady";
+    ready.message = "containers with unready status: " + Joined(unready);
+  }
+  WriteCondition({"PodReadyToStartContainers", state.sandbox_ready, "", ""}, pod, now, status);
+  WriteCondition(initialized, pod, now, status);
+  Condition pod_ready = ready;
+  pod_ready.type = "Ready";
+  WriteCondition(pod_ready, pod, now, status);
+  WriteCondition(ready, pod, now, status);
+  WriteCondition({"PodScheduled", true, "", ""}, pod, now, status);
+}
+
+bool IsOurs(std::string_view type) {
+  return type == "PodReadyToStartContainers" || type == "Initialized" || type == "Ready" || type == "ContainersReady" ||
+         type == "PodScheduled";
+}
+
+}  // namespace
+
+void ComputePodStatus(Pod pod, const PodState& state, WallTime now, PodStatusEdit status) {
+  const std::string_view phase = Phase(pod, state);
+  status.set_observed_generation(pod.metadata().generation());
+  status.set_phase(phase);
+  WriteConditions(pod, state, phase, now, status);
+  for (api::core_v1::PodCondition other : pod.status().conditions()) {
+    if (!IsOurs(other.type())) status.add_conditions().CopyFrom(other.value());
+  }
+  if (!state.failed_reason.empty()) {
+    status.set_reason(state.failed_reason);
+    status.set_message(state.failed_message);
+  }
+  if (!state.host_ip.empty()) {
+    status.set_host_ip(state.host_ip);
+    status.add_host_ips().set_ip(state.host_ip);
+  }
+  if (!state.pod_ip.empty()) {
+    status.set_pod_ip(state.pod_ip);
+    status.add_pod_ips().set_ip(state.pod_ip);
+  }
+  if (state.started) status.set_start_time(*state.started);
+  for (api::core_v1::Container container : pod.spec().init_containers()) {
+    WriteContainer(pod, state, container, now, status.add_init_container_statuses());
+  }
+  for (api::core_v1::Container container : pod.spec().containers()) {
+    WriteContainer(pod, state, container, now, status.add_container_statuses());
+  }
+  if (!pod.status().qos_class().empty()) status.set_qos_class(pod.status().qos_class());
+}
+
+}  // namespace knarr::node

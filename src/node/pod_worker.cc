@@ -1,0 +1,409 @@
+#include "node/pod_worker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "doc/json.h"
+#include "node/container_spec.h"
+#include "node/resources.h"
+#include "rt/file_system.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::Pod;
+using api::core_v1::PodEdit;
+using client::EventKind;
+using runtime::ContainerState;
+using runtime::ContainerStatus;
+using runtime::SandboxState;
+
+constexpr Duration kRetryFirst = 500ms;
+constexpr Duration kRetryMost = 120s;
+
+}  // namespace
+
+PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std::function<void()> finished)
+    : environment_(environment),
+      pod_(std::move(pod)),
+      finished_(std::move(finished)),
+      state_(InitialState(view())),
+      volumes_(environment.runtime, environment.client,
+               environment.pods_directory + "/" + std::string(view().metadata().uid())),
+      wake_(environment.runtime),
+      steps_(environment.runtime, "pod steps"),
+      main_(environment.runtime, "pod") {
+  state_.host_ip = environment.node_ip;
+  state_.started = view().status().start_time();
+  if (!state_.started) state_.started = environment.runtime.Wall();
+}
+
+PodWorker::~PodWorker() = default;
+
+void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector<ContainerStatus> containers) {
+  std::ranges::sort(sandboxes, std::greater<>(), &runtime::SandboxStatus::attempt);
+  for (runtime::SandboxStatus& sandbox : sandboxes) {
+    sandbox_attempt_ = std::max(sandbox_attempt_, sandbox.attempt + 1);
+    if (!sandbox_ && sandbox.state == SandboxState::kReady) {
+      sandbox_ = std::move(sandbox);
+    } else {
+      old_sandboxes_.push_back(sandbox.id);
+    }
+  }
+  state_.pod_ip = std::string(view().status().pod_ip());
+  (void)AdoptContainers(state_, std::move(containers));
+  for (ContainerRecord& record : state_.containers) {
+    // What was ready before the agent was away stays ready until a probe says otherwise.
+    for (auto before : view().status().container_statuses()) {
+      if (before.name() != record.name) continue;
+      record.ready = before.ready() && record.running();
+      record.startup_passed = before.started().value_or(false);
+      record.image_id = std::string(before.image_id());
+    }
+    if (record.exited() && record.restarts() > 0) NoteExit(record);
+  }
+}
+
+void PodWorker::Start() {
+  main_.Spawn(KeyOf(*pod_), [this] { Run(); });
+}
+
+void PodWorker::Stop() {
+  main_.StopAndJoin();
+  steps_.StopAndJoin();
+  for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
+}
+
+void PodWorker::Update(api::ObjectPtr pod) {
+  pod_ = std::move(pod);
+  wake_.Set();
+}
+
+void PodWorker::Gone() {
+  gone_ = true;
+  wake_.Set();
+}
+
+void PodWorker::RuntimeChanged() {
+  refresh_ = true;
+  wake_.Set();
+}
+
+void PodWorker::Run() {
+  rt::Runtime& runtime = environment_.runtime;
+  while (!done_) {
+    wake_.Reset();
+    recheck_.reset();
+    Ok synced = Sync();
+    if (done_) break;
+    MonoTime until = MonoTime::max();
+    if (synced.Failed(Reason::kCancelled)) return;
+    if (!synced.ok()) {
+      retry_ = retry_ == Duration{} ? kRetryFirst : std::min(retry_ * 2, kRetryMost);
+      LOG_WARN("pod step failed; trying again", {"pod", KeyOf(*pod_)}, {"error", synced.status()});
+      until = runtime.Mono() + retry_;
+    } else {
+      retry_ = {};
+      if (recheck_) until = runtime.Mono() + std::max<Duration>(1ms, *recheck_ - runtime.Wall());
+    }
+    Ok woken = wake_.Wait(until);
+    if (woken.Failed(Reason::kCancelled)) return;
+  }
+  for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
+  steps_.StopAndJoin();
+  finished_();
+}
+
+Ok PodWorker::Sync() {
+  if (refresh_) {
+    refresh_ = false;
+    TRY(RefreshContainers());
+  }
+  state_.terminating = gone_ || view().metadata().deletion_timestamp().has_value();
+  return state_.terminating ? SyncTerminating() : SyncRunning();
+}
+
+Ok PodWorker::RefreshContainers() {
+  if (!sandbox_) return {};
+  std::vector<ContainerStatus> found = TRY(environment_.containers.ListContainers(sandbox_->id));
+  for (ContainerStatus& status : found) {
+    ContainerRecord* record = state_.Find(status.name);
+    if (record == nullptr || !record->current || record->current->id != status.id) continue;
+    NoteContainer(*record, status);
+  }
+  bool sandbox_there = false;
+  for (const runtime::SandboxStatus& sandbox : TRY(environment_.containers.ListSandboxes())) {
+    sandbox_there |= sandbox.id == sandbox_->id && sandbox.state == SandboxState::kReady;
+  }
+  if (!sandbox_there) {
+    // Everything in it has gone with it; the pod gets a new one (unless it is over).
+    old_sandboxes_.push_back(sandbox_->id);
+    sandbox_.reset();
+    state_.sandbox_ready = false;
+    state_.pod_ip.clear();
+    if (!state_.terminating) {
+      RecordEvent(EventKind::kNormal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+    }
+  }
+  return {};
+}
+
+void PodWorker::NoteContainer(ContainerRecord& record, const ContainerStatus& status) {
+  const bool was_running = record.running() || record.current->state == ContainerState::kCreated;
+  record.current = status;
+  if (!was_running || !record.exited()) return;
+  record.ready = false;
+  record.startup_passed = false;
+  record.waiting_reason.clear();
+  record.waiting_message.clear();
+  StopProbes(record.name);
+  NoteExit(record);
+  if (record.not_before > environment_.runtime.Wall() && view().spec().restart_policy() != "Never") {
+    RecordEvent(EventKind::kWarning, "BackOff",
+                fmt::format("Back-off restarting failed container {} in pod {}_{}({})", record.name, pod_->name(),
+                            pod_->ns(), pod_->uid()),
+                record.name);
+  }
+}
+
+Ok PodWorker::SyncRunning() {
+  PodPlan plan = PlanPod(view(), state_, environment_.runtime.Wall());
+  if (plan.finished) {
+    TRY(WriteStatus());
+    if (sandbox_) {
+      // The pod's work is done: its processes go, its logs and its object stay.
+      TRY(environment_.network.Detach(sandbox_->id));
+      TRY(environment_.containers.StopSandbox(sandbox_->id));
+      state_.sandbox_ready = false;
+    }
+    return WriteStatus();
+  }
+  if (!sandbox_) {
+    TRY(WriteStatus());
+    TRY(EnsureSandbox());
+    plan = PlanPod(view(), state_, environment_.runtime.Wall());
+  }
+  FollowSources();
+  for (ContainerRecord& record : state_.containers) {
+    // Adopted containers that run have no probes yet.
+    if (record.running() && !probes_.contains(record.name) && killing_[record.name] == 0) {
+      for (auto container : view().spec().containers()) {
+        if (container.name() == record.name) StartProbes(record, container);
+      }
+    }
+  }
+  recheck_ = plan.recheck;
+  if (!plan.start.empty() && !starting_) StartContainers(std::move(plan.start));
+  return WriteStatus();
+}
+
+Duration PodWorker::Grace() const {
+  Pod pod = view();
+  if (auto given = pod.metadata().deletion_grace_period_seconds()) return std::chrono::seconds(*given);
+  return std::chrono::seconds(pod.spec().termination_grace_period_seconds().value_or(30));
+}
+
+Ok PodWorker::SyncTerminating() {
+  const Duration grace = Grace();
+  const bool any_running = std::ranges::any_of(
+      state_.containers, [](const ContainerRecord& record) { return record.current && !record.exited(); });
+  if (any_running && (!stopping_grace_ || grace < *stopping_grace_)) {
+    stopping_grace_ = grace;
+    StopAll(grace);
+  }
+  if (any_running || stops_running_ > 0 || starting_) {
+    return gone_ ? Ok() : WriteStatus();
+  }
+  for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
+  TRY(TearDown());
+  if (!gone_) {
+    TRY(WriteStatus());
+    TRY(DeleteObject());
+  }
+  done_ = true;
+  return {};
+}
+
+void PodWorker::StopAll(Duration grace) {
+  for (const ContainerRecord& record : state_.containers) {
+    if (!record.current || record.exited()) continue;
+    RecordEvent(EventKind::kNormal, "Killing", "Stopping container " + record.name, record.name);
+    stops_running_++;
+    steps_.Spawn("stop " + record.name, [this, id = record.current->id, grace] {
+      Ok stopped = environment_.containers.StopContainer(id, grace);
+      if (!stopped.ok() && !stopped.Failed(Reason::kCancelled)) {
+        LOG_WARN("container not stopped", {"pod", KeyOf(*pod_)}, {"id", id}, {"error", stopped.status()});
+      }
+      stops_running_--;
+      RuntimeChanged();
+    });
+  }
+}
+
+void PodWorker::KillContainer(const std::string& name, Duration grace, const std::string& message) {
+  ContainerRecord* record = state_.Find(name);
+  if (record == nullptr || !record->running() || killing_[name] > 0) return;
+  RecordEvent(EventKind::kNormal, "Killing", message, name);
+  killing_[name]++;
+  record->ready = false;
+  steps_.Spawn("kill " + name, [this, name, id = record->current->id, grace] {
+    Ok stopped = environment_.containers.StopContainer(id, grace);
+    if (!stopped.ok() && !stopped.Failed(Reason::kCancelled)) {
+      LOG_WARN("container not stopped", {"pod", KeyOf(*pod_)}, {"container", name}, {"error", stopped.status()});
+    }
+    killing_[name]--;
+    RuntimeChanged();
+  });
+}
+
+Ok PodWorker::TearDown() {
+  rt::FileSystem& files = environment_.runtime.files();
+  if (sandbox_) old_sandboxes_.push_back(sandbox_->id);
+  sandbox_.reset();
+  while (!old_sandboxes_.empty()) {
+    const std::string& id = old_sandboxes_.back();
+    TRY(environment_.network.Detach(id));
+    TRY(environment_.containers.StopSandbox(id));
+    TRY(environment_.containers.RemoveSandbox(id));
+    old_sandboxes_.pop_back();
+  }
+  state_.sandbox_ready = false;
+  TRY(volumes_.TearDown());
+  Pod pod = view();
+  TRY(files.RemoveAll(environment_.pods_directory + "/" + std::string(pod.metadata().uid())));
+  return files.RemoveAll(fmt::format("{}/{}_{}_{}", environment_.log_directory, pod.metadata().ns(),
+                                     pod.metadata().name(), pod.metadata().uid()));
+}
+
+Ok PodWorker::DeleteObject() {
+  client::DeleteOptions options{.grace_seconds = 0, .uid = std::string(pod_->uid())};
+  Result<api::ObjectPtr> deleted = environment_.client.Delete(
+      api::core_v1::PodInfo(), {std::string(pod_->ns()), std::string(pod_->name())}, options);
+  if (deleted.ok() || deleted.Failed(Reason::kNotFound) || deleted.Failed(Reason::kConflict)) return {};
+  return deleted.status();
+}
+
+Ok PodWorker::WriteStatus() {
+  if (gone_) return {};
+  doc::Document document = doc::Document::Copy(pod_->tree());
+  document.root.Remove("status");
+  PodEdit edit(document);
+  ComputePodStatus(view(), state_, environment_.runtime.Wall(), edit.status());
+  const std::string text = doc::ToJson(edit.status().value());
+  if (text == written_status_) return {};
+  Result<api::ObjectPtr> written = environment_.client.Update(
+      api::core_v1::PodInfo(), {std::string(pod_->ns()), std::string(pod_->name())}, document.root, "status");
+  if (written.ok()) {
+    written_status_ = text;
+    // The watch brings this object, too; until then the next status builds on it.
+    if (!gone_) pod_ = std::move(written).value();
+    return {};
+  }
+  if (written.Failed(Reason::kNotFound)) {
+    gone_ = true;
+    wake_.Set();
+    return {};
+  }
+  if (written.Failed(Reason::kConflict)) {
+    // Somebody else wrote: the watch may be behind, so take the object as it is now and go round again.
+    Result<api::ObjectPtr> fresh =
+        environment_.client.Get(api::core_v1::PodInfo(), {std::string(pod_->ns()), std::string(pod_->name())});
+    if (fresh.ok() && (*fresh)->uid() == pod_->uid()) {
+      pod_ = std::move(fresh).value();
+    } else if (fresh.ok() || fresh.Failed(Reason::kNotFound)) {
+      gone_ = true;
+    }
+    wake_.Set();
+    return {};
+  }
+  return written.status();
+}
+
+void PodWorker::RecordEvent(EventKind kind, std::string_view reason, std::string message, std::string_view container) {
+  std::string path;
+  if (!container.empty()) {
+    const ContainerRecord* record = state_.Find(container);
+    path = fmt::format("spec.{}{{{}}}", record != nullptr && record->init ? "initContainers" : "containers", container);
+  }
+  environment_.events.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod_, std::move(path)), kind, reason,
+                             std::move(message));
+}
+
+void PodWorker::StartProbes(ContainerRecord& record, api::core_v1::Container container) {
+  StopProbes(record.name);
+  const std::string name = record.name;
+  Prober::Events events{
+      .decided = [this, name](ProbeKind kind, bool passed, const std::string&) { ProbeDecided(name, kind, passed); },
+      .failed =
+          [this, name](ProbeKind kind, const std::string& message) {
+            RecordEvent(EventKind::kWarning, "Unhealthy", fmt::format("{} probe failed: {}", ProbeName(kind), message),
+                        name);
+          }};
+  auto prober = std::make_unique<Prober>(environment_.runtime, environment_.containers, pod_, container,
+                                         ProbeTarget{state_.pod_ip, record.current->id}, record.current->started,
+                                         std::move(events));
+  prober->Start(record.startup_passed);
+  probes_[name] = std::move(prober);
+}
+
+void PodWorker::StopProbes(const std::string& name) {
+  auto at = probes_.find(name);
+  if (at == probes_.end()) return;
+  std::unique_ptr<Prober> prober = std::move(at->second);
+  probes_.erase(at);
+  prober->Stop();
+}
+
+/// Runs in the probe's fiber: only notes what was decided and wakes the pod's loop, or begins a kill of its own.
+void PodWorker::ProbeDecided(const std::string& name, ProbeKind kind, bool passed) {
+  ContainerRecord* record = state_.Find(name);
+  if (record == nullptr || !record->running()) return;
+  for (auto container : view().spec().containers()) {
+    if (container.name() != name) continue;
+    if (kind == ProbeKind::kReadiness) record->ready = passed;
+    if (kind == ProbeKind::kStartup && passed) {
+      record->startup_passed = true;
+      record->ready = !container.readiness_probe();
+    }
+    if (kind != ProbeKind::kReadiness && !passed) {
+      KillContainer(name, std::chrono::seconds(view().spec().termination_grace_period_seconds().value_or(30)),
+                    fmt::format("Container {} failed {} probe, will be restarted", name,
+                                kind == ProbeKind::kLiveness ? "liveness" : "startup"));
+    }
+  }
+  wake_.Set();
+}
+
+/// Watches the ConfigMaps and Secrets that the pod's volumes show, and rewrites the files when they change.
+void PodWorker::FollowSources() {
+  if (following_) return;
+  following_ = true;
+  auto follow = [this](const api::KindInfo& kind, std::string_view name) {
+    steps_.Spawn("follow " + std::string(name), [this, &kind, name = std::string(name)] {
+      rt::Runtime& runtime = environment_.runtime;
+      Duration pause = kRetryFirst;
+      while (runtime.CheckCancelled().ok()) {
+        client::WatchOptions options{.field_selector = "metadata.name=" + name};
+        auto stream = environment_.client.Watch(kind, pod_->ns(), options);
+        while (stream.ok() && (*stream)->Next().ok()) {
+          pause = kRetryFirst;
+          Ok refreshed = volumes_.Refresh(view());
+          if (refreshed.Failed(Reason::kCancelled)) return;
+          if (!refreshed.ok()) {
+            LOG_WARN("volume not refreshed", {"pod", KeyOf(*pod_)}, {"error", refreshed.status()});
+          }
+        }
+        if (!runtime.Sleep(pause).ok()) return;
+        pause = std::min(pause * 2, kRetryMost);
+      }
+    });
+  };
+  for (auto volume : view().spec().volumes()) {
+    if (volume.config_map()) follow(api::core_v1::ConfigMapInfo(), volume.config_map().name());
+    if (volume.secret()) follow(api::core_v1::SecretInfo(), volume.secret().secret_name());
+  }
+}
+
+}  // namespace knarr::node

@@ -1,0 +1,122 @@
+#pragma once
+
+// The life of one pod: one fiber that runs a plain, level-triggered loop. It is woken by a change of the pod's object,
+// a container's exit, a probe's result or the end of a back-off, looks at everything anew, takes the next steps and
+// writes the status if it changed. Long steps (pulling and starting, stopping) run in fibers of their own, one of each
+// kind at a time, so that the loop always answers.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "api/core_v1.h"
+#include "client/client.h"
+#include "client/events.h"
+#include "image/store.h"
+#include "network/network.h"
+#include "node/pod_state.h"
+#include "node/prober.h"
+#include "node/volumes.h"
+#include "rt/sync.h"
+#include "runtime/runtime.h"
+
+namespace knarr::node {
+
+/// What all pod workers of a node share.
+struct PodEnvironment {
+  rt::Runtime& runtime;
+  client::Client& client;
+  runtime::Runtime& containers;
+  image::Store& images;
+  network::PodNetwork& network;
+  client::EventRecorder& events;
+  std::string node_name;
+  std::string node_ip;
+  std::string pods_directory;  ///< "<data>/pods"
+  std::string log_directory;   ///< "/var/log/pods"
+  int64_t machine_cpu_milli = 0;
+  int64_t machine_memory = 0;
+};
+
+class PodWorker {
+ public:
+  /// Owns the pod from now on. `finished` is called (once, from its fiber's end) when nothing of the pod is left here.
+  PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std::function<void()> finished);
+  ~PodWorker();
+
+  /// What the runtime has of this pod from before the agent was started. REQUIRES: before Start.
+  void Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector<runtime::ContainerStatus> containers);
+  void Start();
+  /// Leaves the pod running and ends the fibers: the agent stops.
+  void Stop();
+
+  /// The object changed.
+  void Update(api::ObjectPtr pod);
+  /// The object is gone from the API server.
+  void Gone();
+  /// A container or the sandbox changed state.
+  void RuntimeChanged();
+
+  const api::Object& pod() const { return *pod_; }
+  const PodState& state() const { return state_; }
+
+ private:
+  void Run();
+  Ok Sync();
+  Ok SyncRunning();
+  Ok SyncTerminating();
+  Ok RefreshContainers();
+  void NoteContainer(ContainerRecord& record, const runtime::ContainerStatus& status);
+
+  Ok EnsureSandbox();
+  Ok WriteSandboxFiles();
+  void StartContainers(std::vector<std::string> names);
+  Ok StartOne(const std::string& name);
+  Result<image::Image> EnsureImage(api::core_v1::Pod pod, api::core_v1::Container container);
+  Result<image::PullOptions> PullCredentials(api::core_v1::Pod pod, const image::Reference& reference);
+  void NoteStartFailure(ContainerRecord& record, std::string_view reason, const Status& status);
+  void KillContainer(const std::string& name, Duration grace, const std::string& message);
+  void StopAll(Duration grace);
+  Ok TearDown();
+  Ok DeleteObject();
+
+  void StartProbes(ContainerRecord& record, api::core_v1::Container container);
+  void StopProbes(const std::string& name);
+  void ProbeDecided(const std::string& name, ProbeKind kind, bool passed);
+
+  void FollowSources();
+  Ok WriteStatus();
+  Duration Grace() const;
+  void RecordEvent(client::EventKind kind, std::string_view reason, std::string message,
+                   std::string_view container = {});
+  api::core_v1::Pod view() const { return api::core_v1::Pod(pod_->tree()); }
+
+  const PodEnvironment environment_;
+  api::ObjectPtr pod_;
+  std::function<void()> finished_;
+  PodState state_;
+  PodVolumes volumes_;
+  std::optional<runtime::SandboxStatus> sandbox_;
+  std::vector<std::string> old_sandboxes_;
+  uint32_t sandbox_attempt_ = 0;
+  bool gone_ = false;
+  bool refresh_ = true;    // ask the runtime before the next step
+  bool starting_ = false;  // the start fiber runs
+  bool done_ = false;
+  bool following_ = false;
+  std::optional<Duration> stopping_grace_;  // the shortest grace a stop was begun with
+  int stops_running_ = 0;
+  std::map<std::string, int> killing_;
+  std::optional<WallTime> recheck_;
+  Duration retry_{};
+  std::string failure_told_;  // the last FailedMount or FailedCreatePodSandBox text, told once each
+  std::string written_status_;
+  std::map<std::string, Duration> pull_back_off_;
+  std::map<std::string, std::unique_ptr<Prober>> probes_;
+  rt::Event wake_;
+  rt::TaskGroup steps_;  // starts, stops, probes
+  rt::TaskGroup main_;
+};
+
+}  // namespace knarr::node

@@ -1,0 +1,247 @@
+#include "node/volumes.h"
+
+#include <fmt/format.h>
+
+#include "base/quantity.h"
+#include "base/strings.h"
+#include "node/mount.h"
+#include "rt/file_system.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::ConfigMap;
+using api::core_v1::ConfigMapVolumeSource;
+using api::core_v1::KeyToPath;
+using api::core_v1::Pod;
+using api::core_v1::Secret;
+using api::core_v1::SecretVolumeSource;
+using api::core_v1::Volume;
+
+constexpr uint32_t kDefaultMode = 0644;
+constexpr std::string_view kDataLink = "..data";
+
+/// All files of `content`, or those that items pick, under their paths.
+Result<VolumeFiles> PickFiles(const std::map<std::string, std::string>& content, api::ListView<KeyToPath> items,
+                              uint32_t default_mode, bool optional, std::string_view what) {
+  VolumeFiles files;
+  if (items.empty()) {
+    for (const auto& [key, bytes] : content) files[key] = {bytes, default_mode};
+    return files;
+  }
+  for (KeyToPath item : items) {
+    auto at = content.find(std::string(item.key()));
+    if (at == content.end()) {
+      if (optional) continue;
+      return NotFound(fmt::format("{} references non-existent key: {}", what, item.key()));
+    }
+    files[std::string(item.path())] = {at->second, static_cast<uint32_t>(item.mode().value_or(default_mode))};
+  }
+  return files;
+}
+
+/// The object; nullptr when it is missing and optional.
+Result<api::ObjectPtr> GetSource(client::Client& client, const api::KindInfo& kind, std::string_view ns,
+                                 std::string_view name, bool optional) {
+  Result<api::ObjectPtr> got = client.Get(kind, {std::string(ns), std::string(name)});
+  if (got.ok() || !got.Failed(Reason::kNotFound)) return got;
+  if (optional) return api::ObjectPtr();
+  return NotFound(fmt::format("{} \"{}\" not found", kind.singular, name));
+}
+
+/// A relative path that stays inside: no "..", not absolute. The API server checks it, too.
+Ok CheckRelative(std::string_view path) {
+  if (path.empty() || path.front() == '/') return BadRequest(fmt::format("invalid path {}", GoQuote(path)));
+  for (std::string_view part : Split(path, '/')) {
+    if (part == ".." || part.empty()) return BadRequest(fmt::format("invalid path {}", GoQuote(path)));
+  }
+  return {};
+}
+
+/// Whether ..data shows exactly these files with these modes.
+bool Shows(rt::FileSystem& files, const std::string& directory, const VolumeFiles& wanted) {
+  size_t found = 0;
+  const std::string data = directory + "/" + std::string(kDataLink);
+  for (const auto& [path, file] : wanted) {
+    Result<rt::FileInfo> info = files.Stat(data + "/" + path);
+    if (!info.ok() || info->mode != file.mode || info->size != static_cast<int64_t>(file.content.size())) return false;
+    Result<std::string> content = files.ReadFile(data + "/" + path);
+    if (!content.ok() || *content != file.content) return false;
+    found++;
+  }
+  // A file that is no longer wanted shows as a top-level name that no wanted path begins with.
+  Result<std::vector<rt::DirectoryEntry>> entries = files.List(data);
+  if (!entries.ok()) return false;
+  for (const rt::DirectoryEntry& entry : *entries) {
+    auto at = wanted.lower_bound(entry.name);
+    if (at == wanted.end() || !(at->first == entry.name || at->first.starts_with(entry.name + "/"))) return false;
+  }
+  return found == wanted.size();
+}
+
+/// Links in the volume's root, one for each first part of a path; removes those of files that are gone.
+Ok LinkRoots(rt::FileSystem& files, const std::string& directory, const VolumeFiles& wanted, const std::string& keep) {
+  std::map<std::string, bool> roots;
+  for (const auto& [path, file] : wanted) roots[path.substr(0, path.find('/'))] = true;
+  for (const rt::DirectoryEntry& entry : TRY(files.List(directory))) {
+    if (entry.name == kDataLink || entry.name == keep) continue;
+    if (roots.erase(entry.name) > 0) continue;
+    TRY(files.RemoveAll(directory + "/" + entry.name));
+  }
+  for (const auto& [name, unused] : roots) {
+    TRY(files.Symlink(std::string(kDataLink) + "/" + name, directory + "/" + name));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<VolumeFiles> ConfigMapFiles(client::Client& client, std::string_view ns, ConfigMapVolumeSource source) {
+  const bool optional = source.optional().value_or(false);
+  api::ObjectPtr object = TRY(GetSource(client, api::core_v1::ConfigMapInfo(), ns, source.name(), optional));
+  std::map<std::string, std::string> content;
+  if (object != nullptr) {
+    ConfigMap config(object->tree());
+    for (auto [key, value] : config.data()) content[std::string(key)] = std::string(value);
+    for (auto [key, value] : config.binary_data()) content[std::string(key)] = TRY(Base64Decode(value));
+  }
+  const auto mode = static_cast<uint32_t>(source.default_mode().value_or(kDefaultMode));
+  return PickFiles(content, source.items(), mode, optional, "configmap");
+}
+
+Result<VolumeFiles> SecretFiles(client::Client& client, std::string_view ns, SecretVolumeSource source) {
+  const bool optional = source.optional().value_or(false);
+  api::ObjectPtr object = TRY(GetSource(client, api::core_v1::SecretInfo(), ns, source.secret_name(), optional));
+  std::map<std::string, std::string> content;
+  if (object != nullptr) {
+    for (auto [key, value] : Secret(object->tree()).data()) content[std::string(key)] = TRY(Base64Decode(value));
+  }
+  const auto mode = static_cast<uint32_t>(source.default_mode().value_or(kDefaultMode));
+  return PickFiles(content, source.items(), mode, optional, "secret");
+}
+
+Ok WriteVolumeFiles(rt::Runtime& runtime, const std::string& directory, const VolumeFiles& wanted) {
+  rt::FileSystem& files = runtime.files();
+  for (const auto& [path, file] : wanted) TRY(CheckRelative(path));
+  TRY(files.MakeDirectories(directory));
+  if (Shows(files, directory, wanted)) return {};
+  const std::string fresh = fmt::format("..{}.{}", FormatNanoTime(runtime.Wall()), runtime.Random() % 1000000000);
+  for (const auto& [path, file] : wanted) {
+    const std::string full = directory + "/" + fresh + "/" + path;
+    TRY(files.MakeDirectories(full.substr(0, full.rfind('/'))));
+    TRY(files.WriteFile(full, file.content, file.mode));
+    // The umask must not take bits away that the volume asks for.
+    TRY(files.Chmod(full, file.mode));
+  }
+  TRY(files.MakeDirectories(directory + "/" + fresh));
+  const std::string link = directory + "/..data_tmp";
+  TRY(files.Remove(link));
+  TRY(files.Symlink(fresh, link));
+  TRY(files.Rename(link, directory + "/" + std::string(kDataLink)));
+  return LinkRoots(files, directory, wanted, fresh);
+}
+
+PodVolumes::PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory)
+    : runtime_(runtime), client_(client), directory_(std::move(directory)) {}
+
+Ok PodVolumes::SetUp(Pod pod) {
+  for (Volume volume : pod.spec().volumes()) {
+    Ok done = SetUpOne(pod, volume);
+    if (!done.ok()) {
+      return done.status().WithContext(fmt::format("MountVolume.SetUp failed for volume \"{}\" ", volume.name()));
+    }
+  }
+  return {};
+}
+
+Ok PodVolumes::SetUpOne(Pod pod, Volume volume) {
+  std::string path;
+  if (volume.empty_dir()) {
+    path = TRY(SetUpEmptyDir(volume));
+  } else if (volume.host_path()) {
+    path = TRY(SetUpHostPath(volume));
+  } else if (volume.config_map() || volume.secret()) {
+    path = TRY(SetUpFiles(pod, volume));
+  } else {
+    return BadRequest("this node knows only emptyDir, hostPath, configMap and secret volumes");
+  }
+  paths_[std::string(volume.name())] = std::move(path);
+  return {};
+}
+
+Result<std::string> PodVolumes::SetUpEmptyDir(Volume volume) {
+  std::string path = fmt::format("{}/volumes/empty-dir/{}", directory_, volume.name());
+  if (paths_.contains(volume.name())) return path;
+  TRY(runtime_.files().MakeDirectories(path, 0777));
+  TRY(runtime_.files().Chmod(path, 0777));
+  if (volume.empty_dir().medium() == "Memory") {
+    int64_t limit = 0;
+    if (!volume.empty_dir().size_limit().value_or("").empty()) {
+      limit = TRY(Quantity::Parse(volume.empty_dir().size_limit().value_or(""))).Value();
+    }
+    TRY(MountTmpfs(runtime_, path, limit));
+  }
+  return path;
+}
+
+Result<std::string> PodVolumes::SetUpHostPath(Volume volume) {
+  rt::FileSystem& files = runtime_.files();
+  std::string path(volume.host_path().path());
+  const std::string_view type = volume.host_path().type().value_or("");
+  Result<rt::FileInfo> info = files.Stat(path);
+  if (!info.ok() && type == "DirectoryOrCreate") {
+    TRY(files.MakeDirectories(path));
+    return path;
+  }
+  if (!info.ok() && type == "FileOrCreate") {
+    TRY(files.Open(path, rt::OpenMode::kCreate, 0644));
+    return path;
+  }
+  if (!info.ok() && type.empty()) {
+    // As Docker and containerd do for a bind mount whose source is missing.
+    TRY(files.MakeDirectories(path));
+    return path;
+  }
+  auto is = [&](rt::FileType wanted) { return info.ok() && info->type == wanted; };
+  const bool fits = type.empty() || (type.starts_with("Directory") && is(rt::FileType::kDirectory)) ||
+                    (type.starts_with("File") && is(rt::FileType::kFile)) ||
+                    (type == "Socket" && is(rt::FileType::kSocket)) ||
+                    ((type == "CharDevice" || type == "BlockDevice") && is(rt::FileType::kDevice));
+  if (fits) return path;
+  return BadRequest(fmt::format("hostPath type check failed: {} is not a {}", path, ToLower(type)));
+}
+
+Result<std::string> PodVolumes::SetUpFiles(Pod pod, Volume volume) {
+  const bool config = static_cast<bool>(volume.config_map());
+  VolumeFiles files = config ? TRY(ConfigMapFiles(client_, pod.metadata().ns(), volume.config_map()))
+                             : TRY(SecretFiles(client_, pod.metadata().ns(), volume.secret()));
+  std::string path = fmt::format("{}/volumes/{}/{}", directory_, config ? "configmap" : "secret", volume.name());
+  if (!config && !paths_.contains(volume.name())) {
+    // Secrets never touch the disk.
+    TRY(runtime_.files().MakeDirectories(path));
+    TRY(MountTmpfs(runtime_, path, 0));
+  }
+  TRY(WriteVolumeFiles(runtime_, path, files));
+  return path;
+}
+
+Ok PodVolumes::Refresh(Pod pod) {
+  for (Volume volume : pod.spec().volumes()) {
+    if ((volume.config_map() || volume.secret()) && paths_.contains(volume.name())) TRY(SetUpFiles(pod, volume));
+  }
+  return {};
+}
+
+Result<std::string> PodVolumes::PathOf(std::string_view volume) const {
+  auto at = paths_.find(volume);
+  if (at == paths_.end()) return NotFound(fmt::format("volume \"{}\" is not mounted", volume));
+  return at->second;
+}
+
+Ok PodVolumes::TearDown() {
+  TRY(UnmountBelow(runtime_, directory_ + "/volumes"));
+  paths_.clear();
+  return runtime_.files().RemoveAll(directory_ + "/volumes");
+}
+
+}  // namespace knarr::node
