@@ -148,8 +148,10 @@ class Store {
 
 struct EmbeddedOptions {
   std::string directory;
-  /// History kept without an explicit Compact: bounded both ways.
+  /// History kept without an explicit Compact: bounded in each way.
   size_t history_events_max = 200000;
+  /// Old values and events that only history keeps in memory.
+  size_t history_bytes_max = 128 << 20;
   Duration history_age_max = std::chrono::minutes(10);
   /// Transactions waiting for the disk; beyond it Txn waits its turn.
   size_t queue_max = 4096;

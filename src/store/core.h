@@ -1,0 +1,175 @@
+#pragma once
+
+// The state machine behind both engines; what differs is the Log under it.
+//
+// There are two versions of the truth: `newest_`, which transactions check and change at once, and the published state,
+// which is what the log has made durable and all that readers and watchers see. Between them lies a queue of groups.
+// One flush fiber takes group after group to the log; while one is being written the next one fills. When a write
+// fails, everything queued fails with it and `newest_` goes back to the published tree, so that no transaction ever
+// rests on one that was lost.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rt/sync.h"
+#include "store/history.h"
+#include "store/log.h"
+#include "store/snapshot.h"
+#include "store/watch.h"
+
+namespace knarr::store {
+
+/// What there is to begin with.
+struct Recovered {
+  Tree tree;
+  Revision revision = 1;
+  Revision compacted = 1;
+  std::vector<Change> history;
+  std::vector<int64_t> forget;  ///< rows that a compaction had not come to
+  int64_t row_next = 1;
+  size_t value_bytes = 0;
+};
+
+struct CoreOptions {
+  size_t history_events_max = 200000;
+  size_t history_bytes_max = 128 << 20;
+  Duration history_age_max = std::chrono::minutes(10);
+  size_t queue_max = 4096;
+};
+
+/// What every thread sees: replaced as a whole at each commit.
+struct Published {
+  using Checkpoints = std::vector<std::shared_ptr<const TreeSnapshot>>;
+  std::shared_ptr<const TreeSnapshot> latest;
+  History::View history;
+  Revision compacted = 1;
+  /// Some older states, oldest first, so that At has not far to go back.
+  std::shared_ptr<const Checkpoints> checkpoints;
+  StoreStats stats;
+};
+
+/// The part of the store that other threads touch. Watches keep it alive.
+class Board {
+ public:
+  std::shared_ptr<const Published> Read() const;
+  /// Puts up the next state and takes the watchers that came since the last one.
+  std::vector<std::shared_ptr<Watcher>> Publish(std::shared_ptr<const Published> next);
+  Result<std::shared_ptr<Watcher>> Join(rt::Runtime& runtime, WatchOptions options);
+  /// No watch joins from here on; the ones not taken yet.
+  std::vector<std::shared_ptr<Watcher>> Close();
+
+  Result<std::shared_ptr<const Snapshot>> At(Revision revision) const;
+
+  /// Every watcher has been handed the changes up to here.
+  std::atomic<Revision> delivered{1};
+  /// Watches that ended since the last sweep of the index.
+  std::atomic<size_t> left{0};
+
+ private:
+  static constexpr size_t kRebuiltMax = 8;
+  static constexpr size_t kFreshMax = 64;
+  std::shared_ptr<Waker> WakerOf(rt::Runtime& runtime);
+
+  mutable Lock lock_;
+  std::shared_ptr<const Published> published_;
+  std::vector<std::shared_ptr<Watcher>> fresh_;
+  size_t fresh_max_ = kFreshMax;
+  std::map<rt::Runtime*, std::weak_ptr<Waker>> wakers_;
+  bool closed_ = false;
+
+  mutable Lock rebuilt_lock_;
+  /// States that At made lately: the pages of a long list ask for one revision again and again.
+  mutable std::deque<std::shared_ptr<const TreeSnapshot>> rebuilt_;
+};
+
+class Core : public Store {
+ public:
+  Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Recovered recovered);
+  ~Core() override;
+
+  std::shared_ptr<const Snapshot> Latest() const override { return board_->Read()->latest; }
+  Result<std::shared_ptr<const Snapshot>> At(Revision revision) const override { return board_->At(revision); }
+  Result<TxnResult> Txn(std::vector<Compare> compares, std::vector<Op> ops) override;
+  std::optional<KeyValue> Newest(std::string_view key) const override;
+  Result<std::unique_ptr<Watch>> StartWatch(rt::Runtime& runtime, WatchOptions options) override;
+  Ok Compact(Revision revision) override;
+  StoreStats stats() const override { return board_->Read()->stats; }
+  void Close() override;
+
+ private:
+  /// A transaction that waits for the disk; on its fiber's stack.
+  struct Pending {
+    rt::Fiber* fiber = nullptr;
+    bool done = false;
+    std::optional<Status> failure;
+  };
+  struct Group {
+    std::vector<Pending*> members;
+    std::vector<Change> changes;
+    size_t bytes = 0;
+    Tree tree;  ///< the state behind it; set when it is sealed
+    Revision revision = 0;
+    size_t value_bytes = 0;
+  };
+
+  Result<TxnResult> RunTxn(const std::vector<Compare>& compares, std::vector<Op> ops);
+  /// Waits for room in the queue.
+  Ok Admit();
+  Ok Writable() const;
+  Ok Check(const std::vector<Compare>& compares) const;
+  Group& OpenGroup();
+  KeyValue Apply(Op op, Revision revision, MonoTime now, Group& group);
+  KeyValue ApplyDelete(const Op& op, Revision revision, MonoTime now, Group& group);
+  void Seal(Group& group) const;
+  void StartFlush();
+  void FlushAll();
+  void FlushOne();
+  void Commit(Group group);
+  void Fail(const Group& in_flight, const Status& why);
+  void Publish();
+  /// The compaction that the bounds ask for.
+  Revision Bound() const;
+  void TrimTo(Revision revision);
+  void Deliver(const std::vector<Change>& changes);
+  std::vector<int64_t> TakeForgotten(size_t records);
+  bool IdleWork() const { return tidy_up_ && !closed_ && !broken_; }
+
+  rt::Runtime& world_;
+  const CoreOptions options_;
+  const std::unique_ptr<Log> log_;
+  const std::shared_ptr<Board> board_ = std::make_shared<Board>();
+
+  // The newest state, durable or not.
+  Tree newest_;
+  Revision newest_revision_;
+  size_t newest_value_bytes_;
+  int64_t row_next_;
+  std::deque<Group> groups_;
+  size_t queued_ = 0;  ///< transactions in groups_ and in the one being written
+
+  // The durable side.
+  std::shared_ptr<const TreeSnapshot> latest_;
+  size_t value_bytes_;
+  History history_;
+  size_t history_bytes_ = 0;
+  Revision compacted_;
+  std::deque<int64_t> forget_;
+  bool tidy_up_ = false;  ///< forget rows and give space back without waiting for writes to go along with
+  size_t since_checkpoint_ = 0;
+  std::shared_ptr<const Published::Checkpoints> checkpoints_ = std::make_shared<Published::Checkpoints>();
+  WatchIndex watches_;
+  uint64_t commits_ = 0;
+  uint64_t writes_ = 0;
+
+  bool flushing_ = false;
+  bool closed_ = false;
+  std::optional<Status> broken_;  ///< why nothing can be written any more
+  size_t inside_ = 0;             ///< fibers in Txn
+  rt::WaitQueue room_;
+  rt::WaitQueue idle_;
+};
+
+}  // namespace knarr::store

@@ -1,0 +1,379 @@
+#include "store/sqlite_log.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "base/log.h"
+#include "store/checksum.h"
+
+namespace knarr::store {
+
+namespace {
+
+constexpr int kApplicationId = 0x4b6e7273;  // "Knrs"
+constexpr int kFormat = 1;
+/// Unused pages beyond both bounds are given back to the file system, so many in a step.
+constexpr int64_t kSparePages = 512;
+constexpr int64_t kSpareFraction = 4;
+
+/// A prepared statement; ends with its owner.
+class Statement {
+ public:
+  Statement() = default;
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+  ~Statement() { sqlite3_finalize(statement_); }
+  int Prepare(sqlite3* db, const char* sql) {
+    return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
+  }
+  sqlite3_stmt* get() const { return statement_; }
+  void Bind(int at, int64_t number) { sqlite3_bind_int64(statement_, at, number); }
+  /// The bytes must stay until Run.
+  void Bind(int at, std::string_view bytes) {
+    sqlite3_bind_blob64(statement_, at, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_STATIC);
+  }
+  void BindNull(int at) { sqlite3_bind_null(statement_, at); }
+  int Step() { return sqlite3_step(statement_); }
+  int64_t Number(int column) { return sqlite3_column_int64(statement_, column); }
+  std::string_view Blob(int column) {
+    auto* data = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+    auto size = static_cast<size_t>(sqlite3_column_bytes(statement_, column));
+    return data == nullptr ? std::string_view() : std::string_view(data, size);
+  }
+  bool IsNull(int column) { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+  /// Runs it to its end and makes it ready for the next time. SQLITE_OK when done.
+  int Run() {
+    int code = Step();
+    while (code == SQLITE_ROW) code = Step();
+    int reset = sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+    return code == SQLITE_DONE ? reset : code;
+  }
+
+ private:
+  sqlite3_stmt* statement_ = nullptr;
+};
+
+class SqliteLog : public Log {
+ public:
+  SqliteLog(rt::Runtime& world, std::string path) : world_(world), path_(std::move(path)) {}
+  ~SqliteLog() override { CHECK(db_ == nullptr); }
+
+  Ok Open();
+  Result<Recovered> Load(MonoTime now);
+
+  Ok Append(const Batch& batch) override {
+    Ok written;
+    world_.Blocking([&] { written = Write(batch); });
+    return written;
+  }
+  int64_t disk_bytes() const override { return disk_bytes_.load(std::memory_order_relaxed); }
+  bool spacious() const override { return spacious_.load(std::memory_order_relaxed); }
+  void Close() override {
+    if (world_.current() != nullptr) {
+      world_.Blocking([this] { CloseNow(); });
+    } else {
+      CloseNow();
+    }
+  }
+  void CloseNow();
+
+ private:
+  struct Statements {
+    Statement begin, commit, rollback, insert, forget, compacted, free_pages, pages, vacuum;
+  };
+  Status Error(int code, std::string_view what) const;
+  Status Damaged(const std::string& why) const;
+  Ok Run(const char* sql);
+  Result<int64_t> Query(const char* sql);
+  Ok CheckFormat();
+  Ok Prepare();
+  Ok Write(const Batch& batch);
+  Ok WriteRows(const Batch& batch);
+  int Insert(const Item& item);
+  void GiveBack();
+  void Measure();
+  Ok Replay(Statement& row, MonoTime now, Recovered* recovered);
+
+  rt::Runtime& world_;
+  const std::string path_;
+  sqlite3* db_ = nullptr;
+  std::unique_ptr<Statements> statements_;
+  std::atomic<int64_t> disk_bytes_ = 0;
+  std::atomic<bool> spacious_ = false;
+};
+
+Status SqliteLog::Damaged(const std::string& why) const {
+  return Internal("store " + path_ + " is damaged: " + why + "; put a backup in its place");
+}
+
+Status SqliteLog::Error(int code, std::string_view what) const {
+  std::string why = db_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db_);
+  std::string message = "store " + path_ + ": " + std::string(what) + ": " + why + " (SQLite error " +
+                        std::to_string(db_ == nullptr ? code : sqlite3_extended_errcode(db_)) + ")";
+  switch (code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Unavailable("store " + path_ + " is in use by another knarr server");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return Damaged(std::string(what) + ": " + why);
+    case SQLITE_FULL:
+      return Status(Reason::kServerTimeout, std::move(message));
+    default:
+      return Internal(std::move(message));
+  }
+}
+
+Ok SqliteLog::Run(const char* sql) {
+  int code = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return Error(code, sql);
+  return {};
+}
+
+Result<int64_t> SqliteLog::Query(const char* sql) {
+  Statement statement;
+  int code = statement.Prepare(db_, sql);
+  if (code != SQLITE_OK) return Error(code, sql);
+  code = statement.Step();
+  if (code == SQLITE_ROW) return statement.Number(0);
+  if (code == SQLITE_DONE) return Damaged(std::string("nothing found by ") + sql);
+  return Error(code, sql);
+}
+
+Ok SqliteLog::Open() {
+  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int code = sqlite3_open_v2(path_.c_str(), &db_, kFlags, nullptr);
+  if (code != SQLITE_OK) return Error(code, "open");
+  // Exclusive: the lock that keeps a second server out, and no shared-memory file beside the database.
+  TRY(Run("PRAGMA locking_mode=EXCLUSIVE"));
+  TRY(Run("PRAGMA page_size=8192"));
+  TRY(Run("PRAGMA auto_vacuum=INCREMENTAL"));
+  TRY(Run("PRAGMA journal_mode=WAL"));
+  TRY(Run("PRAGMA synchronous=FULL"));
+  TRY(Run("PRAGMA cache_size=-1024"));
+  TRY(Run("PRAGMA cell_size_check=ON"));
+  TRY(Run("PRAGMA wal_autocheckpoint=1024"));
+  TRY(Run("PRAGMA journal_size_limit=16777216"));
+  TRY(CheckFormat());
+  return Prepare();
+}
+
+Ok SqliteLog::CheckFormat() {
+  TRY(Run("BEGIN EXCLUSIVE"));
+  int64_t tables = TRY(Query("SELECT count(*) FROM sqlite_master"));
+  int64_t application = TRY(Query("PRAGMA application_id"));
+  int64_t format = TRY(Query("PRAGMA user_version"));
+  if (tables == 0 && application == 0 && format == 0) {
+    TRY(
+        Run("CREATE TABLE log(row INTEGER PRIMARY KEY, revision INTEGER NOT NULL, created INTEGER NOT NULL,"
+            " key BLOB NOT NULL, value BLOB, sum INTEGER NOT NULL)"));
+    TRY(Run("CREATE TABLE compacted(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL)"));
+    TRY(Run("INSERT INTO compacted VALUES(1, 1)"));
+    TRY(Run(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str()));
+    TRY(Run(("PRAGMA user_version=" + std::to_string(kFormat)).c_str()));
+  } else if (application != kApplicationId) {
+    return Internal("store " + path_ + " is a database of another program: choose another data folder");
+  } else if (format != kFormat) {
+    return Internal("store " + path_ + " has format " + std::to_string(format) + ", this program reads format " +
+                    std::to_string(kFormat) + ": use the version of knarr that wrote it");
+  }
+  return Run("COMMIT");
+}
+
+Ok SqliteLog::Prepare() {
+  statements_ = std::make_unique<Statements>();
+  const std::pair<Statement*, const char*> all[] = {
+      {&statements_->begin, "BEGIN IMMEDIATE"},
+      {&statements_->commit, "COMMIT"},
+      {&statements_->rollback, "ROLLBACK"},
+      {&statements_->insert, "INSERT INTO log VALUES(?,?,?,?,?,?)"},
+      {&statements_->forget, "DELETE FROM log WHERE row=?"},
+      {&statements_->compacted, "UPDATE compacted SET revision=? WHERE id=1"},
+      {&statements_->free_pages, "PRAGMA freelist_count"},
+      {&statements_->pages, "PRAGMA page_count"},
+      {&statements_->vacuum, "PRAGMA incremental_vacuum(512)"},
+  };
+  for (const auto& [statement, sql] : all) {
+    int code = statement->Prepare(db_, sql);
+    if (code != SQLITE_OK) return Error(code, sql);
+  }
+  return {};
+}
+
+void SqliteLog::CloseNow() {
+  if (db_ == nullptr) return;
+  statements_.reset();
+  int code = sqlite3_close(db_);
+  // Only statements that were not finalized keep it from closing.
+  CHECK(code == SQLITE_OK);
+  db_ = nullptr;
+}
+
+int SqliteLog::Insert(const Item& item) {
+  Statement& insert = statements_->insert;
+  std::string_view value;
+  if (item.value) value = *item.value;
+  uint64_t sum =
+      RecordChecksum(item.row, item.mod_revision, item.create_revision, item.key(), item.value ? &value : nullptr);
+  insert.Bind(1, item.row);
+  insert.Bind(2, item.mod_revision);
+  insert.Bind(3, item.create_revision);
+  insert.Bind(4, item.key());
+  if (item.value) {
+    insert.Bind(5, value);
+  } else {
+    insert.BindNull(5);
+  }
+  insert.Bind(6, static_cast<int64_t>(sum));
+  return insert.Run();
+}
+
+Ok SqliteLog::WriteRows(const Batch& batch) {
+  int code = statements_->begin.Run();
+  if (code != SQLITE_OK) return Error(code, "begin");
+  for (const ItemRef& item : batch.records) {
+    code = Insert(*item);
+    if (code != SQLITE_OK) return Error(code, "append");
+  }
+  for (int64_t row : batch.forget) {
+    statements_->forget.Bind(1, row);
+    code = statements_->forget.Run();
+    if (code != SQLITE_OK) return Error(code, "forget");
+  }
+  if (!batch.forget.empty()) {
+    statements_->compacted.Bind(1, batch.compacted);
+    code = statements_->compacted.Run();
+    if (code != SQLITE_OK) return Error(code, "compact");
+  }
+  code = statements_->commit.Run();
+  if (code != SQLITE_OK) return Error(code, "commit");
+  return {};
+}
+
+Ok SqliteLog::Write(const Batch& batch) {
+  if (!batch.records.empty() || !batch.forget.empty()) {
+    Ok written = WriteRows(batch);
+    if (!written.ok()) {
+      // Some errors have rolled back already.
+      if (sqlite3_get_autocommit(db_) == 0 && statements_->rollback.Run() != SQLITE_OK) {
+        return Internal(written.status().message() + "; and it could not be rolled back");
+      }
+      return written;
+    }
+  }
+  if (!batch.forget.empty() || batch.records.empty()) GiveBack();
+  Measure();
+  return {};
+}
+
+void SqliteLog::GiveBack() {
+  auto number = [](Statement& pragma) {
+    int64_t value = pragma.Step() == SQLITE_ROW ? pragma.Number(0) : 0;
+    sqlite3_reset(pragma.get());
+    return value;
+  };
+  auto spacious = [&] {
+    int64_t unused = number(statements_->free_pages);
+    return unused > kSparePages && unused > number(statements_->pages) / kSpareFraction;
+  };
+  bool much = spacious();
+  if (much) {
+    int code = statements_->vacuum.Run();
+    // The rows are safe either way; the space is asked for again after the next compaction.
+    if (code != SQLITE_OK) LOG_WARN("store: unused space was not given back", {"error", Error(code, "vacuum")});
+    much = code == SQLITE_OK && spacious();
+  }
+  spacious_.store(much, std::memory_order_relaxed);
+}
+
+void SqliteLog::Measure() {
+  int64_t total = 0;
+  for (int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
+    sqlite3_file* file = nullptr;
+    sqlite3_int64 size = 0;
+    if (sqlite3_file_control(db_, "main", which, &file) != SQLITE_OK || file == nullptr) continue;
+    if (file->pMethods != nullptr && file->pMethods->xFileSize(file, &size) == SQLITE_OK) total += size;
+  }
+  disk_bytes_.store(total, std::memory_order_relaxed);
+}
+
+Result<Recovered> SqliteLog::Load(MonoTime now) {
+  Recovered recovered;
+  recovered.compacted = TRY(Query("SELECT revision FROM compacted WHERE id=1"));
+  if (recovered.compacted < 1) return Damaged("compacted revision " + std::to_string(recovered.compacted));
+  recovered.revision = recovered.compacted;
+  Statement rows;
+  int code = rows.Prepare(db_, "SELECT row, revision, created, key, value, sum FROM log ORDER BY row");
+  if (code != SQLITE_OK) return Error(code, "read");
+  Revision last = 0;
+  while ((code = rows.Step()) == SQLITE_ROW) {
+    Revision revision = rows.Number(1);
+    if (revision < last) return Damaged("row " + std::to_string(rows.Number(0)) + " is out of order");
+    last = revision;
+    TRY(Replay(rows, now, &recovered));
+  }
+  if (code != SQLITE_DONE) return Error(code, "read");
+  recovered.revision = std::max(recovered.revision, last);
+  Measure();
+  return recovered;
+}
+
+Ok SqliteLog::Replay(Statement& rows, MonoTime now, Recovered* recovered) {
+  int64_t row = rows.Number(0);
+  Revision revision = rows.Number(1);
+  Revision created = rows.Number(2);
+  std::string_view key = rows.Blob(3);
+  bool is_delete = rows.IsNull(4);
+  std::string_view value = rows.Blob(4);
+  uint64_t sum = RecordChecksum(row, revision, created, key, is_delete ? nullptr : &value);
+  if (sum != static_cast<uint64_t>(rows.Number(5)) || row < 1 || key.empty() || created < 1 || created > revision) {
+    return Damaged("row " + std::to_string(row) + " (revision " + std::to_string(revision) +
+                   ") does not match its checksum");
+  }
+  recovered->row_next = row + 1;
+  ItemRef item = ItemRef::Make(key);
+  item->create_revision = created;
+  item->mod_revision = revision;
+  item->row = row;
+  ItemRef before;
+  if (is_delete) {
+    before = recovered->tree.Erase(key);
+  } else {
+    item->value = std::make_shared<const std::string>(value);
+    recovered->value_bytes += value.size();
+    before = recovered->tree.Put(item);
+  }
+  if (before) recovered->value_bytes -= before->value->size();
+  if (revision <= recovered->compacted) {
+    // Left by a compaction that was not finished.
+    if (before) recovered->forget.push_back(before->row);
+    if (is_delete) recovered->forget.push_back(row);
+    return {};
+  }
+  if (is_delete && !before) return Damaged("row " + std::to_string(row) + " deletes what is not there");
+  auto event =
+      std::make_shared<const Event>(Event{is_delete ? Event::Type::kDelete : Event::Type::kPut, std::string(key),
+                                          item->value, before ? before->value : nullptr, revision});
+  recovered->history.push_back({revision, now, std::move(before), std::move(item), std::move(event)});
+  return {};
+}
+
+}  // namespace
+
+Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path) {
+  auto log = std::make_unique<SqliteLog>(world, path);
+  Result<Recovered> recovered = Internal("not read");
+  world.Blocking([&] {
+    Ok opened = log->Open();
+    recovered = opened.ok() ? log->Load(world.Mono()) : Result<Recovered>(opened.status());
+    if (!recovered.ok()) log->CloseNow();
+  });
+  if (!recovered.ok()) return recovered.status();
+  return OpenedLog{std::move(log), std::move(recovered).value()};
+}
+
+}  // namespace knarr::store
