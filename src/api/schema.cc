@@ -38,12 +38,8 @@ const Type* RootIn(const Package& package, std::string_view name) {
 }  // namespace
 
 const Field* Type::Find(std::string_view json_name) const {
-  for (const Field& field : fields) {
-    if (field.Has(FieldFlag::kInline)) {
-      if (const Field* found = field.message->Find(json_name)) return found;
-    } else if (field.name == json_name) {
-      return &field;
-    }
+  for (const Field* field : flat) {
+    if (field->name == json_name) return field;
   }
   return nullptr;
 }

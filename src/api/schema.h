@@ -73,14 +73,16 @@ struct Field {
 };
 
 struct Type {
-  std::string_view name;          ///< "PodSpec"
-  std::string_view package;       ///< "core/v1", "meta/v1"
-  std::string_view openapi;       ///< "io.k8s.api.core.v1.PodSpec"
-  std::span<const Field> fields;  ///< as written in the schema, inlined structs as kInline fields
+  std::string_view name;               ///< "PodSpec"
+  std::string_view package;            ///< "core/v1", "meta/v1"
+  std::string_view openapi;            ///< "io.k8s.api.core.v1.PodSpec"
+  std::span<const Field> fields;       ///< as written in the schema, inlined structs as kInline fields
+  std::span<const Field* const> flat;  ///< the members of the JSON object in their order: inlined structs opened up
+  std::span<const Field* const> wire;  ///< the fields of the protobuf message by number
   std::string_view doc;
   bool root;  ///< has apiVersion and kind: may stand alone
 
-  /// Finds by JSON name, looking into inlined structs. nullptr when unknown.
+  /// Finds by JSON name among `flat`. nullptr when unknown.
   const Field* Find(std::string_view json_name) const;
 };
 

@@ -1,0 +1,121 @@
+#include "api/codec.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/strings.h"
+#include "doc/json.h"
+#include "doc/yaml.h"
+
+namespace knarr::api {
+namespace {
+
+using doc::Value;
+
+// Reads what the object says it is. Upstream's messages.
+Ok Identify(Decoded& decoded, const DefaultKind& fallback) {
+  const Value& root = decoded.document.root;
+  if (!root.is_object()) {
+    return BadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal " +
+                      std::string(root.is_array()    ? "array"
+                                  : root.is_string() ? "string"
+                                  : root.is_number() ? "number"
+                                  : root.is_bool()   ? "bool"
+                                                     : "null") +
+                      " into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind "
+                      "string \"json:\\\"kind,omitempty\\\"\" }");
+  }
+  for (const std::string_view name : {"apiVersion", "kind"}) {
+    const Value& value = root.At(name);
+    if (!value.is_string() && !value.is_null()) {
+      return BadRequest("couldn't get version/kind; json parse error: field " + std::string(name) + " is no string");
+    }
+  }
+  decoded.api_version = root.At("apiVersion").AsString(fallback.api_version);
+  decoded.kind = root.At("kind").AsString(fallback.kind);
+  if (decoded.api_version.empty()) decoded.api_version = fallback.api_version;
+  if (decoded.kind.empty()) decoded.kind = fallback.kind;
+  if (decoded.kind.empty()) return BadRequest("Object 'Kind' is missing in '" + doc::ToJson(root) + "'");
+  if (decoded.api_version.empty()) return BadRequest("Object 'apiVersion' is missing in '" + doc::ToJson(root) + "'");
+  decoded.type = FindRootType(decoded.api_version, decoded.kind);
+  if (decoded.type == nullptr) return UnknownKind(decoded.api_version, decoded.kind);
+  return {};
+}
+
+Ok Finish(Decoded& decoded, const DefaultKind& fallback) {
+  TRY(Identify(decoded, fallback));
+  doc::Document& document = decoded.document;
+  if (document.root.At("kind").AsString().empty()) {
+    document.root.Set(document.arena, "kind", Value::String(document.arena, decoded.kind));
+  }
+  if (document.root.At("apiVersion").AsString().empty()) {
+    document.root.Set(document.arena, "apiVersion", Value::String(document.arena, decoded.api_version));
+  }
+  return Canonicalize(*decoded.type, document.root, document.arena, &decoded.strict);
+}
+
+void AddDuplicate(StrictErrors& strict, std::string_view path) {
+  if (strict.size() < kStrictErrorMax) strict.push_back("duplicate field \"" + std::string(path) + '"');
+}
+
+// YAML reaches Kubernetes' decoders as JSON with sorted keys; only values without a schema keep that order.
+void SortMembers(Value& value) {
+  for (Value& item : value.items()) SortMembers(item);
+  for (doc::Member& member : value.members()) SortMembers(member.value);
+  std::ranges::sort(value.members(), {}, &doc::Member::key);
+}
+
+}  // namespace
+
+Status UnknownKind(std::string_view api_version, std::string_view kind) {
+  return BadRequest("no kind \"" + std::string(kind) + "\" is registered for version \"" + std::string(api_version) +
+                    "\"");
+}
+
+std::string StrictErrorText(const StrictErrors& errors) { return "strict decoding error: " + Join(errors, ", "); }
+
+Result<Decoded> DecodeJson(std::string_view text, const DefaultKind& fallback) {
+  Decoded decoded;
+  const doc::JsonOptions options = {
+      .on_duplicate = [&decoded](std::string_view path) { AddDuplicate(decoded.strict, path); }};
+  decoded.document = TRY(doc::ParseJson(text, options));
+  TRY(Finish(decoded, fallback));
+  return decoded;
+}
+
+Result<Decoded> DecodeYaml(std::string_view text, const DefaultKind& fallback) {
+  Decoded decoded;
+  const doc::YamlOptions options = {
+      .on_duplicate = [&decoded](std::string_view path, doc::Position) { AddDuplicate(decoded.strict, path); }};
+  doc::YamlDocument parsed = TRY(doc::ParseYaml(text, options));
+  decoded.document = std::move(parsed.document);
+  SortMembers(decoded.document.root);
+  TRY(Finish(decoded, fallback));
+  return decoded;
+}
+
+Result<Decoded> Decode(WireFormat format, std::string_view bytes, const DefaultKind& fallback) {
+  switch (format) {
+    case WireFormat::kJson:
+      return DecodeJson(bytes, fallback);
+    case WireFormat::kYaml:
+      return DecodeYaml(bytes, fallback);
+    case WireFormat::kProtobuf:
+      return DecodeProtobuf(bytes, fallback);
+  }
+  return Internal("unknown wire format");
+}
+
+Result<std::string> Encode(WireFormat format, const Type& type, const Value& tree) {
+  switch (format) {
+    case WireFormat::kJson:
+      return doc::ToJson(tree) + "\n";
+    case WireFormat::kYaml:
+      return doc::ToYaml(tree);
+    case WireFormat::kProtobuf:
+      return EncodeProtobuf(type, tree);
+  }
+  return Internal("unknown wire format");
+}
+
+}  // namespace knarr::api
