@@ -12,8 +12,8 @@
 namespace knarr::rt {
 
 struct RealOptions {
-  std::string name = "main";      ///< thread name
-  size_t fiber_stack = 64 << 10;  ///< bytes of address space a fiber; pages are touched on use, guarded below
+  std::string name = "main";       ///< thread name
+  size_t fiber_stack = 256 << 10;  ///< bytes of address space a fiber; pages are touched on use, guarded below
 };
 
 /// The threads that run Runtime::Blocking's work, started on first use and ended after a while idle.

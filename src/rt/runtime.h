@@ -24,17 +24,28 @@
 
 namespace knarr::rt {
 
-class CancelScope;
 class Fiber;
+class Fibers;
+struct GroupState;
+struct ScopeState;
 class FileSystem;
 class Processes;
+
+/// A wake-up that another thread will send. The waiting fiber keeps it on its stack and parks until `done`:
+///   RemoteWake wake{runtime.current()};  …hand &wake to the other thread…
+///   while (!wake.done) (void)runtime.Park();                              // under a Shield
+struct RemoteWake {
+  Fiber* fiber = nullptr;
+  bool done = false;  ///< Set on the runtime's own thread.
+  RemoteWake* next = nullptr;
+};
 
 /// What a descriptor is waited for.
 enum class FdEvent : uint8_t { kReadable, kWritable };
 
 class Runtime {
  public:
-  virtual ~Runtime() = default;
+  virtual ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
@@ -64,6 +75,8 @@ class Runtime {
 
   /// Runs `task` as a fiber of this runtime, without a group: it must end by itself. Any thread.
   virtual void Post(std::function<void()> task) = 0;
+  /// Sets wake->done on this runtime's thread and unparks its fiber. Does not allocate. Any thread.
+  virtual void Wake(RemoteWake* wake) = 0;
 
   /// Runs `work` on the small blocking pool (mounts, forks, disk) and suspends the current fiber until it is done.
   /// Never cancelled midway: a scope that ends meanwhile is seen at the next wait. In simulation: runs in place.
@@ -82,19 +95,17 @@ class Runtime {
   virtual bool OnThisThread() const = 0;
 
  protected:
-  Runtime() = default;
+  Runtime();
 
  private:
-  friend class TaskGroup;
   friend class CancelScope;
+  friend class Fibers;
   friend class Shield;
-  virtual Fiber* SpawnFiber(std::string name, std::function<void()> body, CancelScope* scope) = 0;
-  virtual Ok ParkFiber(MonoTime until) = 0;
-  virtual void UnparkFiber(Fiber* fiber) = 0;
-  virtual void YieldFiber() = 0;
+  friend class TaskGroup;
+  Fiber* current_ = nullptr;
 
  protected:
-  Fiber* current_ = nullptr;
+  std::unique_ptr<Fibers> fibers_;
 };
 
 /// Runs `function` as a fiber of `target` and waits for its result on the current fiber of `here`. In place when both
@@ -118,14 +129,12 @@ class CancelScope {
   bool stopped() const;
 
  private:
-  friend class Runtime;
-  friend class TaskGroup;
-  friend class Fiber;
-  struct State;
-  std::shared_ptr<State> state_;
+  Fiber* fiber_;
+  std::shared_ptr<ScopeState> state_;
 };
 
 /// While it lives, the current fiber's waits are not cancelled and see no deadline: for cleaning up. Keep it short.
+/// Scopes opened inside it work as usual.
 class Shield {
  public:
   explicit Shield(Runtime& runtime);
@@ -159,8 +168,7 @@ class TaskGroup {
   bool stopped() const;
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;
+  std::shared_ptr<GroupState> state_;
 };
 
 }  // namespace knarr::rt

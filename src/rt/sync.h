@@ -13,7 +13,8 @@
 
 namespace knarr::rt {
 
-/// A condition to wait for: the fiber rechecks its predicate after each wake-up.
+/// A condition to wait for: the fiber rechecks its predicate after each wake-up. A fiber that was notified and
+/// cancelled at once passes the notification on.
 class WaitQueue {
  public:
   explicit WaitQueue(Runtime& runtime) : runtime_(runtime) {}
@@ -22,20 +23,28 @@ class WaitQueue {
   WaitQueue(const WaitQueue&) = delete;
   WaitQueue& operator=(const WaitQueue&) = delete;
 
+  /// Until a notification. REQUIRES: the queue outlives the wait.
   Ok Wait(MonoTime until = MonoTime::max());
+  /// The same, for who keeps a notification that came together with an error: `notified` says whether one did, and it
+  /// is not passed on.
+  Ok WaitNoting(bool& notified, MonoTime until = MonoTime::max());
   template <typename Predicate>
   Ok WaitUntil(Predicate predicate, MonoTime until = MonoTime::max()) {
     while (!predicate()) TRY(Wait(until));
     return {};
   }
-  /// Wakes the longest-waiting fiber, if any.
-  void NotifyOne();
+  /// Wakes the longest-waiting fiber, if any; whether there was one.
+  bool NotifyOne();
   void NotifyAll();
+  bool empty() const { return first_ == nullptr; }
   Runtime& runtime() const { return runtime_; }
 
  private:
+  struct Waiter;  // on the waiting fiber's stack
+  void Remove(Waiter* waiter);
   Runtime& runtime_;
-  std::deque<Fiber*> waiters_;
+  Waiter* first_ = nullptr;
+  Waiter* last_ = nullptr;
 };
 
 /// Once set, stays set until Reset.
@@ -57,7 +66,32 @@ class Event {
   bool set_ = false;
 };
 
-/// Mutual exclusion between fibers that must hold state across a wait. First come, first served.
+/// A value that is set once and waited for: the result of a fiber.
+template <typename T>
+class OneShot {
+ public:
+  explicit OneShot(Runtime& runtime) : queue_(runtime) {}
+  /// False, and no change, when it was set before.
+  bool Set(T value) {
+    if (value_.has_value()) return false;
+    value_.emplace(std::move(value));
+    queue_.NotifyAll();
+    return true;
+  }
+  bool is_set() const { return value_.has_value(); }
+  /// The value once it is there; it stays inside. The pointer is good as long as this object.
+  Result<T*> Wait(MonoTime until = MonoTime::max()) {
+    TRY(queue_.WaitUntil([this] { return value_.has_value(); }, until));
+    return &*value_;
+  }
+
+ private:
+  WaitQueue queue_;
+  std::optional<T> value_;
+};
+
+/// Mutual exclusion between fibers that must hold state across a wait. First come, first served: Unlock hands the mutex
+/// to the fiber that waits longest, so that nobody overtakes it.
 class Mutex {
  public:
   explicit Mutex(Runtime& runtime) : queue_(runtime) {}
@@ -75,16 +109,23 @@ class Mutex {
     Mutex* mutex_;
   };
   Result<Guard> Lock() {
-    TRY(queue_.WaitUntil([this] { return !locked_; }));
-    locked_ = true;
+    if (!locked_) {
+      TRY(queue_.runtime().CheckCancelled());
+      locked_ = true;
+      return Guard(this);
+    }
+    bool handed_over = false;
+    const Ok waited = queue_.WaitNoting(handed_over);
+    if (!waited.ok()) {
+      if (handed_over) Unlock();
+      return waited.status();
+    }
     return Guard(this);
   }
+  bool locked() const { return locked_; }
 
  private:
-  void Unlock() {
-    locked_ = false;
-    queue_.NotifyOne();
-  }
+  void Unlock() { locked_ = queue_.NotifyOne(); }
   WaitQueue queue_;
   bool locked_ = false;
 };
@@ -141,29 +182,25 @@ template <typename Function>
 auto CallOn(Runtime& here, Runtime& target, Function function) -> decltype(function()) {
   using R = decltype(function());
   if (&here == &target) return function();
-  Fiber* waiter = here.current();
-  CHECK(waiter != nullptr);
-  Shield shield(here);
-  bool done = false;
-  auto finish = [&] {
-    here.Post([&] {
-      done = true;
-      here.Unpark(waiter);
-    });
+  CHECK(here.current() != nullptr);
+  const Shield shield(here);
+  RemoteWake wake{.fiber = here.current()};
+  const auto wait = [&] {
+    while (!wake.done) (void)here.Park();
   };
   if constexpr (std::is_void_v<R>) {
     target.Post([&] {
       function();
-      finish();
+      here.Wake(&wake);
     });
-    while (!done) (void)here.Park();
+    wait();
   } else {
     std::optional<R> result;
     target.Post([&] {
       result.emplace(function());
-      finish();
+      here.Wake(&wake);
     });
-    while (!done) (void)here.Park();
+    wait();
     return std::move(*result);
   }
 }

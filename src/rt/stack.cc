@@ -1,0 +1,59 @@
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "rt/fiber.h"
+
+namespace knarr::rt {
+namespace {
+
+// A stack keeps the pages its fiber touched, so only a few wait for reuse; the rest goes back to the kernel.
+constexpr size_t kFreeMax = 32;
+
+size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+void Unmap(const Stack& stack) { CHECK(munmap(stack.mapping, stack.mapping_size) == 0); }
+
+}  // namespace
+
+StackPool::StackPool(size_t size) {
+  const size_t page = PageSize();
+  size_ = (size + page - 1) / page * page;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  size_ *= 4;  // their frames are larger
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  size_ *= 4;
+#endif
+#endif
+}
+
+StackPool::~StackPool() {
+  for (const Stack& stack : free_) Unmap(stack);
+}
+
+Stack StackPool::Take() {
+  if (!free_.empty()) {
+    const Stack stack = free_.back();
+    free_.pop_back();
+    return stack;
+  }
+  const size_t guard = PageSize();
+  Stack stack{.mapping = nullptr, .mapping_size = size_ + guard, .bottom = nullptr, .size = size_};
+  stack.mapping = mmap(nullptr, stack.mapping_size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  CHECK(stack.mapping != MAP_FAILED);  // out of memory or of mappings (vm.max_map_count)
+  CHECK(mprotect(stack.mapping, guard, PROT_NONE) == 0);
+  stack.bottom = static_cast<char*>(stack.mapping) + guard;
+  return stack;
+}
+
+void StackPool::Give(Stack stack) {
+  if (free_.size() < kFreeMax) {
+    free_.push_back(stack);
+  } else {
+    Unmap(stack);
+  }
+}
+
+}  // namespace knarr::rt
