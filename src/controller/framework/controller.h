@@ -1,0 +1,80 @@
+#pragma once
+
+// The reconcile contract. A controller is a function from a key to the next steps towards what the key's object asks
+// for: it reads the informers' (possibly stale) copies, computes, writes through the Client. It is level-triggered and
+// idempotent: it may be called at any time, any number of times. One key is worked on by one fiber at a time. An error
+// brings the key back after a back-off; Conflict is no error worth a log line, just a reason to look again.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "rt/runtime.h"
+
+namespace knarr::controller {
+
+/// What every controller gets.
+struct Context {
+  rt::Runtime& runtime;
+  client::Client& client;
+  client::InformerFactory& informers;
+  client::EventRecorder& events;
+};
+
+/// How long until the key is to be looked at again although nothing changed; nullopt: not at all.
+using Requeue = std::optional<Duration>;
+using Reconcile = std::function<Result<Requeue>(const client::ObjectName& key)>;
+
+/// Runs a reconcile function over a work queue.
+class Worker {
+ public:
+  Worker(rt::Runtime& runtime, std::string name, Reconcile reconcile);
+  ~Worker();
+  /// Waits until the informers are synced, then works with `fibers` fibers.
+  void Start(std::vector<client::Informer*> needs, int fibers = 4);
+  void Stop();
+  void Add(const client::ObjectName& key);
+  void AddAfter(const client::ObjectName& key, Duration delay);
+
+ private:
+  void Run();
+  rt::Runtime& runtime_;
+  const std::string name_;
+  Reconcile reconcile_;
+  client::WorkQueue queue_;
+  rt::TaskGroup tasks_;
+};
+
+class Controller {
+ public:
+  virtual ~Controller() = default;
+  virtual void Start() = 0;
+  virtual void Stop() = 0;
+};
+
+using MakeController = std::unique_ptr<Controller> (*)(Context context);
+struct ControllerEntry {
+  std::string_view name;
+  MakeController make;
+};
+/// The one list of what a server starts.
+std::span<const ControllerEntry> AllControllers();
+
+/// Keys of an object and of its controlling owner, if that is of `kind`.
+client::ObjectName NameOf(const api::Object& object);
+/// The ownerReference with controller=true, if any.
+struct ControllerRef {
+  std::string_view api_version;
+  std::string_view kind;
+  std::string_view name;
+  std::string_view uid;
+};
+std::optional<ControllerRef> ControllerOf(const api::Object& object);
+
+}  // namespace knarr::controller

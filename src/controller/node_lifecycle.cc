@@ -1,0 +1,220 @@
+#include "controller/node_lifecycle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "api/coordination_v1.h"
+#include "api/core_v1.h"
+#include "base/log.h"
+
+namespace knarr::controller {
+namespace {
+
+using api::ObjectPtr;
+using api::core_v1::Node;
+using api::core_v1::Pod;
+using api::core_v1::Taint;
+using api::core_v1::Toleration;
+using client::EventKind;
+using client::ObjectName;
+
+// Upstream's node-monitor-grace-period, and the toleration DefaultTolerationSeconds gives.
+constexpr Duration kGrace = 50s;
+constexpr Duration kTolerationDefault = 300s;
+constexpr std::string_view kUnreachable = "node.kubernetes.io/unreachable";
+constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
+constexpr std::string_view kByNode = "node";
+
+bool Tolerates(Toleration toleration, Taint taint) {
+  if (!toleration.effect().empty() && toleration.effect() != taint.effect()) return false;
+  if (!toleration.key().empty() && toleration.key() != taint.key()) return false;
+  if (toleration.operator_() == "Exists") return true;
+  return !toleration.key().empty() && toleration.value() == taint.value();
+}
+
+/// How long the pod may stay on a node with this NoExecute taint; nullopt: for ever.
+std::optional<Duration> StaysFor(Pod pod, Taint taint) {
+  std::optional<Duration> shortest;
+  bool tolerated = false;
+  for (Toleration toleration : pod.spec().tolerations()) {
+    if (!Tolerates(toleration, taint)) continue;
+    tolerated = true;
+    if (auto seconds = toleration.toleration_seconds()) {
+      Duration stays = std::chrono::seconds(std::max<int64_t>(0, *seconds));
+      shortest = std::min(shortest.value_or(stays), stays);
+    }
+  }
+  if (tolerated) return shortest;
+  const bool ours = taint.key() == kUnreachable || taint.key() == kNotReady;
+  return ours ? kTolerationDefault : Duration{};
+}
+
+class NodeLifecycleController : public Controller {
+ public:
+  explicit NodeLifecycleController(Context context)
+      : context_(context),
+        nodes_(context.informers.For(api::core_v1::NodeInfo())),
+        leases_(context.informers.For(api::coordination_v1::LeaseInfo(), {.ns = "kube-node-lease"})),
+        pods_(context.informers.For(api::core_v1::PodInfo())),
+        worker_(context.runtime, "nodes", [this](const ObjectName& key) { return Sync(key); }) {
+    pods_.AddIndex(std::string(kByNode), [](const api::Object& pod) {
+      return std::vector<std::string>{std::string(Pod(pod.tree()).spec().node_name())};
+    });
+    nodes_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) {
+      worker_.Add(NameOf(after != nullptr ? *after : *before));
+    });
+    leases_.AddHandler([this](const ObjectPtr&, const ObjectPtr& after) {
+      if (after == nullptr) return;
+      seen_[std::string(after->name())] = context_.runtime.Mono();
+      // A renewed lease of a healthy node asks for nothing; of an unhealthy one, for a look.
+      if (unhealthy_.contains(after->name())) worker_.Add({"", std::string(after->name())});
+    });
+    pods_.AddHandler([this](const ObjectPtr&, const ObjectPtr& after) {
+      if (after == nullptr) return;
+      const std::string node(Pod(after->tree()).spec().node_name());
+      if (!node.empty() && (unhealthy_.contains(node) || nodes_.Get({"", node}) == nullptr)) worker_.Add({"", node});
+    });
+  }
+  void Start() override { worker_.Start({&nodes_, &leases_, &pods_}, 1); }
+  void Stop() override { worker_.Stop(); }
+
+ private:
+  Result<Requeue> Sync(const ObjectName& key) {
+    ObjectPtr node = nodes_.Get(key);
+    if (node == nullptr) {
+      seen_.erase(key.name);
+      unhealthy_.erase(key.name);
+      return DeletePodsOfMissingNode(key.name);
+    }
+    // The lease is timed by this server's own clock, from when a renewal was seen: clocks may differ.
+    const MonoTime now = context_.runtime.Mono();
+    const MonoTime seen = seen_.try_emplace(key.name, now).first->second;
+    if (now - seen < kGrace) {
+      if (unhealthy_.erase(key.name) > 0 || HasTaint(*node)) TRY(SetTaints(key, false));
+      return Requeue(seen + kGrace - now + 1ms);
+    }
+    if (unhealthy_.insert(key.name).second) {
+      LOG_WARN("node is not heard of any more", {"node", key.name});
+      context_.events.Record(client::EventTarget::Of(api::core_v1::NodeInfo(), *node), EventKind::kNormal,
+                             "NodeNotReady", fmt::format("Node {} status is now: NodeNotReady", key.name));
+    }
+    TRY(SetUnknown(key));
+    TRY(SetTaints(key, true));
+    return EvictPods(key);
+  }
+
+  static bool HasTaint(const api::Object& node) {
+    for (Taint taint : Node(node.tree()).spec().taints()) {
+      if (taint.key() == kUnreachable) return true;
+    }
+    return false;
+  }
+
+  Ok SetUnknown(const ObjectName& key) {
+    const WallTime now = context_.runtime.Wall();
+    Result<ObjectPtr> written = client::UpdateWithRetry(context_.runtime, context_.client, api::core_v1::NodeInfo(),
+                                                        key, "status", [now](doc::Document& document) {
+                                                          bool changed = false;
+                                                          api::core_v1::NodeEdit edit(document);
+                                                          for (auto condition : edit.status().conditions()) {
+                                                            if (condition.status() == "Unknown") continue;
+                                                            condition.set_status("Unknown")
+                                                                .set_reason("NodeStatusUnknown")
+                                                                .set_message("Kubelet stopped posting node status.")
+                                                                .set_last_transition_time(now);
+                                                            changed = true;
+                                                          }
+                                                          return changed;
+                                                        });
+    return written.ok() || written.Failed(Reason::kNotFound) ? Ok() : Ok(written.status());
+  }
+
+  Ok SetTaints(const ObjectName& key, bool wanted) {
+    const WallTime now = context_.runtime.Wall();
+    Result<ObjectPtr> written = client::UpdateWithRetry(
+        context_.runtime, context_.client, api::core_v1::NodeInfo(), key, "", [&](doc::Document& document) {
+          api::core_v1::NodeEdit edit(document);
+          bool changed = false;
+          for (std::string_view effect : {"NoSchedule", "NoExecute"}) {
+            auto taints = edit.spec().taints();
+            size_t at = 0;
+            while (at < taints.size() && !(taints[at].key() == kUnreachable && taints[at].effect() == effect)) ++at;
+            const bool present = at < taints.size();
+            if (present == wanted) continue;
+            changed = true;
+            if (present) {
+              taints.Erase(at);
+            } else {
+              taints.Add().set_key(kUnreachable).set_effect(effect).set_time_added(now);
+            }
+          }
+          if (changed && edit.spec().view().taints().empty()) edit.spec().clear_taints();
+          return changed;
+        });
+    return written.ok() || written.Failed(Reason::kNotFound) ? Ok() : Ok(written.status());
+  }
+
+  Result<Requeue> EvictPods(const ObjectName& key) {
+    Requeue again;
+    ObjectPtr node = nodes_.Get(key);
+    if (node == nullptr) return again;
+    const WallTime now = context_.runtime.Wall();
+    for (Taint taint : Node(node->tree()).spec().taints()) {
+      if (taint.effect() != "NoExecute") continue;
+      const WallTime since = taint.time_added().value_or(now);
+      for (const ObjectPtr& pod : pods_.ByIndex(kByNode, key.name)) {
+        if (pod->deleting()) continue;
+        std::optional<Duration> stays = StaysFor(Pod(pod->tree()), taint);
+        if (!stays) continue;
+        const Duration left = since + *stays - now;
+        if (left > Duration::zero()) {
+          again = std::min(again.value_or(left), left);
+          continue;
+        }
+        context_.events.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kNormal,
+                               "TaintManagerEviction", fmt::format("Marking for deletion Pod {}", KeyOf(*pod)));
+        TRY(Delete(*pod, std::nullopt));
+      }
+    }
+    return again;
+  }
+
+  /// Nobody is left to end them: they are removed without grace.
+  Result<Requeue> DeletePodsOfMissingNode(const std::string& node) {
+    std::vector<ObjectPtr> pods = pods_.ByIndex(kByNode, node);
+    if (node.empty() || pods.empty()) return Requeue();
+    Result<ObjectPtr> live = context_.client.Get(api::core_v1::NodeInfo(), {"", node});
+    if (!live.Failed(Reason::kNotFound)) {
+      if (!live.ok()) return live.status();
+      return Requeue();
+    }
+    for (const ObjectPtr& pod : pods) TRY(Delete(*pod, 0));
+    return Requeue();
+  }
+
+  Ok Delete(const api::Object& pod, std::optional<int64_t> grace) {
+    client::DeleteOptions options{.grace_seconds = grace, .uid = std::string(pod.uid())};
+    Result<ObjectPtr> deleted = context_.client.Delete(api::core_v1::PodInfo(), NameOf(pod), options);
+    if (deleted.ok() || deleted.Failed(Reason::kNotFound) || deleted.Failed(Reason::kConflict)) return {};
+    return deleted.status();
+  }
+
+  Context context_;
+  client::Informer& nodes_;
+  client::Informer& leases_;
+  client::Informer& pods_;
+  std::map<std::string, MonoTime, std::less<>> seen_;  // when each lease was last seen renewed
+  std::set<std::string, std::less<>> unhealthy_;
+  Worker worker_;
+};
+
+}  // namespace
+
+std::unique_ptr<Controller> MakeNodeLifecycleController(Context context) {
+  return std::make_unique<NodeLifecycleController>(context);
+}
+
+}  // namespace knarr::controller
