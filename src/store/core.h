@@ -26,7 +26,7 @@ namespace knarr::store {
 struct Recovered {
   Tree tree;
   Revision revision = 1;
-  Revision compacted = 1;
+  Revision compacted = 0;
   std::vector<Change> history;
   std::vector<int64_t> forget;  ///< rows that a compaction had not come to
   int64_t row_next = 1;
@@ -45,7 +45,7 @@ struct Published {
   using Checkpoints = std::vector<std::shared_ptr<const TreeSnapshot>>;
   std::shared_ptr<const TreeSnapshot> latest;
   History::View history;
-  Revision compacted = 1;
+  Revision compacted = 0;
   /// Some older states, oldest first, so that At has not far to go back.
   std::shared_ptr<const Checkpoints> checkpoints;
   StoreStats stats;

@@ -172,7 +172,7 @@ Ok SqliteLog::CheckFormat() {
         Run("CREATE TABLE log(row INTEGER PRIMARY KEY, revision INTEGER NOT NULL, created INTEGER NOT NULL,"
             " key BLOB NOT NULL, value BLOB, sum INTEGER NOT NULL)"));
     TRY(Run("CREATE TABLE compacted(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL)"));
-    TRY(Run("INSERT INTO compacted VALUES(1, 1)"));
+    TRY(Run("INSERT INTO compacted VALUES(1, 0)"));
     TRY(Run(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str()));
     TRY(Run(("PRAGMA user_version=" + std::to_string(kFormat)).c_str()));
   } else if (application != kApplicationId) {
@@ -304,8 +304,7 @@ void SqliteLog::Measure() {
 Result<Recovered> SqliteLog::Load(MonoTime now) {
   Recovered recovered;
   recovered.compacted = TRY(Query("SELECT revision FROM compacted WHERE id=1"));
-  if (recovered.compacted < 1) return Damaged("compacted revision " + std::to_string(recovered.compacted));
-  recovered.revision = recovered.compacted;
+  if (recovered.compacted < 0) return Damaged("compacted revision " + std::to_string(recovered.compacted));
   Statement rows;
   int code = rows.Prepare(db_, "SELECT row, revision, created, key, value, sum FROM log ORDER BY row");
   if (code != SQLITE_OK) return Error(code, "read");
@@ -317,7 +316,7 @@ Result<Recovered> SqliteLog::Load(MonoTime now) {
     TRY(Replay(rows, now, &recovered));
   }
   if (code != SQLITE_DONE) return Error(code, "read");
-  recovered.revision = std::max(recovered.revision, last);
+  recovered.revision = std::max({Revision{1}, recovered.compacted, last});
   Measure();
   return recovered;
 }

@@ -1,0 +1,254 @@
+// What happens between the newest state and the durable one: failed writes, full queues, bounds.
+
+#include "store/core.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "store/store_test_util.h"
+
+namespace knarr::store {
+namespace {
+
+using namespace std::chrono_literals;
+using Lines = std::vector<std::string>;
+
+/// A disk that takes a while, and fails when told to.
+class FakeLog : public Log {
+ public:
+  struct Control {
+    std::optional<Status> failure;
+    std::vector<Batch> batches;
+    bool spacious = false;
+    bool closed = false;
+  };
+  FakeLog(rt::Runtime& runtime, Control& control) : runtime_(runtime), control_(control) {}
+  Ok Append(const Batch& batch) override {
+    TRY(runtime_.Sleep(10ms));
+    if (control_.failure) return *control_.failure;
+    control_.batches.push_back(batch);
+    return {};
+  }
+  int64_t disk_bytes() const override { return 4711; }
+  bool spacious() const override { return control_.spacious; }
+  void Close() override { control_.closed = true; }
+
+ private:
+  rt::Runtime& runtime_;
+  Control& control_;
+};
+
+void WithFakeLog(CoreOptions options, const std::function<void(rt::Runtime&, Core&, FakeLog::Control&)>& body) {
+  RunSim(1, [&](rt::Runtime& runtime) {
+    FakeLog::Control control;
+    Core core(runtime, options, std::make_unique<FakeLog>(runtime, control), {});
+    body(runtime, core, control);
+    core.Close();
+    EXPECT_TRUE(control.closed);
+  });
+}
+
+/// Starts one put a key and returns how each ended.
+Lines PutAll(rt::Runtime& runtime, Core& core, const Lines& keys, const std::function<void()>& meanwhile = {}) {
+  rt::TaskGroup group(runtime, "writers");
+  Lines outcomes(keys.size());
+  for (size_t i = 0; i < keys.size(); i++) {
+    group.Spawn("writer", [&, i] {
+      auto result = core.Txn({}, {PutOp(keys[i], "new")});
+      outcomes[i] = result.ok() ? "ok" : std::string(ReasonText(result.status().reason()));
+    });
+  }
+  if (meanwhile) meanwhile();
+  group.Join();
+  return outcomes;
+}
+
+TEST(Core, AFailedWriteMakesItReadOnlyAndLeavesNoTrace) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    MustPut(core, "a", "old");
+    auto watch = MUST(core.StartWatch(runtime, {.prefix = "", .after = 2}));
+    control.failure = Internal("input/output error");
+    // The first group is on its way to the disk while the second one fills: both rest on what is lost.
+    rt::TaskGroup group(runtime, "more");
+    Lines outcomes = PutAll(runtime, core, {"a", "b"}, [&] {
+      (void)runtime.Sleep(5ms);
+      group.Spawn("late", [&] {
+        auto late = core.Txn({}, {DeleteOp("a")});
+        ASSERT_TRUE(late.Failed(Reason::kServiceUnavailable));
+        EXPECT_EQ(late.status().message(), "the change was not saved: input/output error");
+      });
+    });
+    group.Join();
+    EXPECT_EQ(outcomes, (Lines{"ServiceUnavailable", "ServiceUnavailable"}));
+    EXPECT_EQ(core.Newest("a")->mod_revision, 2);
+    EXPECT_FALSE(core.Newest("b"));
+    EXPECT_EQ(Dump(*core.Latest()), Lines{"a=old@2"});
+    EXPECT_EQ(core.stats().value_bytes, 3u);
+
+    control.failure.reset();
+    auto after = core.Txn({}, {PutOp("a", "x")});
+    ASSERT_TRUE(after.Failed(Reason::kServiceUnavailable));
+    EXPECT_EQ(after.status().message(), "the store is read-only since a write failed: input/output error");
+    EXPECT_TRUE(MUST(watch->Next(10, runtime.Mono() + 1s)).empty());
+    EXPECT_EQ(control.batches.size(), 1u);
+    // Reading goes on.
+    EXPECT_EQ(core.At(1).value()->Count(""), 0u);
+  });
+}
+
+TEST(Core, AFullDiskIsTriedAgain) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    MustPut(core, "a", "old");
+    auto watch = MUST(core.StartWatch(runtime, {.prefix = "", .after = 2}));
+    control.failure = Status(Reason::kServerTimeout, "disk full");
+    EXPECT_EQ(PutAll(runtime, core, {"a", "b"}), (Lines{"ServiceUnavailable", "ServiceUnavailable"}));
+    EXPECT_EQ(Dump(*core.Latest()), Lines{"a=old@2"});
+    control.failure.reset();
+    EXPECT_EQ(PutAll(runtime, core, {"c"}), Lines{"ok"});
+    EXPECT_EQ(Dump(MUST(watch->Next())), Lines{"+c=new@3"});
+    EXPECT_EQ(Dump(*core.Latest()), (Lines{"a=old@2", "c=new@3"}));
+  });
+}
+
+TEST(Core, TheQueueIsBounded) {
+  WithFakeLog({.queue_max = 4}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    Lines keys;
+    for (int i = 0; i < 40; i++) keys.push_back("k" + std::to_string(100 + i));
+    size_t most = 0;
+    rt::TaskGroup observer(runtime, "observer");
+    EXPECT_EQ(PutAll(runtime, core, keys,
+                     [&] {
+                       for (int i = 0; i < 10; i++) {
+                         (void)runtime.Sleep(1ms);
+                         size_t newest = 0;
+                         for (const auto& key : keys) newest += core.Newest(key).has_value();
+                         most = std::max(most, newest - core.Latest()->Count(""));
+                       }
+                     }),
+              Lines(40, "ok"));
+    EXPECT_LE(most, 4u);
+    EXPECT_GE(most, 1u);
+    for (const auto& batch : control.batches) EXPECT_LE(batch.records.size(), 4u);
+  });
+}
+
+TEST(Core, ThoseWhoWaitForRoomLearnThatItCloses) {
+  WithFakeLog({.queue_max = 1}, [](rt::Runtime& runtime, Core& core, FakeLog::Control&) {
+    Lines outcomes = PutAll(runtime, core, {"a", "b", "c"}, [&] {
+      (void)runtime.Sleep(5ms);
+      core.Close();
+    });
+    std::ranges::sort(outcomes);
+    EXPECT_EQ(outcomes, (Lines{"ServiceUnavailable", "ServiceUnavailable", "ok"}));
+  });
+}
+
+TEST(Core, LargeGroupsAreCut) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    rt::TaskGroup group(runtime, "writers");
+    for (int i = 0; i < 3000; i++) {
+      group.Spawn("writer", [&core, i] { MustPut(core, "k" + std::to_string(i % 1500), std::to_string(i)); });
+    }
+    group.Join();
+    ASSERT_GE(control.batches.size(), 3u);
+    int64_t row = 0;
+    for (const auto& batch : control.batches) {
+      EXPECT_LE(batch.records.size(), 1024u);
+      for (const auto& record : batch.records) EXPECT_EQ(record->row, ++row);
+    }
+    EXPECT_EQ(core.Latest()->revision(), 3001);
+    EXPECT_EQ(core.stats().keys, 1500u);
+  });
+}
+
+TEST(Core, HistoryIsBoundedByCount) {
+  WithFakeLog({.history_events_max = 100}, [](rt::Runtime&, Core& core, FakeLog::Control& control) {
+    for (int i = 0; i < 700; i++) MustPut(core, "k" + std::to_string(i % 10), "v");
+    EXPECT_EQ(core.stats().history_events, 100u);
+    EXPECT_EQ(core.stats().compacted, 601);
+    EXPECT_TRUE(core.At(600).Failed(Reason::kExpired));
+    EXPECT_TRUE(core.At(601).ok());
+    // Superseded rows go along with writes once there are enough to be worth it.
+    size_t forgotten = 0;
+    for (const auto& batch : control.batches) forgotten += batch.forget.size();
+    EXPECT_EQ(forgotten, 512u);
+  });
+}
+
+TEST(Core, HistoryIsBoundedByAge) {
+  WithFakeLog({.history_age_max = 10min}, [](rt::Runtime& runtime, Core& core, FakeLog::Control&) {
+    for (int i = 0; i < 30; i++) {
+      MustPut(core, "k", std::to_string(i));
+      ASSERT_TRUE(runtime.Sleep(1min).ok());
+    }
+    EXPECT_GE(core.stats().history_events, 9u);
+    EXPECT_LE(core.stats().history_events, 11u);
+  });
+}
+
+TEST(Core, HistoryIsBoundedByBytes) {
+  WithFakeLog({.history_bytes_max = 1 << 20}, [](rt::Runtime&, Core& core, FakeLog::Control&) {
+    for (int i = 0; i < 50; i++) MustPut(core, "k", std::string(100 << 10, 'v'));
+    EXPECT_LE(core.stats().history_events, 10u);
+    EXPECT_GE(core.stats().history_events, 8u);
+    EXPECT_EQ(core.stats().value_bytes, 100u << 10);
+  });
+}
+
+TEST(Core, CompactionForgetsAValueBeforeTheDeleteThatHidesIt) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    for (int i = 0; i < 1500; i++) {
+      MustPut(core, "k", "v");
+      MustDelete(core, "k");
+    }
+    control.spacious = true;
+    ASSERT_TRUE(core.Compact(core.Latest()->revision()).ok());
+    ASSERT_TRUE(runtime.Sleep(1s).ok());
+    control.spacious = false;
+    ASSERT_TRUE(runtime.Sleep(1s).ok());
+    std::vector<int64_t> forgotten;
+    size_t batches = 0;
+    for (const auto& batch : control.batches) {
+      EXPECT_LE(batch.forget.size(), 1000u);
+      forgotten.insert(forgotten.end(), batch.forget.begin(), batch.forget.end());
+      batches += batch.records.empty();
+    }
+    ASSERT_EQ(forgotten.size(), 3000u);
+    for (size_t i = 0; i < forgotten.size(); i++) ASSERT_EQ(forgotten[i], static_cast<int64_t>(i + 1));
+    // It went on giving space back while there was some, and then stopped.
+    EXPECT_GT(batches, 90u);
+    EXPECT_LT(batches, 120u);
+  });
+}
+
+TEST(Core, OldStatesAreRebuiltFromCheckpoints) {
+  WithFakeLog({.queue_max = 100000}, [](rt::Runtime& runtime, Core& core, FakeLog::Control&) {
+    rt::TaskGroup group(runtime, "writers");
+    int next = 0;
+    for (int i = 0; i < 20000; i++) {
+      group.Spawn("writer", [&core, &next] {
+        std::string key = "k" + std::to_string(next++ % 37);
+        MustPut(core, key, "v");
+      });
+      if (i % 2000 == 0) (void)runtime.Sleep(20ms);
+    }
+    group.Join();
+    for (Revision revision : {1, 2, 38, 1000, 8192, 8193, 8194, 12345, 16385, 20000, 20001}) {
+      for (int twice = 0; twice < 2; twice++) {
+        auto snapshot = core.At(revision);
+        ASSERT_TRUE(snapshot.ok());
+        EXPECT_EQ((*snapshot)->revision(), revision);
+        EXPECT_EQ((*snapshot)->Count(""), static_cast<size_t>(std::min<Revision>(revision - 1, 37)));
+        (*snapshot)->Visit("", "", [&](std::string_view, const Bytes&, Revision mod) {
+          EXPECT_LE(mod, revision);
+          EXPECT_GT(mod, revision - 37);
+          return true;
+        });
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace knarr::store

@@ -1,0 +1,249 @@
+// The engine on the disk: what a restart brings back, and what it says when it can't.
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "rt/process.h"
+#include "rt/real.h"
+#include "store/store_test_util.h"
+
+namespace knarr::store {
+namespace {
+
+using namespace std::chrono_literals;
+using Lines = std::vector<std::string>;
+
+class EmbeddedTest : public testing::Test {
+ protected:
+  std::string path() const { return folder_.path() + "/data/store.db"; }
+
+  Result<std::unique_ptr<Store>> Open(rt::Runtime& runtime, EmbeddedOptions options = {}) {
+    options.directory = folder_.path() + "/data";
+    return OpenEmbedded(runtime, options);
+  }
+  void Run(const std::function<void(rt::Runtime&)>& body) {
+    auto runtime = rt::RealRuntime::Create({}, rt::BlockingPool::Create(4));
+    runtime->Run([&] { body(*runtime); });
+  }
+  void Run(const std::function<void(rt::Runtime&, Store&)>& body, EmbeddedOptions options = {}) {
+    Run([&](rt::Runtime& runtime) {
+      auto store = MUST(Open(runtime, options));
+      body(runtime, *store);
+      store->Close();
+    });
+  }
+  /// Changes the database behind the store's back.
+  void Sql(const std::string& sql) {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(path().c_str(), &db), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+    ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+  }
+  std::string OpenError() {
+    std::string message;
+    Run([&](rt::Runtime& runtime) {
+      auto store = Open(runtime);
+      ASSERT_FALSE(store.ok());
+      message = store.status().ToString();
+    });
+    return message;
+  }
+  ScratchFolder folder_;
+};
+
+TEST_F(EmbeddedTest, ARestartBringsBackStateRevisionAndHistory) {
+  Lines before;
+  Run([&](rt::Runtime& runtime, Store& store) {
+    for (int i = 0; i < 100; i++) MustPut(store, "k" + std::to_string(i % 30), std::to_string(i));
+    MustDelete(store, "k7");
+    MUST(store.Txn({}, {PutOp("x", ""), PutOp("y", std::string(100000, 'y')), DeleteOp("k8")}));
+    before = Dump(*store.Latest());
+    EXPECT_EQ(store.Latest()->revision(), 103);
+    EXPECT_GT(store.stats().disk_bytes, 100000);
+    (void)runtime;
+  });
+  Run([&](rt::Runtime& runtime, Store& store) {
+    EXPECT_EQ(store.Latest()->revision(), 103);
+    EXPECT_EQ(Dump(*store.Latest()), before);
+    EXPECT_EQ(store.Latest()->Get("k9")->create_revision, 11);
+    EXPECT_EQ(store.stats().history_events, 104u);
+    EXPECT_EQ(MUST(store.At(50))->Get("k7")->mod_revision, 39);
+    // A watch goes on where it was, over the restart and into what follows.
+    auto watch = MUST(store.StartWatch(runtime, {.prefix = "k", .after = 100}));
+    EXPECT_EQ(MustPut(store, "k8", "again"), 104);
+    Lines events;
+    while (events.size() < 4) {
+      for (auto& line : Dump(MUST(watch->Next()))) events.push_back(line);
+    }
+    EXPECT_EQ(events, (Lines{"+k9=99@101", "-k7@102", "-k8@103", "+k8=again@104"}));
+    EXPECT_EQ(store.Latest()->Get("k8")->create_revision, 104);
+  });
+}
+
+TEST_F(EmbeddedTest, TheRevisionNeverGoesBack) {
+  Run([&](rt::Runtime& runtime, Store& store) {
+    MustPut(store, "a", "1");
+    MustPut(store, "b", "1");
+    MustDelete(store, "b");
+    // Nothing of revisions 3 and 4 is left on the disk but the mark.
+    ASSERT_TRUE(store.Compact(4).ok());
+    ASSERT_TRUE(runtime.Sleep(100ms).ok());
+  });
+  Run([&](rt::Runtime& runtime, Store& store) {
+    EXPECT_EQ(store.Latest()->revision(), 4);
+    EXPECT_EQ(store.stats().compacted, 4);
+    EXPECT_TRUE(store.At(3).Failed(Reason::kExpired));
+    EXPECT_TRUE(store.StartWatch(runtime, {.prefix = "", .after = 3}).Failed(Reason::kExpired));
+    EXPECT_TRUE(store.StartWatch(runtime, {.prefix = "", .after = 4}).ok());
+    EXPECT_EQ(Dump(*store.Latest()), Lines{"a=1@2"});
+    EXPECT_EQ(MustPut(store, "a", "2"), 5);
+  });
+}
+
+TEST_F(EmbeddedTest, CompactionGivesDiskSpaceBack) {
+  Run([&](rt::Runtime& runtime, Store& store) {
+    rt::TaskGroup group(runtime, "writers");
+    for (int i = 0; i < 8000; i++) {
+      group.Spawn("writer", [&store, i] { MustPut(store, "k" + std::to_string(i % 100), std::string(4000, 'v')); });
+    }
+    group.Join();
+    EXPECT_GT(store.stats().disk_bytes, 30 << 20);
+    ASSERT_TRUE(store.Compact(store.Latest()->revision()).ok());
+    // Compaction works in the background; a write now and then moves the bytes from the WAL.
+    for (int i = 0; i < 400 && store.stats().disk_bytes > (24 << 20); i++) {
+      ASSERT_TRUE(runtime.Sleep(20ms).ok());
+      for (int n = 0; n < 20; n++) MustPut(store, "k", std::string(4000, 'v'));
+    }
+    EXPECT_LE(store.stats().disk_bytes, 24 << 20);
+    EXPECT_EQ(store.stats().keys, 101u);
+  });
+  Run([&](rt::Runtime&, Store& store) {
+    EXPECT_EQ(store.stats().keys, 101u);
+    EXPECT_LE(store.stats().disk_bytes, 24 << 20);
+  });
+}
+
+TEST_F(EmbeddedTest, BoundsHoldAcrossARestart) {
+  EmbeddedOptions options{.directory = "", .history_events_max = 50};
+  Run(
+      [&](rt::Runtime&, Store& store) {
+        for (int i = 0; i < 1000; i++) MustPut(store, "k" + std::to_string(i % 10), "v");
+        EXPECT_EQ(store.stats().history_events, 50u);
+      },
+      options);
+  Run(
+      [&](rt::Runtime&, Store& store) {
+        EXPECT_EQ(store.stats().history_events, 50u);
+        EXPECT_EQ(store.stats().revision, 1001);
+        EXPECT_EQ(store.stats().keys, 10u);
+      },
+      options);
+}
+
+TEST_F(EmbeddedTest, OneServerAtATime) {
+  Run([&](rt::Runtime& runtime, Store& store) {
+    auto second = Open(runtime);
+    ASSERT_TRUE(second.Failed(Reason::kServiceUnavailable));
+    EXPECT_EQ(second.status().message(), "store " + path() + " is in use by another knarr server");
+    MustPut(store, "a", "1");
+    // Another process.
+    auto other = runtime.processes().Run({.argv = {"python3", "-c",
+                                                   "import sqlite3,sys\n"
+                                                   "db = sqlite3.connect(sys.argv[1], timeout=0)\n"
+                                                   "db.execute('select count(*) from log')",
+                                                   path()}});
+    if (other.ok()) {
+      EXPECT_NE(other->err.find("locked"), std::string::npos) << other->err;
+    }
+    MustPut(store, "a", "2");
+  });
+  Run([&](rt::Runtime&, Store& store) { EXPECT_EQ(Dump(*store.Latest()), Lines{"a=2@3"}); });
+}
+
+TEST_F(EmbeddedTest, OnlyTheOwnerMayRead) {
+  std::filesystem::create_directories(folder_.path() + "/data");
+  std::filesystem::permissions(folder_.path() + "/data", std::filesystem::perms::all);
+  Run([&](rt::Runtime&, Store& store) {
+    MustPut(store, "secret", "1");
+    struct stat info;
+    ASSERT_EQ(stat((folder_.path() + "/data").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0700u);
+    for (const char* file : {"", "-wal"}) {
+      ASSERT_EQ(stat((path() + file).c_str(), &info), 0);
+      EXPECT_EQ(info.st_mode & 07777, 0600u) << file;
+    }
+  });
+}
+
+TEST_F(EmbeddedTest, OtherFormatsAreRefused) {
+  Run([](rt::Runtime&, Store& store) { MustPut(store, "a", "1"); });
+  Sql("PRAGMA user_version=2");
+  EXPECT_EQ(OpenError(), "InternalError: store " + path() +
+                             " has format 2, this program reads format 1: use the version of knarr that wrote it");
+  Sql("PRAGMA application_id=5");
+  EXPECT_EQ(OpenError(),
+            "InternalError: store " + path() + " is a database of another program: choose another data folder");
+  Run([&](rt::Runtime& runtime) {
+    EXPECT_TRUE(OpenEmbedded(runtime, {.directory = "relative"}).Failed(Reason::kBadRequest));
+    EXPECT_FALSE(OpenEmbedded(runtime, {.directory = "/dev/null/x"}).ok());
+  });
+}
+
+TEST_F(EmbeddedTest, DamageIsFound) {
+  auto fill = [&] {
+    std::filesystem::remove_all(folder_.path() + "/data");
+    Run([](rt::Runtime&, Store& store) {
+      for (int i = 0; i < 50; i++) MustPut(store, "k" + std::to_string(i), std::string(3000, 'v'));
+    });
+  };
+  const std::pair<const char*, const char*> cases[] = {
+      {"UPDATE log SET value=zeroblob(3000) WHERE row=17", "row 17 (revision 18) does not match its checksum"},
+      {"UPDATE log SET key=x'00' WHERE row=3", "row 3 (revision 4) does not match its checksum"},
+      {"UPDATE log SET value=NULL WHERE row=50", "row 50 (revision 51) does not match its checksum"},
+      {"UPDATE log SET revision=2 WHERE row=40", "row 40 is out of order"},
+      {"DELETE FROM compacted", "nothing found by SELECT revision FROM compacted WHERE id=1"},
+      {"UPDATE compacted SET revision=-1", "compacted revision -1"},
+  };
+  for (const auto& [sql, why] : cases) {
+    fill();
+    Sql(sql);
+    EXPECT_EQ(OpenError(), "InternalError: store " + path() + " is damaged: " + why + "; put a backup in its place");
+  }
+}
+
+TEST_F(EmbeddedTest, ADamagedFileGivesAnErrorAndNeverWrongData) {
+  Run([](rt::Runtime&, Store& store) {
+    for (int i = 0; i < 200; i++) MustPut(store, "k" + std::to_string(i), std::string(3000, 'v'));
+  });
+  auto size = static_cast<int64_t>(std::filesystem::file_size(path()));
+  std::string good(static_cast<size_t>(size), 0);
+  std::ifstream(path(), std::ios::binary).read(good.data(), size);
+  int refused = 0;
+  for (int64_t at = 0; at < size; at += 6007) {
+    std::string bad = good;
+    for (int64_t i = at; i < std::min(at + 64, size); i++) bad[static_cast<size_t>(i)] ^= 0x5a;
+    std::ofstream(path(), std::ios::binary | std::ios::trunc).write(bad.data(), size);
+    Run([&](rt::Runtime& runtime) {
+      auto store = Open(runtime);
+      if (!store.ok()) {
+        refused++;
+        EXPECT_NE(store.status().message().find(path()), std::string::npos);
+        return;
+      }
+      // The bytes were of no account; then everything must be there.
+      EXPECT_EQ((*store)->Latest()->Count(""), 200u) << at;
+      (*store)->Latest()->Visit("", "", [](std::string_view, const Bytes& value, Revision) {
+        EXPECT_EQ(*value, std::string(3000, 'v'));
+        return true;
+      });
+      (*store)->Close();
+    });
+  }
+  EXPECT_GT(refused, size / 6007 / 2);
+}
+
+}  // namespace
+}  // namespace knarr::store
