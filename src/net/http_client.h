@@ -38,6 +38,11 @@ struct HttpClientOptions {
   Duration idle_timeout = std::chrono::seconds(90);
 };
 
+/// The error that an answer with a code of 400 or more stands for: the Status object in its body, or what the code
+/// says.
+Status StatusOfResponse(int code, std::string_view body);
+
+/// Destroyed in a fiber of its runtime; responses and WebSockets may outlive it, but what still runs is cut off.
 class HttpClient {
  public:
   static std::unique_ptr<HttpClient> Create(rt::Runtime& runtime, HttpClientOptions options);

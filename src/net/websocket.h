@@ -35,6 +35,9 @@ struct WebSocketOptions {
   std::vector<std::string> protocols;  ///< the first of the client's that is in here is taken
   size_t message_max = 1 << 20;
 };
+/// A WebSocket over a stream on which the upgrade is done. `client` frames are masked.
+std::unique_ptr<WebSocket> MakeWebSocket(rt::Runtime& runtime, std::unique_ptr<Stream> stream, bool client,
+                                         std::string protocol, size_t message_max);
 bool IsWebSocketUpgrade(const Request& request);
 /// Server side: answers the upgrade. BadRequest when the request is no valid upgrade or no protocol fits.
 Result<std::unique_ptr<WebSocket>> AcceptWebSocket(rt::Runtime& runtime, const Request& request, Response& response,
