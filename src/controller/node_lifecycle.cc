@@ -8,6 +8,7 @@
 
 #include "api/coordination_v1.h"
 #include "api/core_v1.h"
+#include "api/tolerations.h"
 #include "base/log.h"
 
 namespace knarr::controller {
@@ -28,19 +29,12 @@ constexpr std::string_view kUnreachable = "node.kubernetes.io/unreachable";
 constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
 constexpr std::string_view kByNode = "node";
 
-bool Tolerates(Toleration toleration, Taint taint) {
-  if (!toleration.effect().empty() && toleration.effect() != taint.effect()) return false;
-  if (!toleration.key().empty() && toleration.key() != taint.key()) return false;
-  if (toleration.operator_() == "Exists") return true;
-  return !toleration.key().empty() && toleration.value() == taint.value();
-}
-
 /// How long the pod may stay on a node with this NoExecute taint; nullopt: for ever.
 std::optional<Duration> StaysFor(Pod pod, Taint taint) {
   std::optional<Duration> shortest;
   bool tolerated = false;
   for (Toleration toleration : pod.spec().tolerations()) {
-    if (!Tolerates(toleration, taint)) continue;
+    if (!api::Tolerates(toleration, api::TaintText::Of(taint))) continue;
     tolerated = true;
     if (auto seconds = toleration.toleration_seconds()) {
       Duration stays = std::chrono::seconds(std::max<int64_t>(0, *seconds));

@@ -1,0 +1,60 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "scheduler/plugin.h"
+
+namespace knarr::scheduler {
+namespace {
+
+/// "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable."
+std::string NothingFits(size_t nodes, const std::map<std::string, int>& reasons) {
+  std::vector<std::string> parts;
+  for (const auto& [reason, count] : reasons) parts.push_back(fmt::format("{} {}", count, reason));
+  std::ranges::sort(parts);
+  return fmt::format("0/{} nodes are available: {}.", nodes, fmt::join(parts, ", "));
+}
+
+}  // namespace
+
+Placement Place(const PodInfo& pod, const Snapshot& snapshot, const Plugins& plugins, uint64_t tie_break) {
+  Placement out;
+  if (snapshot.node_count() == 0) {
+    out.message = "no nodes available to schedule pods";
+    return out;
+  }
+  std::vector<const NodeInfo*> feasible;
+  std::map<std::string, int> reasons;
+  for (const auto& [name, node] : snapshot.nodes()) {
+    if (node.object == nullptr) continue;
+    std::vector<std::string> why;
+    for (const auto& filter : plugins.filters) {
+      why = filter->Reasons(pod, node);
+      if (!why.empty()) break;
+    }
+    if (why.empty()) feasible.push_back(&node);
+    for (std::string& reason : why) reasons[std::move(reason)]++;
+  }
+  out.feasible = feasible.size();
+  if (feasible.empty()) {
+    out.message = NothingFits(snapshot.node_count(), reasons);
+    return out;
+  }
+  std::vector<int64_t> totals(feasible.size(), 0);
+  if (feasible.size() > 1) {
+    for (const auto& scorer : plugins.scorers) {
+      std::vector<int64_t> scores = scorer->Score(pod, feasible);
+      for (size_t i = 0; i < totals.size(); ++i) totals[i] += scores[i] * scorer->weight();
+    }
+  }
+  const int64_t best = *std::ranges::max_element(totals);
+  std::vector<const NodeInfo*> equals;
+  for (size_t i = 0; i < totals.size(); ++i) {
+    if (totals[i] == best) equals.push_back(feasible[i]);
+  }
+  out.node = std::string(equals[tie_break % equals.size()]->name());
+  return out;
+}
+
+}  // namespace knarr::scheduler

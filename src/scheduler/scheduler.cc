@@ -1,0 +1,186 @@
+#include "scheduler/scheduler.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace knarr::scheduler {
+namespace {
+
+using api::ObjectPtr;
+using api::core_v1::Pod;
+using client::EventKind;
+using client::ObjectName;
+
+ObjectName NameOf(const api::Object& object) { return {std::string(object.ns()), std::string(object.name())}; }
+
+bool IsFinished(Pod pod) { return pod.status().phase() == "Succeeded" || pod.status().phase() == "Failed"; }
+
+/// Whether a node's change can make room for a pod that fitted nowhere: a heartbeat can't.
+bool MayHelp(const ObjectPtr& before, const ObjectPtr& after) {
+  if (before == nullptr || after == nullptr) return after != nullptr;
+  auto part = [](const ObjectPtr& node, auto... path) -> const doc::Value& { return node->tree().Get(path...); };
+  return !part(before, "spec").Equals(part(after, "spec")) ||
+         !part(before, "metadata", "labels").Equals(part(after, "metadata", "labels")) ||
+         !part(before, "status", "allocatable").Equals(part(after, "status", "allocatable"));
+}
+
+}  // namespace
+
+Scheduler::Scheduler(rt::Runtime& runtime, client::Client& client, client::InformerFactory& informers,
+                     client::EventRecorder& events, std::string name)
+    : runtime_(runtime),
+      client_(client),
+      events_(events),
+      name_(std::move(name)),
+      pods_(informers.For(api::core_v1::PodInfo())),
+      nodes_(informers.For(api::core_v1::NodeInfo())),
+      plugins_(DefaultPlugins()),
+      queue_(runtime),
+      tasks_(runtime, "scheduler") {
+  nodes_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { NodeChanged(before, after); });
+  pods_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { PodChanged(before, after); });
+}
+
+Scheduler::~Scheduler() = default;
+
+void Scheduler::Start() {
+  tasks_.Spawn("scheduler", [this] { Run(); });
+}
+
+void Scheduler::Stop() { tasks_.StopAndJoin(); }
+
+bool Scheduler::IsOurs(const api::Object& pod) const {
+  const std::string_view wanted = Pod(pod.tree()).spec().scheduler_name();
+  return wanted == name_ || (wanted.empty() && name_ == "default-scheduler");
+}
+
+void Scheduler::NodeChanged(const ObjectPtr& before, const ObjectPtr& after) {
+  if (after == nullptr) {
+    snapshot_.RemoveNode(before->name());
+    return;
+  }
+  Ok set = snapshot_.SetNode(after);
+  if (!set.ok()) LOG_WARN("node left out of scheduling", {"node", after->name()}, {"error", set.status()});
+  if (MayHelp(before, after)) queue_.MoveAll();
+}
+
+void Scheduler::PodChanged(const ObjectPtr& before, const ObjectPtr& after) {
+  const api::Object& any = after != nullptr ? *after : *before;
+  Pod pod(any.tree());
+  const bool placed = !pod.spec().node_name().empty();
+  if (after == nullptr || IsFinished(pod)) {
+    queue_.Remove(any.uid());
+    snapshot_.RemovePod(any.uid());
+    if (placed) queue_.MoveAll();  // what it held is free
+    return;
+  }
+  if (placed) {
+    queue_.Done(any.uid());
+    Result<PodInfo> info = PodInfo::Make(after);
+    if (info.ok()) {
+      snapshot_.SetPod(std::move(info).value(), pod.spec().node_name());
+    } else {
+      LOG_WARN("bound pod not counted", {"pod", KeyOf(any)}, {"error", info.status()});
+    }
+    return;
+  }
+  if (!IsOurs(any) || any.deleting()) {
+    queue_.Remove(any.uid());
+    return;
+  }
+  // Our own note that it fits nowhere is no reason to try again.
+  if (before != nullptr && before->tree().At("spec").Equals(after->tree().At("spec")) &&
+      before->tree().Get("metadata", "labels").Equals(after->tree().Get("metadata", "labels"))) {
+    return;
+  }
+  queue_.Add(after);
+}
+
+void Scheduler::Run() {
+  if (!nodes_.WaitSynced().ok() || !pods_.WaitSynced().ok()) return;
+  while (true) {
+    Result<ObjectPtr> pod = queue_.Pop();
+    if (!pod.ok()) return;
+    ScheduleOne(*pod);
+  }
+}
+
+void Scheduler::ScheduleOne(const ObjectPtr& queued) {
+  ObjectPtr pod = pods_.Get(NameOf(*queued));
+  if (pod == nullptr || pod->uid() != queued->uid() || !Pod(pod->tree()).spec().node_name().empty()) {
+    queue_.Remove(queued->uid());
+    return;
+  }
+  if (!Pod(pod->tree()).spec().scheduling_gates().empty()) {
+    queue_.SetUnschedulable(pod);
+    return;
+  }
+  Result<PodInfo> info = PodInfo::Make(pod);
+  Placement placement;
+  if (info.ok()) {
+    placement = Place(*info, snapshot_, plugins_, runtime_.Random());
+  } else {
+    placement.message = info.status().message();
+  }
+  if (placement.node.empty()) {
+    queue_.SetUnschedulable(pod);
+    tasks_.Spawn("tell", [this, pod, message = std::move(placement.message)] {
+      Ok told = TellUnschedulable(pod, message);
+      if (!told.ok() && !told.Failed(Reason::kCancelled) && !told.Failed(Reason::kNotFound)) {
+        LOG_WARN("condition not written", {"pod", KeyOf(*pod)}, {"error", told.status()});
+      }
+    });
+    return;
+  }
+  snapshot_.SetPod(std::move(info).value(), placement.node);
+  tasks_.Spawn("bind", [this, pod, node = std::move(placement.node)] { Bind(pod, node); });
+}
+
+void Scheduler::Bind(const ObjectPtr& pod, const std::string& node) {
+  doc::Document document;
+  api::core_v1::BindingEdit binding(document);
+  binding.metadata().set_name(pod->name()).set_ns(pod->ns()).set_uid(pod->uid());
+  binding.target().set_api_version("v1").set_kind("Node").set_name(node);
+  Result<ObjectPtr> bound = client_.CreateSub(api::core_v1::PodInfo(), NameOf(*pod), "binding", document.root);
+  if (bound.ok()) {
+    events_.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kNormal, "Scheduled",
+                   fmt::format("Successfully assigned {}/{} to {}", pod->ns(), pod->name(), node));
+    return;
+  }
+  if (bound.Failed(Reason::kCancelled)) return;
+  // Not there after all: what was assumed is taken back, unless the watch says by now that it is bound.
+  ObjectPtr now = pods_.Get(NameOf(*pod));
+  const bool gone = now == nullptr || now->uid() != pod->uid();
+  if (gone || Pod(now->tree()).spec().node_name().empty()) snapshot_.RemovePod(pod->uid());
+  if (gone || bound.Failed(Reason::kNotFound)) {
+    queue_.Remove(pod->uid());
+    return;
+  }
+  if (!bound.Failed(Reason::kConflict)) {
+    LOG_WARN("pod not bound; trying again", {"pod", KeyOf(*pod)}, {"node", node}, {"error", bound.status()});
+  }
+  queue_.Retry(pod);
+}
+
+Ok Scheduler::TellUnschedulable(const ObjectPtr& pod, const std::string& message) {
+  events_.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kWarning, "FailedScheduling",
+                 message);
+  const WallTime now = runtime_.Wall();
+  Result<ObjectPtr> written = client::UpdateWithRetry(
+      runtime_, client_, api::core_v1::PodInfo(), NameOf(*pod), "status", [&](doc::Document& document) {
+        api::core_v1::PodEdit edit(document);
+        if (edit.metadata().uid() != pod->uid() || !edit.spec().node_name().empty()) return false;
+        auto conditions = edit.status().conditions();
+        size_t at = 0;
+        while (at < conditions.size() && conditions[at].type() != "PodScheduled") ++at;
+        auto condition = at < conditions.size() ? conditions[at] : conditions.Add();
+        if (condition.status() == "False" && condition.message() == message) return false;
+        if (condition.status() != "False") condition.set_last_transition_time(now);
+        condition.set_type("PodScheduled").set_status("False").set_reason("Unschedulable").set_message(message);
+        return true;
+      });
+  return written.ok() ? Ok() : Ok(written.status());
+}
+
+}  // namespace knarr::scheduler

@@ -1,0 +1,49 @@
+#pragma once
+
+// Gives each pod a node: takes the next waiting pod, places it by the plugins on the snapshot, assumes it there at once
+// and binds it in a fiber of its own, so that the next pod is placed meanwhile. It knows the cluster only through
+// Client and informers.
+
+#include <memory>
+#include <string>
+
+#include "client/client.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "rt/runtime.h"
+#include "scheduler/plugin.h"
+#include "scheduler/queue.h"
+#include "scheduler/snapshot.h"
+
+namespace knarr::scheduler {
+
+class Scheduler {
+ public:
+  Scheduler(rt::Runtime& runtime, client::Client& client, client::InformerFactory& informers,
+            client::EventRecorder& events, std::string name = "default-scheduler");
+  ~Scheduler();
+  void Start();
+  void Stop();
+
+ private:
+  void PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void NodeChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void Run();
+  void ScheduleOne(const api::ObjectPtr& pod);
+  void Bind(const api::ObjectPtr& pod, const std::string& node);
+  Ok TellUnschedulable(const api::ObjectPtr& pod, const std::string& message);
+  bool IsOurs(const api::Object& pod) const;
+
+  rt::Runtime& runtime_;
+  client::Client& client_;
+  client::EventRecorder& events_;
+  const std::string name_;
+  client::Informer& pods_;
+  client::Informer& nodes_;
+  const Plugins plugins_;
+  Snapshot snapshot_;
+  Queue queue_;
+  rt::TaskGroup tasks_;
+};
+
+}  // namespace knarr::scheduler

@@ -1,0 +1,84 @@
+#pragma once
+
+// The scheduler's picture of the cluster: nodes, what is free on them, and the pods that are there or assumed to be.
+// Kept up to date change by change; plugins only read it.
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/core_v1.h"
+#include "api/object.h"
+#include "base/status.h"
+
+namespace knarr::scheduler {
+
+/// Amounts: CPU in thousandths, everything else in its own unit (bytes, pieces).
+struct Resources {
+  int64_t cpu_milli = 0;
+  int64_t memory = 0;
+  int64_t ephemeral_storage = 0;
+  int64_t pods = 0;
+  std::map<std::string, int64_t, std::less<>> others;  ///< "nvidia.com/gpu", "hugepages-2Mi", …
+
+  void Add(const Resources& other);
+  void Subtract(const Resources& other);
+};
+
+/// From a map of quantities (status.allocatable). BadRequest on one that can't be read.
+Result<Resources> ReadResources(api::StringMap map);
+/// What the pod asks for: its containers together, or its largest init container, whichever is more, plus overhead.
+Result<Resources> PodRequests(api::core_v1::Pod pod);
+
+struct HostPort {
+  std::string protocol;
+  std::string ip;  ///< "" or "0.0.0.0": all
+  int32_t port = 0;
+  bool Clashes(const HostPort& other) const;
+};
+std::vector<HostPort> HostPorts(api::core_v1::Pod pod);
+
+/// A pod to be placed, with what plugins ask of it worked out once.
+struct PodInfo {
+  api::ObjectPtr object;
+  Resources requests;
+  std::vector<HostPort> host_ports;
+  std::string owner_uid;  ///< of its controller, "" without one
+
+  static Result<PodInfo> Make(api::ObjectPtr object);
+  api::core_v1::Pod pod() const { return api::core_v1::Pod(object->tree()); }
+};
+
+struct NodeInfo {
+  api::ObjectPtr object;  ///< null while only pods of the node are known
+  Resources allocatable;
+  Resources requested;
+  std::map<std::string, PodInfo, std::less<>> pods;  ///< by uid
+  std::map<std::string, int, std::less<>> pods_of_owner;
+
+  api::core_v1::Node node() const { return api::core_v1::Node(object->tree()); }
+  std::string_view name() const { return object->name(); }
+};
+
+class Snapshot {
+ public:
+  /// Ok also for a node whose quantities can't be read: it is then left out, and the error says why.
+  Ok SetNode(const api::ObjectPtr& node);
+  void RemoveNode(std::string_view name);
+  /// A pod that is on a node (bound or assumed). Replaces what was known under its uid.
+  void SetPod(PodInfo pod, std::string_view node);
+  void RemovePod(std::string_view uid);
+  /// Nodes that exist, by name.
+  const std::map<std::string, NodeInfo, std::less<>>& nodes() const { return nodes_; }
+  size_t node_count() const { return node_count_; }
+
+ private:
+  std::map<std::string, NodeInfo, std::less<>> nodes_;
+  std::map<std::string, std::string, std::less<>> node_of_;  // pod's uid → node
+  size_t node_count_ = 0;
+};
+
+}  // namespace knarr::scheduler
