@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/strings.h"
+#include "base/unicode.h"
 
 namespace knarr {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 constexpr std::string_view kStdAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view kUrlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 constexpr std::string_view kHexDigits = "0123456789abcdef";
+constexpr std::string_view kUpperHexDigits = "0123456789ABCDEF";
 constexpr uint8_t kNone = 0xff;
 
 using DecodeTable = std::array<uint8_t, 256>;
@@ -87,6 +89,20 @@ Result<std::string> Decode(std::string_view text, const DecodeTable& table, bool
   return out;
 }
 
+// Go's %#U of the byte: "U+0078 'x'".
+Status BadHexByte(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  std::string message = "encoding/hex: invalid byte: U+00";
+  message += kUpperHexDigits[byte >> 4];
+  message += kUpperHexDigits[byte & 0xf];
+  if (IsPrintable(byte)) {
+    message += " '";
+    AppendRune(message, byte);
+    message += "'";
+  }
+  return BadRequest(std::move(message));
+}
+
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -122,10 +138,10 @@ Result<std::string> HexDecode(std::string_view text) {
   out.reserve(text.size() / 2);
   for (size_t i = 0; i < text.size(); i += 2) {
     const int high = HexValue(text[i]);
-    if (high < 0) return BadRequest("encoding/hex: invalid byte at offset " + std::to_string(i));
+    if (high < 0) return BadHexByte(text[i]);
     if (i + 1 == text.size()) return BadRequest("encoding/hex: odd length hex string");
     const int low = HexValue(text[i + 1]);
-    if (low < 0) return BadRequest("encoding/hex: invalid byte at offset " + std::to_string(i + 1));
+    if (low < 0) return BadHexByte(text[i + 1]);
     out += static_cast<char>(high << 4 | low);
   }
   return out;
@@ -158,8 +174,8 @@ std::string UrlEncode(std::string_view text) {
     } else {
       const auto byte = static_cast<unsigned char>(c);
       out += '%';
-      out += static_cast<char>(kHexDigits[byte >> 4] >= 'a' ? kHexDigits[byte >> 4] - 32 : kHexDigits[byte >> 4]);
-      out += static_cast<char>(kHexDigits[byte & 0xf] >= 'a' ? kHexDigits[byte & 0xf] - 32 : kHexDigits[byte & 0xf]);
+      out += kUpperHexDigits[byte >> 4];
+      out += kUpperHexDigits[byte & 0xf];
     }
   }
   return out;

@@ -73,8 +73,11 @@ Result<FieldSelector> FieldSelector::Parse(std::string_view text) {
     std::string_view value = term.substr(at);
     const bool differs = ConsumePrefix(value, "!=");
     if (!differs && !ConsumePrefix(value, "==")) ConsumePrefix(value, "=");
-    requirements.push_back(
-        {.field = std::string(term.substr(0, at)), .equal = !differs, .value = TRY(Unescape(value))});
+    FieldRequirement requirement{
+        .field = std::string(term.substr(0, at)), .equal = !differs, .value = TRY(Unescape(value))};
+    // "=" alone selects everything.
+    if (requirement.field.empty() && requirement.value.empty()) continue;
+    requirements.push_back(std::move(requirement));
   }
   return FieldSelector(std::move(requirements));
 }

@@ -42,6 +42,7 @@ struct QuantityText {
   std::string_view whole;     // digits before the point, without leading zeros; "0" when there are none
   std::string_view fraction;  // digits behind it
   std::string_view suffix;
+  bool has_digits = false;
 };
 
 size_t SkipDigits(std::string_view text, size_t at) {
@@ -58,11 +59,13 @@ Result<QuantityText> SplitText(std::string_view text) {
   }
   while (at < text.size() && text[at] == '0') ++at;
   const size_t whole_end = SkipDigits(text, at);
+  parts.has_digits = whole_end > 0 && text[whole_end - 1] >= '0' && text[whole_end - 1] <= '9';
   parts.whole = whole_end > at ? text.substr(at, whole_end - at) : "0";
   at = whole_end;
   if (at < text.size() && text[at] == '.') {
     const size_t end = SkipDigits(text, at + 1);
     parts.fraction = text.substr(at + 1, end - at - 1);
+    parts.has_digits = parts.has_digits || !parts.fraction.empty();
     at = end;
   }
   parts.suffix = text.substr(at);
@@ -206,6 +209,7 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
       return quantity;
     }
   }
+  if (!parts.has_digits) return BadNumber();  // the quick path takes "Ki" for zero, as upstream does
   quantity.value_ = 0;
   quantity.scale_ = 0;
   quantity.big_ = std::make_shared<const Decimal>(ParseExact(parts, notation, quantity.format_));

@@ -120,24 +120,25 @@ Token SymbolToken(std::string_view text) {
   return Token::kError;
 }
 
-// A zero byte ends the text, as it does upstream.
+// A zero byte ends a word or an operator, and the text where neither has begun, as it does upstream.
 std::vector<Lexeme> Scan(std::string_view text) {
-  text = text.substr(0, text.find('\0'));
   std::vector<Lexeme> lexemes;
   size_t at = 0;
   while (true) {
     while (at < text.size() && IsSpace(text[at])) ++at;
-    if (at == text.size()) break;
+    if (at == text.size() || text[at] == '\0') break;
     if (IsSymbol(text[at])) {
       const size_t length = SymbolToken(text.substr(at, 2)) != Token::kError && at + 1 < text.size() ? 2 : 1;
       const std::string_view symbol = text.substr(at, length);
       lexemes.push_back({SymbolToken(symbol), std::string(symbol)});
       at += length;
+      if (at < text.size() && text[at] == '\0') ++at;
       continue;
     }
     const size_t start = at;
-    while (at < text.size() && !IsSpace(text[at]) && !IsSymbol(text[at])) ++at;
+    while (at < text.size() && !IsSpace(text[at]) && !IsSymbol(text[at]) && text[at] != '\0') ++at;
     const std::string_view word = text.substr(start, at - start);
+    if (at < text.size() && text[at] == '\0') ++at;
     const Token token = word == "in" ? Token::kIn : word == "notin" ? Token::kNotIn : Token::kIdentifier;
     lexemes.push_back({token, std::string(word)});
   }

@@ -37,6 +37,13 @@ Result<T> ParseNumber(std::string_view function, std::string_view text, bool sig
   T value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   const bool all = end == digits.data() + digits.size();
+  // Go notices 64 unsigned bits overflowing before it comes to a bad character, but the rest of the range after it.
+  if (error == std::errc::result_out_of_range && !all && std::is_integral_v<T>) {
+    uint64_t magnitude = 0;
+    const char* first = digits.data() + (digits[0] == '-' ? 1 : 0);
+    const std::from_chars_result whole = std::from_chars(first, digits.data() + digits.size(), magnitude);
+    return NumberError(function, text, whole.ec == std::errc::result_out_of_range ? kRange : kSyntax);
+  }
   if (error == std::errc::invalid_argument || !all) return NumberError(function, text, kSyntax);
   if (error == std::errc::result_out_of_range) return NumberError(function, text, kRange);
   return value;

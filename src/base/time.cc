@@ -120,8 +120,8 @@ class TimeParser {
     const bool east = rest_[0] == '+';
     rest_.remove_prefix(6);
     // Go takes offsets of 24 hours and of 60 minutes, as some people write them.
-    if (hours > 24) return Failure(": time zone offset hour out of range");
     if (minutes > 60) return Failure(": time zone offset minute out of range");
+    if (hours > 24) return Failure(": time zone offset hour out of range");
     const int offset = (hours * 60 + minutes) * 60;
     return east ? offset : -offset;
   }
