@@ -1,0 +1,125 @@
+#include "runtime/shim/infra.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace knarr::shim {
+
+namespace {
+
+constexpr unsigned kNobody = 65535;
+
+int RaiseLoopback() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  struct ifreq request = {};
+  strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  const int failed = ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? errno : 0;
+  close(fd);
+  return failed;
+}
+
+// These belong to the new network namespace; a kernel without one of them is fine.
+void WriteSysctl(const char* path, const char* value) {
+  const int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (write(fd, value, strlen(value)) < 0) fprintf(stderr, "write %s: %s\n", path, strerror(errno));
+  close(fd);
+}
+
+// The first step that fails, in words; nullptr when all went well.
+const char* Prepare(const InfraOptions& options) {
+  if ((options.clone_flags & CLONE_NEWUTS) != 0 && *options.hostname != '\0' &&
+      sethostname(options.hostname, strlen(options.hostname)) != 0) {
+    return "sethostname";
+  }
+  if ((options.clone_flags & CLONE_NEWNET) != 0) {
+    if ((errno = RaiseLoopback()) != 0) return "bring lo up";
+    // As containerd does by default: any port, and ping, without privileges; both end at the pod's own namespace.
+    WriteSysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+    WriteSysctl("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+  }
+  if (chroot(options.root) != 0) return "chroot";
+  if (chdir("/") != 0) return "chdir /";
+  if (setgroups(0, nullptr) != 0) return "setgroups";
+  if (setresgid(kNobody, kNobody, kNobody) != 0) return "setresgid";
+  if (setresuid(kNobody, kNobody, kNobody) != 0) return "setresuid";
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return "no_new_privs";
+  // After setresuid, which clears it.
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "pdeathsig";
+  return nullptr;
+}
+
+[[noreturn]] void Quit(int) { _exit(0); }
+
+[[noreturn]] void RunInfra(const InfraOptions& options, int report_fd) {
+  prctl(PR_SET_NAME, "knarr-pause");
+  signal(SIGTERM, Quit);
+  signal(SIGINT, Quit);
+  signal(SIGPIPE, SIG_IGN);
+  char message[160] = "";
+  if (const char* failed = Prepare(options); failed != nullptr) {
+    snprintf(message, sizeof(message), "%s: %s", failed, strerror(errno));
+  }
+  // An empty report is success: one NUL byte.
+  if (write(report_fd, message, strlen(message) + 1) < 0 || message[0] != '\0') _exit(1);
+  // The shim's descriptors (its listener, its epoll, the ready pipe) are none of ours.
+  if (syscall(SYS_close_range, 3U, ~0U, 0U) != 0) {
+    for (int fd = 3; fd < 64; fd++) close(fd);
+  }
+  // Orphans of a shared PID namespace become our children: the kernel reaps them.
+  signal(SIGCHLD, SIG_IGN);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (;;) pause();
+}
+
+}  // namespace
+
+pid_t StartInfra(const InfraOptions& options, char* error, size_t error_size) {
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) {
+    snprintf(error, error_size, "pipe: %s", strerror(errno));
+    return -1;
+  }
+  const long pid = syscall(SYS_clone, options.clone_flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid < 0) {
+    snprintf(error, error_size, "clone the infra process with namespaces %#x: %s",
+             static_cast<unsigned>(options.clone_flags), strerror(errno));
+    close(report[0]);
+    close(report[1]);
+    return -1;
+  }
+  if (pid == 0) {
+    close(report[0]);
+    RunInfra(options, report[1]);
+  }
+  close(report[1]);
+  char message[160] = "";
+  ssize_t got;
+  do {
+    got = read(report[0], message, sizeof(message) - 1);
+  } while (got < 0 && errno == EINTR);
+  close(report[0]);
+  if (got == 1 && message[0] == '\0') return static_cast<pid_t>(pid);
+  snprintf(error, error_size, "infra process: %s", got > 0 ? message : "ended before it was ready");
+  kill(static_cast<pid_t>(pid), SIGKILL);
+  waitpid(static_cast<pid_t>(pid), nullptr, 0);
+  return -1;
+}
+
+}  // namespace knarr::shim
