@@ -16,7 +16,8 @@ struct Decimal {
   int point = 0;
 };
 
-Decimal Shortest(double number) {
+template <typename Float>
+Decimal Shortest(Float number) {
   CHECK(std::isfinite(number));
   char buffer[32];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, std::fabs(number), std::chars_format::scientific).ptr;
@@ -77,14 +78,20 @@ void AppendJsonFloat(double number, std::string& out) {
   }
 }
 
-void AppendShortestFloat(double number, std::string& out) {
-  const Decimal decimal = Shortest(number);
+namespace {
+
+void AppendShortest(const Decimal& decimal, std::string& out) {
   const int exponent = decimal.point - 1;
-  if (number != 0 && (exponent < -4 || exponent >= 6)) {
+  if (exponent < -4 || exponent >= 6) {
     AppendExponent(decimal, 2, out);
   } else {
     AppendPlain(decimal, out);
   }
 }
+
+}  // namespace
+
+void AppendShortestFloat(double number, std::string& out) { AppendShortest(Shortest(number), out); }
+void AppendShortestFloat(float number, std::string& out) { AppendShortest(Shortest(number), out); }
 
 }  // namespace knarr::doc

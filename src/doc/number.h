@@ -10,5 +10,7 @@ namespace knarr::doc {
 void AppendJsonFloat(double number, std::string& out);
 /// As strconv's 'g' format with shortest precision: "1.5", "1e+06", "1e-05". REQUIRES: finite.
 void AppendShortestFloat(double number, std::string& out);
+/// The same for a number of single precision.
+void AppendShortestFloat(float number, std::string& out);
 
 }  // namespace knarr::doc

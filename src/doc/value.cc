@@ -115,6 +115,22 @@ Value& Value::Append(Arena& arena, Value element) {
   return *new (&items_[size_++]) Value(element);
 }
 
+void Value::Reserve(Arena& arena, size_t count) {
+  if (is_null()) *this = Object();
+  if ((!is_array() && !is_object()) || (int_ != 0 && count <= (size_t{1} << capacity_log2_))) return;
+  CHECK(count < UINT32_MAX / 4);
+  const size_t element_size = is_array() ? sizeof(Value) : sizeof(Member);
+  const auto log2 = static_cast<uint8_t>(std::bit_width(std::max<size_t>({count, size_, 4}) - 1));
+  void* room = arena.Allocate(element_size << log2);
+  if (size_ > 0) std::memcpy(room, items_, element_size * size_);
+  if (is_array()) {
+    items_ = static_cast<Value*>(room);
+  } else {
+    members_ = static_cast<Member*>(room);
+  }
+  capacity_log2_ = log2;
+}
+
 void Value::Erase(size_t index) {
   CHECK(is_array() && index < size_);
   std::copy(items_ + index + 1, items_ + size_, items_ + index);

@@ -132,6 +132,9 @@ class Value {
   }
   /// Appends and returns the place of the new element (valid until the next Append). A null becomes an array.
   Value& Append(Arena& arena, Value element);
+  /// Makes room for `count` elements or members: pointers to them stay valid until there are more. A null becomes an
+  /// object; other kinds are left alone.
+  void Reserve(Arena& arena, size_t count);
   void Erase(size_t index);
   void Insert(Arena& arena, size_t index, Value element);
 
