@@ -106,8 +106,10 @@ TEST_F(EmbeddedTest, TheRevisionNeverGoesBack) {
 TEST_F(EmbeddedTest, CompactionGivesDiskSpaceBack) {
   Run([&](rt::Runtime& runtime, Store& store) {
     rt::TaskGroup group(runtime, "writers");
-    for (int i = 0; i < 8000; i++) {
-      group.Spawn("writer", [&store, i] { MustPut(store, "k" + std::to_string(i % 100), std::string(4000, 'v')); });
+    for (int w = 0; w < 32; w++) {
+      group.Spawn("writer", [&store] {
+        for (int i = 0; i < 250; i++) MustPut(store, "k" + std::to_string(i % 100), std::string(4000, 'v'));
+      });
     }
     group.Join();
     EXPECT_GT(store.stats().disk_bytes, 30 << 20);
