@@ -207,7 +207,8 @@ Http2Session::Http2Session(rt::Runtime& runtime, std::unique_ptr<Stream> stream,
   SessionOptions settings;
   nghttp2_option_set_no_auto_window_update(settings.option, 1);
   nghttp2_option_set_no_closed_streams(settings.option, 1);
-  nghttp2_option_set_max_outbound_ack(settings.option, kFramesPendingMax);
+  // We stop reading long before; this only has to be more than one read can ask for on top.
+  nghttp2_option_set_max_outbound_ack(settings.option, 4 * kFramesPendingMax);
   nghttp2_session_callbacks* callbacks = Http2Callbacks::All();
   int made = options.server ? nghttp2_session_server_new2(&session_, callbacks, this, settings.option)
                             : nghttp2_session_client_new2(&session_, callbacks, this, settings.option);

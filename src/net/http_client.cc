@@ -273,7 +273,6 @@ Result<std::string> ClientResponse::ReadAll(size_t limit) {
   size_t size = 0;
   size_t announced = 0;
   if (auto length = ParseUint64(headers().Get("Content-Length")); length.ok()) {
-    if (*length > limit) return TooLarge(limit);
     announced = static_cast<size_t>(*length);
   }
   while (true) {

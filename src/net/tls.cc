@@ -153,6 +153,7 @@ struct Wire {
   size_t in_end = 0;
   bool in_ended = false;
   std::string out;
+  std::optional<CertificateInfo> refused;  // the peer's certificate that did not stand the check
 };
 
 int WireWrite(BIO* bio, const char* data, size_t size, size_t* written) {
@@ -194,10 +195,18 @@ BIO_METHOD* WireMethod() {
   return method;
 }
 
+/// OpenSSL forgets a certificate it refuses; this keeps what it said, for the message.
+int KeepRefused(int fine, X509_STORE_CTX* store) {
+  X509* certificate = X509_STORE_CTX_get_current_cert(store);
+  if (fine == 1 || certificate == nullptr || X509_STORE_CTX_get_error_depth(store) != 0) return fine;
+  auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  static_cast<Wire*>(BIO_get_data(SSL_get_rbio(ssl)))->refused = DescribeCertificate(certificate);
+  return fine;
+}
+
 /// crypto/x509's words for what is wrong with a server's certificate: users search for them.
-std::string VerifyError(SSL* ssl, const std::string& server_name) {
+std::string VerifyError(SSL* ssl, const std::optional<CertificateInfo>& refused, const std::string& server_name) {
   long code = SSL_get_verify_result(ssl);
-  X509* certificate = SSL_get0_peer_certificate(ssl);
   switch (code) {
     case X509_V_OK:
       return {};
@@ -213,10 +222,8 @@ std::string VerifyError(SSL* ssl, const std::string& server_name) {
       return "x509: certificate has expired or is not yet valid";
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH: {
-      if (certificate == nullptr) break;
-      CertificateInfo info = DescribeCertificate(certificate);
-      std::vector<std::string>& names = info.dns_names;
-      if (code == X509_V_ERR_IP_ADDRESS_MISMATCH) names = info.ip_addresses;
+      if (!refused.has_value()) break;
+      const auto& names = code == X509_V_ERR_IP_ADDRESS_MISMATCH ? refused->ip_addresses : refused->dns_names;
       if (names.empty()) return "x509: certificate is not valid for any names, but wanted to match " + server_name;
       return "x509: certificate is valid for " + Join(names, ", ") + ", not " + server_name;
     }
@@ -369,7 +376,7 @@ class OpenSslStream : public TlsStream {
     if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST) {
       wire_.out = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
       error = "client sent an HTTP request to an HTTPS server";
-    } else if (std::string verify = VerifyError(ssl_.get(), server_name); !verify.empty()) {
+    } else if (std::string verify = VerifyError(ssl_.get(), wire_.refused, server_name); !verify.empty()) {
       error = (SSL_is_server(ssl_.get()) ? "" : "failed to verify certificate: ") + verify;
     } else if (wire_.in_ended) {
       error = "EOF";
@@ -426,7 +433,7 @@ Result<std::shared_ptr<TlsClientContext>> TlsClientContext::Create(const TlsClie
   if (options.identity.has_value()) TRY(UseIdentity(context, *options.identity));
   if (!options.insecure) {
     TRY(options.ca_pem.empty() ? TrustSystem(context) : Trust(context, options.ca_pem, false));
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, KeepRefused);
   }
   std::string alpn = AlpnWire(options.alpn);
   if (!alpn.empty() && SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(alpn.data()),
