@@ -1,5 +1,6 @@
 #include "base/selector.h"
 
+#include <numeric>
 #include <set>
 
 #include "base/names.h"
@@ -271,8 +272,15 @@ class LabelParser {
   size_t at_ = 0;
 };
 
+// Equal keys keep their order.
 void SortByKey(std::vector<Requirement>& requirements) {
-  std::ranges::stable_sort(requirements, {}, &Requirement::key);
+  std::vector<size_t> order(requirements.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, {}, [&](size_t i) { return std::pair(std::string_view(requirements[i].key()), i); });
+  std::vector<Requirement> sorted;
+  sorted.reserve(requirements.size());
+  for (const size_t i : order) sorted.push_back(std::move(requirements[i]));
+  requirements = std::move(sorted);
 }
 
 }  // namespace
