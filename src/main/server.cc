@@ -1,0 +1,262 @@
+#include "main/server.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <memory>
+#include <vector>
+
+#include "apiserver/apiserver.h"
+#include "base/ip.h"
+#include "base/log.h"
+#include "client/kubeconfig.h"
+#include "controller/framework/controller.h"
+#include "image/store.h"
+#include "main/certificates.h"
+#include "main/machine.h"
+#include "network/network.h"
+#include "node/agent.h"
+#include "node/mount.h"
+#include "rt/file_system.h"
+#include "runtime/engine.h"
+#include "scheduler/scheduler.h"
+#include "store/store.h"
+
+namespace knarr::main {
+namespace {
+
+constexpr Duration kStopGrace = 2s;
+constexpr Duration kRenewRetry = 1h;
+
+std::string LogDirectory(const ServerOptions& options) {
+  if (!options.log_directory.empty()) return options.log_directory;
+  return options.data_directory == ServerOptions().data_directory ? "/var/log/pods"
+                                                                  : options.data_directory + "/log/pods";
+}
+
+runtime::EngineOptions EngineOptionsOf(const ServerOptions& options) {
+  return {.state_directory = options.data_directory + "/run", .oci_runtime = options.oci_runtime};
+}
+
+network::PodNetworkOptions NetworkOptionsOf(const ServerOptions& options) {
+  network::PodNetworkOptions out{.state_directory = options.data_directory + "/network"};
+  out.cluster_cidr = options.cluster_cidr;
+  out.bridge = options.bridge;
+  // One machine: the first /24 of the cluster's range is its own.
+  const std::string base = options.cluster_cidr.substr(0, options.cluster_cidr.find('/'));
+  out.pod_cidr = base + "/24";
+  return out;
+}
+
+/// The node's half of the process.
+struct NodeParts {
+  std::unique_ptr<client::Client> client;
+  std::unique_ptr<image::Store> images;
+  std::unique_ptr<runtime::Engine> engine;
+  std::unique_ptr<network::PodNetwork> network;
+  std::unique_ptr<node::Agent> agent;
+  std::unique_ptr<client::Client> proxy_client;
+  std::unique_ptr<client::InformerFactory> proxy_informers;
+  std::unique_ptr<network::ServiceProxy> proxy;
+};
+
+class Server {
+ public:
+  Server(rt::RealRuntime& world, std::shared_ptr<rt::BlockingPool> pool, const ServerOptions& options)
+      : world_(world), pool_(std::move(pool)), options_(options), tasks_(world, "server") {}
+
+  Ok Run() {
+    const MonoTime begin = world_.Mono();
+    Ok started = Start();
+    if (started.ok()) {
+      LOG_INFO("knarr is ready", {"address", api_->local().ToString()}, {"node", options_.node_name},
+               {"took", FormatDuration(world_.Mono() - begin)});
+      Result<int> signal = world_.WaitSignal({SIGTERM, SIGINT});
+      LOG_INFO("stopping; pods go on running", {"signal", signal.ok() ? *signal : 0});
+    }
+    Stop();
+    return started;
+  }
+
+ private:
+  Ok Start() {
+    TRY(world_.files().MakeDirectories(options_.data_directory, 0700));
+    TRY(world_.files().Chmod(options_.data_directory, 0700));
+    endpoint_ = TRY(net::Endpoint::Parse(options_.listen).Context("--listen"));
+    for (int i = 0; i < options_.io_threads; ++i) {
+      io_.push_back(rt::RealRuntime::Create({.name = fmt::format("io-{}", i)}, pool_));
+      io_.back()->StartThread();
+    }
+    TRY(MakeCertificates());
+    store_ = TRY(store::OpenEmbedded(world_, {.directory = options_.data_directory + "/store"}));
+    TRY(StartApi());
+    TRY(StartControllers());
+    if (!options_.no_node) TRY(StartNode());
+    TRY(WriteKubeconfig());
+    tasks_.Spawn("renew certificates", [this] { RenewCertificates(); });
+    return {};
+  }
+
+  Ok MakeCertificates() {
+    Cidr services = TRY(Cidr::Parse(options_.service_cidr).Context("--service-cidr"));
+    std::vector<std::string> dns = {
+        "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+        "localhost",  options_.node_name};
+    std::vector<std::string> ips = {"127.0.0.1", "::1", TRY(services.Nth(1)).ToString(), options_.node_ip};
+    if (IpAddress::Parse(endpoint_.host).ok() && std::ranges::count(ips, endpoint_.host) == 0 &&
+        endpoint_.host != "0.0.0.0" && endpoint_.host != "::") {
+      ips.push_back(endpoint_.host);
+    }
+    certificates_ = TRY(EnsureCertificates(world_, options_.data_directory + "/tls", dns, ips));
+    return {};
+  }
+
+  Ok StartApi() {
+    tls_ = TRY(net::TlsServerContext::Create({.identity = certificates_.server,
+                                              .client_ca_pem = certificates_.authority.certificate_pem,
+                                              .alpn = {"h2", "http/1.1"}}));
+    apiserver::ApiServerOptions options{.listen = endpoint_, .tls = tls_, .service_cidr = options_.service_cidr};
+    options.service_account_key_pem = certificates_.service_account_key;
+    std::vector<rt::Runtime*> io;
+    for (auto& runtime : io_) io.push_back(runtime.get());
+    api_ = TRY(apiserver::ApiServer::Create(world_, io, *store_, std::move(options)));
+    TRY(api_->Bootstrap());
+    return api_->Listen();
+  }
+
+  Ok StartControllers() {
+    client_ = api_->LocalClient({.name = "system:kube-controller-manager", .groups = {"system:masters"}});
+    informers_ = std::make_unique<client::InformerFactory>(world_, *client_);
+    events_ = std::make_unique<client::EventRecorder>(world_, *client_, "controller-manager");
+    scheduler_events_ = std::make_unique<client::EventRecorder>(world_, *client_, "default-scheduler");
+    for (const controller::ControllerEntry& entry : controller::AllControllers()) {
+      controllers_.push_back(entry.make({world_, *client_, *informers_, *events_}));
+    }
+    scheduler_ = std::make_unique<scheduler::Scheduler>(world_, *client_, *informers_, *scheduler_events_);
+    for (auto& controller : controllers_) controller->Start();
+    scheduler_->Start();
+    informers_->Start();
+    return {};
+  }
+
+  Ok StartNode() {
+    NodeParts& parts = node_;
+    parts.client = api_->LocalClient({.name = "system:node:" + options_.node_name, .groups = {"system:masters"}});
+    const std::string& data = options_.data_directory;
+    parts.images =
+        TRY(image::Store::Open(world_, {.directory = data + "/images", .registries_file = data + "/registries.yaml"}));
+    parts.engine = TRY(runtime::Engine::Open(world_, *parts.images, EngineOptionsOf(options_)));
+    parts.network = TRY(network::PodNetwork::Open(world_, NetworkOptionsOf(options_)));
+    node::AgentOptions agent{.node_name = options_.node_name, .node_ip = options_.node_ip};
+    agent.pod_cidr = NetworkOptionsOf(options_).pod_cidr;
+    agent.data_directory = data;
+    agent.log_directory = LogDirectory(options_);
+    parts.agent = std::make_unique<node::Agent>(world_, *parts.client, *parts.engine, *parts.images, *parts.network,
+                                                std::move(agent));
+    TRY(parts.agent->Start());
+    api_->SetNodeAccess(options_.node_name, parts.agent.get());
+    parts.proxy = TRY(network::ServiceProxy::Create(
+        world_, *informers_, {.cluster_cidr = options_.cluster_cidr, .node_name = options_.node_name}));
+    parts.proxy->Start();
+    return {};
+  }
+
+  /// The address clients on this machine use.
+  std::string Url() const {
+    net::Endpoint local = api_->local();
+    if (local.host == "0.0.0.0" || local.host.empty()) local.host = "127.0.0.1";
+    if (local.host == "::") local.host = "::1";
+    return "https://" + local.ToString();
+  }
+
+  Ok WriteKubeconfig() {
+    client::KubeconfigEntry entry{.name = "knarr",
+                                  .server = Url(),
+                                  .ca_pem = certificates_.authority.certificate_pem,
+                                  .client_certificate_pem = certificates_.admin.certificate_pem,
+                                  .client_key_pem = certificates_.admin.key_pem};
+    TRY(client::MergeKubeconfig(world_, options_.data_directory + "/kubeconfig", entry));
+    if (options_.kubeconfig.empty()) return {};
+    return client::MergeKubeconfig(world_, options_.kubeconfig, entry);
+  }
+
+  void RenewCertificates() {
+    while (true) {
+      const Duration left = certificates_.renew_at - world_.Wall();
+      // Wall time may jump: it is looked at again at least once a day.
+      if (!world_.Sleep(std::min<Duration>(std::max<Duration>(left, 1s), 24h)).ok()) return;
+      if (world_.Wall() < certificates_.renew_at) continue;
+      Ok renewed = MakeCertificates();
+      if (renewed.ok()) renewed = tls_->Replace(certificates_.server);
+      if (renewed.ok()) renewed = WriteKubeconfig();
+      if (renewed.ok()) {
+        LOG_INFO("certificates renewed");
+        continue;
+      }
+      LOG_ERROR("certificates not renewed; trying again", {"error", renewed.status()});
+      if (!world_.Sleep(kRenewRetry).ok()) return;
+    }
+  }
+
+  void Stop() {
+    tasks_.StopAndJoin();
+    if (node_.proxy != nullptr) node_.proxy->Stop();
+    if (node_.agent != nullptr) node_.agent->Stop();
+    if (scheduler_ != nullptr) scheduler_->Stop();
+    for (auto& controller : controllers_) controller->Stop();
+    if (informers_ != nullptr) informers_->Stop();
+    if (scheduler_events_ != nullptr) scheduler_events_->Stop();
+    if (events_ != nullptr) events_->Stop();
+    if (api_ != nullptr) api_->Stop(kStopGrace);
+    node_ = NodeParts();
+    scheduler_.reset();
+    controllers_.clear();
+    informers_.reset();
+    scheduler_events_.reset();
+    events_.reset();
+    client_.reset();
+    api_.reset();
+    if (store_ != nullptr) store_->Close();
+    store_.reset();
+    for (auto& runtime : io_) runtime->StopThread();
+  }
+
+  rt::RealRuntime& world_;
+  std::shared_ptr<rt::BlockingPool> pool_;
+  const ServerOptions& options_;
+  net::Endpoint endpoint_;
+  std::vector<std::unique_ptr<rt::RealRuntime>> io_;
+  Certificates certificates_;
+  std::shared_ptr<net::TlsServerContext> tls_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<apiserver::ApiServer> api_;
+  std::unique_ptr<client::Client> client_;
+  std::unique_ptr<client::InformerFactory> informers_;
+  std::unique_ptr<client::EventRecorder> events_;
+  std::unique_ptr<client::EventRecorder> scheduler_events_;
+  std::vector<std::unique_ptr<controller::Controller>> controllers_;
+  std::unique_ptr<scheduler::Scheduler> scheduler_;
+  NodeParts node_;
+  rt::TaskGroup tasks_;
+};
+
+}  // namespace
+
+Ok RunServer(rt::RealRuntime& world, std::shared_ptr<rt::BlockingPool> pool, const ServerOptions& options) {
+  ServerOptions filled = options;
+  if (filled.node_name.empty()) filled.node_name = TRY(HostName());
+  if (filled.node_ip.empty()) filled.node_ip = TRY(HostAddress(filled.bridge));
+  Server server(world, std::move(pool), filled);
+  return server.Run();
+}
+
+Ok Uninstall(rt::Runtime& runtime, const ServerOptions& options) {
+  TRY(runtime::RemoveEverything(runtime, EngineOptionsOf(options)));
+  TRY(network::RemoveNetwork(runtime, NetworkOptionsOf(options)));
+  TRY(node::UnmountBelow(runtime, options.data_directory));
+  if (!options.kubeconfig.empty()) TRY(client::RemoveFromKubeconfig(runtime, options.kubeconfig, "knarr"));
+  TRY(runtime.files().RemoveAll(LogDirectory(options)));
+  return runtime.files().RemoveAll(options.data_directory);
+}
+
+}  // namespace knarr::main

@@ -1,0 +1,33 @@
+#pragma once
+
+// `knarr server`: everything of a cluster in one process. Wiring only.
+
+#include <string>
+
+#include "base/status.h"
+#include "rt/real.h"
+
+namespace knarr::main {
+
+struct ServerOptions {
+  std::string data_directory = "/var/lib/knarr";
+  std::string listen = "127.0.0.1:6443";
+  std::string kubeconfig;     ///< --write-kubeconfig; "": ~/.kube/config of who started it
+  std::string node_name;      ///< "": the host's name
+  std::string node_ip;        ///< "": the address of the default route's link
+  std::string log_directory;  ///< "": /var/log/pods with the default data directory, else "<data>/log/pods"
+  std::string oci_runtime = "crun";
+  std::string cluster_cidr = "10.42.0.0/16";
+  std::string service_cidr = "10.43.0.0/16";
+  std::string bridge = "knarr0";
+  bool no_node = false;
+  int io_threads = 1;
+};
+
+/// Runs until SIGTERM or SIGINT. World fiber.
+Ok RunServer(rt::RealRuntime& world, std::shared_ptr<rt::BlockingPool> pool, const ServerOptions& options);
+
+/// Ends everything of a stopped server that still runs and removes every trace of it. World fiber.
+Ok Uninstall(rt::Runtime& runtime, const ServerOptions& options);
+
+}  // namespace knarr::main
