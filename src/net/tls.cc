@@ -275,6 +275,12 @@ class OpenSslStream : public TlsStream {
       int error = SSL_get_error(ssl_.get(), done);
       if (done == 1) return count;
       if (error == SSL_ERROR_ZERO_RETURN) return size_t{0};
+      // Popular servers just close. As in crypto/tls that is the end, if no record is cut in the middle; messages that
+      // must be whole have their own framing.
+      if (wire_.in_ended && std::string_view(SSL_rstate_string(ssl_.get())) == "RH") {
+        ERR_clear_error();
+        return size_t{0};
+      }
       if (error != SSL_ERROR_WANT_READ) return ReadFailed();
       TRY(FlushUnlessWriting());
       TRY(Fill());

@@ -239,18 +239,53 @@ TEST(Tls, PlainHttpGetsATextAnswer) {
   });
 }
 
-TEST(Tls, ACutConnectionIsNoEnd) {
-  RunReal([](rt::Runtime& runtime) {
-    auto certificates = TestCertificates::Make(runtime.Wall());
-    auto server = ServerFor(certificates);
-    auto client =
-        TlsClientContext::Create({certificates.authority.certificate_pem, std::nullopt, false, "localhost", {}});
-    Pair pair = Connect(runtime, *server, **client);
-    ASSERT_TRUE(pair.client.ok());
-    (*pair.server)->Close();
-    char byte;
-    EXPECT_TRUE((*pair.client)->Read(&byte, 1).Failed(Reason::kServiceUnavailable));
-  });
+/// Passes bytes on until a number of them has gone.
+class CutStream : public Stream {
+ public:
+  CutStream(std::unique_ptr<Stream> inner, std::shared_ptr<size_t> left)
+      : inner_(std::move(inner)), left_(std::move(left)) {}
+  Result<size_t> Read(char* out, size_t size) override { return inner_->Read(out, size); }
+  Ok Write(std::string_view bytes) override {
+    size_t count = std::min(bytes.size(), *left_);
+    *left_ -= count;
+    return inner_->Write(bytes.substr(0, count));
+  }
+  Ok CloseWrite() override { return inner_->CloseWrite(); }
+  void Close() override { inner_->Close(); }
+  std::string peer() const override { return inner_->peer(); }
+
+ private:
+  std::unique_ptr<Stream> inner_;
+  std::shared_ptr<size_t> left_;
+};
+
+TEST(Tls, ACutInARecordIsAnErrorAndBetweenThemTheEnd) {
+  for (bool inside : {true, false}) {
+    RunReal([&](rt::Runtime& runtime) {
+      auto certificates = TestCertificates::Make(runtime.Wall());
+      auto server = ServerFor(certificates);
+      auto client =
+          TlsClientContext::Create({certificates.authority.certificate_pem, std::nullopt, false, "localhost", {}});
+      auto ends = MemoryPipe(runtime);
+      auto left = std::make_shared<size_t>(1 << 20);
+      rt::TaskGroup group(runtime, "handshake");
+      group.Spawn("server", [&] {
+        auto stream = TlsAccept(std::make_unique<CutStream>(std::move(ends.first), left), *server);
+        ASSERT_TRUE(stream.ok());
+        EXPECT_TRUE((*stream)->Write("whole").ok());
+        *left = inside ? 10 : 0;
+        EXPECT_TRUE((*stream)->Write("lost").ok());
+        (*stream)->Close();
+      });
+      auto stream = TlsConnect(std::move(ends.second), **client);
+      ASSERT_TRUE(stream.ok());
+      std::array<char, 100> part;
+      EXPECT_EQ(*(*stream)->Read(part.data(), part.size()), 5U);
+      auto end = (*stream)->Read(part.data(), part.size());
+      EXPECT_EQ(end.ok(), !inside);
+      group.Join();
+    });
+  }
 }
 
 }  // namespace
