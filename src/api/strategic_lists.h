@@ -1,0 +1,63 @@
+#pragma once
+
+// What merging and diffing share: looking fields up, and the order of lists. Internal to this folder.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/schema.h"
+#include "base/status.h"
+#include "doc/value.h"
+
+namespace knarr::api::strategic {
+
+using List = std::vector<doc::Value>;
+
+inline constexpr std::string_view kPatch = "$patch";
+inline constexpr std::string_view kRetainKeys = "$retainKeys";
+inline constexpr std::string_view kDeletePrefix = "$deleteFromPrimitiveList/";
+inline constexpr std::string_view kOrderPrefix = "$setElementOrder/";
+
+/// How the schema wants a member merged. `type` is nullptr below anything without a schema.
+struct Meta {
+  const Type* type = nullptr;
+  bool merge = false;
+  bool replace = false;
+  bool retain_keys = false;
+  std::string_view merge_key;
+};
+
+/// Of a member of a `type` object; BadRequest when the type has no such field.
+Result<Meta> Lookup(const Type* type, std::string_view name);
+
+List ToList(const doc::Value& array);
+doc::Value FromList(const List& list, doc::Arena& arena);
+
+/// A scalar as Go's %v prints it, maps and lists too.
+std::string GoText(const doc::Value& value);
+Status NoMergeKey(const doc::Value& item, std::string_view key);
+
+/// Whether all elements are objects (true) or none is (false); BadRequest for mixed lists and lists of lists.
+Result<bool> HoldsObjects(const List& a, const List& b);
+/// Where the element that equals `item` (by merge key, for objects) stands; -1 when it does not.
+int IndexOf(const List& list, const doc::Value& item, std::string_view key, bool objects);
+/// An element with this merge key value; -1 when there is none. BadRequest when an element is no object.
+Result<int> FindByKey(const List& list, std::string_view key, const doc::Value& value);
+/// Sorts into the order of `order`, "$patch: delete" elements last.
+Result<List> InOrderOf(List list, const List& order, std::string_view key, bool objects);
+/// Splits into elements that stand in `by` and elements that do not.
+struct Parts {
+  List patch;
+  List server_only;
+};
+Result<Parts> Partition(const List& list, const List& by, std::string_view key, bool objects);
+/// Weaves the two into one list as close to both orders as can be.
+Result<List> NormalizeOrder(const Parts& parts, const List& patch_order, const List& server_order, std::string_view key,
+                            bool objects);
+/// Without elements that came before.
+List Deduplicate(const List& list);
+/// Sorted by their text.
+List SortScalars(List list);
+
+}  // namespace knarr::api::strategic
