@@ -102,7 +102,7 @@ class Server {
     std::vector<std::string> dns = {
         "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
         "localhost",  options_.node_name};
-    std::vector<std::string> ips = {"127.0.0.1", "::1", TRY(services.Nth(1)).ToString(), options_.node_ip};
+    std::vector<std::string> ips = {"127.0.0.1", "::1", services.At(1).ToString(), options_.node_ip};
     if (IpAddress::Parse(endpoint_.host).ok() && std::ranges::count(ips, endpoint_.host) == 0 &&
         endpoint_.host != "0.0.0.0" && endpoint_.host != "::") {
       ips.push_back(endpoint_.host);

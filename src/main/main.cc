@@ -1,0 +1,127 @@
+// knarr: one program, many commands. Wiring only: which command runs, on which runtime, with what environment.
+
+#include <malloc.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "cli/invocation.h"
+#include "main/server.h"
+#include "main/server_flags.h"
+#include "rt/real.h"
+
+extern char** environ;  // NOLINT: the one place that reads it
+
+namespace knarr::main {
+namespace {
+
+constexpr std::string_view kUsage =
+    "Knarr is a whole Kubernetes in one program.\n"
+    "\n"
+    "Usage:\n"
+    "  knarr server [flags]        start a cluster on this machine\n"
+    "  knarr kubectl VERB [flags]  talk to a cluster\n"
+    "  knarr docker VERB [flags]   images of this machine: load, images\n"
+    "  knarr object convert        turn one API object from one form into another\n"
+    "  knarr uninstall [flags]     end every pod and remove every trace from this machine\n"
+    "  knarr version               print the version\n"
+    "\n"
+    "Use \"knarr server --help\" for the server's flags.\n";
+
+std::optional<std::string> FromEnvironment(std::string_view name) {
+  for (char** at = environ; at != nullptr && *at != nullptr; ++at) {
+    std::string_view entry(*at);
+    if (entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=') {
+      return std::string(entry.substr(name.size() + 1));
+    }
+  }
+  return std::nullopt;
+}
+
+void LogToStandardError() {
+  SetLogSink(
+      [](LogLevel level, std::string_view message, LogFields fields) {
+        const std::string line = FormatLogLine(level, message, fields) + "\n";
+        // A log that can't be written has nowhere to complain.
+        [[maybe_unused]] ssize_t wrote = write(STDERR_FILENO, line.data(), line.size());
+      },
+      LogLevel::kInfo);
+}
+
+/// A few arenas are enough for the few threads there are, and what is freed goes back to the system.
+void TuneMemory() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 256 << 10);
+}
+
+int Fail(cli::Console& console, const Status& status) {
+  (void)console.Err("error: " + status.message() + "\n");
+  return 1;
+}
+
+int RunServerCommand(rt::RealRuntime& runtime, std::shared_ptr<rt::BlockingPool> pool, cli::Console& console,
+                     const std::vector<std::string>& args, bool uninstall) {
+  Result<ServerFlags> flags = ParseServerFlags(runtime, args, FromEnvironment);
+  if (!flags.ok()) return Fail(console, flags.status());
+  if (flags->help) {
+    (void)console.Out(flags->usage);
+    (void)console.Flush();
+    return 0;
+  }
+  LogToStandardError();
+  Ok done = uninstall ? Uninstall(runtime, flags->options) : RunServer(runtime, std::move(pool), flags->options);
+  return done.ok() ? 0 : Fail(console, done.status());
+}
+
+int Dispatch(rt::RealRuntime& runtime, std::shared_ptr<rt::BlockingPool> pool, std::vector<std::string> args) {
+  std::unique_ptr<cli::Console> console = cli::MakeProcessConsole(runtime);
+  const std::string command = args.empty() ? "" : args.front();
+  if (!args.empty()) args.erase(args.begin());
+  if (command == "server") return RunServerCommand(runtime, std::move(pool), *console, args, false);
+  if (command == "uninstall") return RunServerCommand(runtime, std::move(pool), *console, args, true);
+  cli::Invocation invocation{.runtime = runtime, .console = *console, .args = std::move(args), .env = FromEnvironment};
+  int code = 0;
+  if (command == "kubectl") {
+    code = cli::RunKubectl(std::move(invocation));
+  } else if (command == "docker") {
+    code = cli::RunDocker(std::move(invocation),
+                          FromEnvironment("KNARR_DATA_DIR").value_or(ServerOptions().data_directory));
+  } else if (command == "object") {
+    code = cli::RunObject(std::move(invocation));
+  } else {
+    const bool asked = command.empty() || command == "help" || command == "--help" || command == "-h";
+    if (!asked) (void)console->Err("error: unknown command \"" + command + "\"\n\n");
+    (void)(asked ? console->Out(kUsage) : console->Err(kUsage));
+    code = asked ? 0 : 1;
+  }
+  const Ok flushed = console->Flush();
+  return flushed.ok() ? code : std::max(code, 1);
+}
+
+int Main(int argc, char** argv) {
+  std::vector<std::string> args(argv + 1, argv + argc);
+  // Needs nothing of what follows, and is asked by scripts all the time.
+  if (!args.empty() && (args[0] == "version" || args[0] == "--version")) {
+    std::puts("knarr " KNARR_VERSION " (Kubernetes v1.36)");
+    return 0;
+  }
+  // Called by a link named kubectl, it is kubectl.
+  const std::string_view program(argv[0]);
+  if (program.substr(program.rfind('/') + 1) == "kubectl") args.insert(args.begin(), "kubectl");
+  signal(SIGPIPE, SIG_IGN);
+  TuneMemory();
+  auto pool = rt::BlockingPool::Create(8);
+  auto runtime = rt::RealRuntime::Create({.name = "world"}, pool);
+  int code = 1;
+  runtime->Run([&] { code = Dispatch(*runtime, pool, std::move(args)); });
+  return code;
+}
+
+}  // namespace
+}  // namespace knarr::main
+
+int main(int argc, char** argv) { return knarr::main::Main(argc, argv); }

@@ -1,0 +1,106 @@
+#include "main/server_flags.h"
+
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "cli/flags.h"
+#include "doc/yaml.h"
+#include "rt/file_system.h"
+
+namespace knarr::main {
+namespace {
+
+constexpr size_t kConfigMax = 1 << 20;
+
+void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_t& io_threads) {
+  ServerOptions& options = out.options;
+  flags.Bool(&out.help, "help", 'h', "Show this text");
+  flags.String(&config, "config", 0, "A YAML file with these flags' names as keys; the command line wins");
+  flags.String(&options.data_directory, "data-dir", 0, "The folder of everything the server keeps");
+  flags.String(&options.listen, "listen", 0, "Address and port of the API");
+  flags.String(&options.kubeconfig, "write-kubeconfig", 0,
+               "The kubeconfig that gets this cluster's entry; nothing else in it is changed");
+  flags.Bool(&options.no_node, "no-node", 0, "The control plane alone: this machine runs no pods");
+  flags.String(&options.node_name, "node-name", 0, "The node's name, instead of the host's");
+  flags.String(&options.node_ip, "node-ip", 0, "The node's address, instead of its first link's");
+  flags.String(&options.log_directory, "log-dir", 0, "The folder of the containers' logs");
+  flags.String(&options.oci_runtime, "oci-runtime", 0, "The OCI runtime program");
+  flags.String(&options.cluster_cidr, "cluster-cidr", 0, "The range of pod addresses");
+  flags.String(&options.service_cidr, "service-cidr", 0, "The range of service addresses");
+  flags.String(&options.bridge, "bridge", 0, "The name of the pod network's bridge");
+  flags.Int(&io_threads, "io-threads", 0, "Threads that serve connections");
+}
+
+/// The file's entries as arguments, so that both are read and checked by the same code.
+Result<std::vector<std::string>> ConfigArguments(rt::Runtime& runtime, const std::string& path) {
+  std::string text = TRY(runtime.files().ReadFile(path, kConfigMax).Context("--config"));
+  doc::YamlDocument parsed = TRY(doc::ParseYaml(text).Context(path));
+  const doc::Document& document = parsed.document;
+  if (document.root.is_null()) return std::vector<std::string>();
+  if (!document.root.is_object()) return BadRequest(path + ": want flags' names and values");
+  std::vector<std::string> args;
+  for (const doc::Member& member : document.root.members()) {
+    std::string value;
+    switch (member.value.kind()) {
+      case doc::Kind::kString:
+        value = std::string(member.value.AsString());
+        break;
+      case doc::Kind::kInt:
+        value = std::to_string(member.value.AsInt());
+        break;
+      case doc::Kind::kBool:
+        value = member.value.AsBool() ? "true" : "false";
+        break;
+      default:
+        return BadRequest(fmt::format("{}: {}: want a string, a number or a boolean", path, member.key));
+    }
+    if (member.key == "config" || member.key == "help") {
+      return BadRequest(fmt::format("{}: {} can't be set in a config file", path, member.key));
+    }
+    args.push_back(fmt::format("--{}={}", member.key, value));
+  }
+  return args;
+}
+
+/// Where kubectl of the user who started the server (also through sudo) looks.
+std::string DefaultKubeconfig(const cli::Environment& env) {
+  std::string named = env("KUBECONFIG").value_or("");
+  named = named.substr(0, named.find(':'));
+  if (!named.empty()) return named;
+  std::string home = env("HOME").value_or("");
+  return home.empty() ? "" : home + "/.kube/config";
+}
+
+}  // namespace
+
+Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std::string>& args,
+                                     const cli::Environment& env) {
+  std::string config;
+  {
+    // A first look for --config only; what it finds wrong is reported by the second, with the file's flags before it.
+    ServerFlags scratch;
+    int64_t threads = 1;
+    cli::FlagSet flags;
+    Register(flags, scratch, config, threads);
+    TRY(flags.Parse(args));
+  }
+  std::vector<std::string> all;
+  if (!config.empty()) all = TRY(ConfigArguments(runtime, config));
+  const size_t from_file = all.size();
+  all.insert(all.end(), args.begin(), args.end());
+  ServerFlags out;
+  int64_t io_threads = out.options.io_threads;
+  cli::FlagSet flags;
+  Register(flags, out, config, io_threads);
+  Result<std::vector<std::string>> rest = flags.Parse(all);
+  if (!rest.ok()) return from_file > 0 ? rest.status().WithContext(config) : rest.status();
+  if (!rest->empty()) return BadRequest(fmt::format("unexpected argument {}", GoQuote(rest->front())));
+  if (io_threads < 1 || io_threads > 64) return BadRequest("--io-threads: want 1 to 64");
+  out.options.io_threads = static_cast<int>(io_threads);
+  out.usage = "Usage:\n  knarr server [flags]\n\nFlags:\n" + flags.Usage();
+  if (!out.options.data_directory.starts_with('/')) return BadRequest("--data-dir: want an absolute path");
+  if (out.options.kubeconfig.empty()) out.options.kubeconfig = DefaultKubeconfig(env);
+  return out;
+}
+
+}  // namespace knarr::main
