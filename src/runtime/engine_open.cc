@@ -278,6 +278,8 @@ void EngineImpl::Emit(EventType type, const SandboxEntry& sandbox, const std::st
   }
 }
 
+Result<ContainerEvent> EngineImpl::NextEvent() { return events_.Pop(); }
+
 void EngineImpl::OnEvent(const SandboxPtr& sandbox, const std::vector<std::string>& event) {
   if (event[0] == "exit" && event.size() == 5) return OnExit(sandbox, event);
   if (event[0] == "exec-exit" && event.size() == 3) {

@@ -13,22 +13,44 @@ namespace {
 constexpr Duration kTimeout = 10s;
 constexpr Duration kRetry = 5ms;
 
-// Ends every shim (and with it its infra process), and names the control groups that the records know of.
-std::vector<std::string> KillShims(const EngineOptions& options) {
-  std::vector<std::string> groups = {options.cgroup_root};
+// What the records know of: control groups, and the shims of this boot.
+struct Known {
+  std::vector<std::string> groups;
+  std::vector<ShimPids> shims;
+};
+
+Known ReadRecords(const EngineOptions& options) {
+  Known out{{options.cgroup_root}, {}};
   const std::string boot_id = kernel::BootId();
   for (const std::string& id : kernel::List(SandboxesDirectory(options))) {
     const std::string directory = SandboxesDirectory(options) + "/" + id;
     const auto text = kernel::ReadFile(directory + "/sandbox.json");
     const auto record = text.ok() ? ParseSandboxRecord(*text) : Result<SandboxRecord>(text.status());
-    if (record.ok()) groups.push_back(record->spec.cgroup_parent);
+    if (record.ok()) out.groups.push_back(record->spec.cgroup_parent);
     const auto numbers = kernel::ReadFile(directory + "/shim.pid");
     const auto pids = numbers.ok() ? ParseShimPids(*numbers) : Result<ShimPids>(numbers.status());
-    if (!pids.ok() || !record.ok() || record->boot_id != boot_id) continue;
-    kernel::Kill(pids->shim, pids->shim_start);
-    kernel::Kill(pids->infra, pids->infra_start);
+    if (pids.ok() && record.ok() && record->boot_id == boot_id) out.shims.push_back(*pids);
   }
-  return groups;
+  return out;
+}
+
+// Kills and removes until nothing is left of the groups.
+Ok RemoveGroups(rt::Runtime& runtime, const Cgroups& cgroups, const std::vector<std::string>& groups) {
+  const MonoTime until = runtime.Mono() + kTimeout;
+  for (const std::string& group : groups) {
+    if (group.size() < 2) continue;
+    for (;;) {
+      Ok removed;
+      runtime.Blocking([&] {
+        if (!cgroups.Empty(group)) cgroups.KillAll(group);
+        removed = cgroups.Remove(group);
+      });
+      if (removed.ok()) break;
+      if (runtime.Mono() > until) return removed;
+      TRY(runtime.Sleep(kRetry));
+    }
+  }
+  return {};
 }
 
 // The deepest first.
@@ -66,25 +88,20 @@ Ok RemoveEverything(rt::Runtime& runtime, const EngineOptions& options) {
     return BadRequest("remove the container engine: no state directory or control group root");
   }
   const rt::Shield shield(runtime);
-  std::vector<std::string> groups;
+  Known known;
   Result<Cgroups> cgroups = Unavailable("");
   runtime.Blocking([&] {
-    groups = KillShims(options);
+    known = ReadRecords(options);
     cgroups = Cgroups::Detect();
   });
-  const MonoTime until = runtime.Mono() + kTimeout;
-  for (const std::string& group : groups) {
-    if (!cgroups.ok() || group.size() < 2) continue;
-    for (Ok removed = Conflict(""); !removed.ok();) {
-      runtime.Blocking([&] {
-        if (!cgroups->Empty(group)) cgroups->KillAll(group);
-        removed = cgroups->Remove(group);
-      });
-      if (removed.ok()) break;
-      if (runtime.Mono() > until) return removed.status().WithContext("remove the container engine");
-      TRY(runtime.Sleep(kRetry));
+  // The containers first: so their shims, which are their parents, still reap them.
+  if (cgroups.ok()) TRY(RemoveGroups(runtime, *cgroups, known.groups).Context("remove the container engine"));
+  runtime.Blocking([&] {
+    for (const ShimPids& pids : known.shims) {
+      kernel::Kill(pids.shim, pids.shim_start);
+      kernel::Kill(pids.infra, pids.infra_start);
     }
-  }
+  });
   Ok unmounted;
   runtime.Blocking([&] {
     unmounted = UnmountBelow(options.state_directory);

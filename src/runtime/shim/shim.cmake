@@ -16,3 +16,6 @@ if(KNARR_MUSL_SPECS AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILE
   target_compile_options(knarr-shim PRIVATE -specs=${KNARR_MUSL_SPECS})
   target_link_options(knarr-shim PRIVATE -specs=${KNARR_MUSL_SPECS})
 endif()
+if(TARGET knarr_runtime_test)
+  add_dependencies(knarr_runtime_test knarr-shim)
+endif()
