@@ -233,6 +233,19 @@ bool Value::Equals(const Value& other) const {
   return true;
 }
 
+bool Value::FitsDepth(int levels) const {
+  if (!is_array() && !is_object()) return true;
+  if (levels <= 0) return false;
+  return std::ranges::all_of(items(), [&](const Value& item) { return item.FitsDepth(levels - 1); }) &&
+         std::ranges::all_of(members(), [&](const Member& member) { return member.value.FitsDepth(levels - 1); });
+}
+
+void Value::SortMembers() {
+  for (Value& item : items()) item.SortMembers();
+  for (Member& member : members()) member.value.SortMembers();
+  std::ranges::sort(members(), {}, &Member::key);
+}
+
 Document Document::Copy(const Value& value) {
   Document out;
   out.root = value.Clone(out.arena);

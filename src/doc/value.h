@@ -169,6 +169,10 @@ class Value {
   Value Clone(Arena& arena) const;
   /// Same data; member order does not matter, and 1 equals 1.0.
   bool Equals(const Value& other) const;
+  /// Whether no more than `levels` arrays and objects are nested in each other here (a scalar has 0 levels).
+  bool FitsDepth(int levels) const;
+  /// Sorts the members of every object in the tree by their keys' bytes, as Go prints maps.
+  void SortMembers();
 
  private:
   explicit constexpr Value(Kind kind) : kind_(kind), int_(0) {}

@@ -124,6 +124,35 @@ TEST(Value, EqualsIgnoresOrderAndNumberKind) {
   EXPECT_FALSE(Value::Int(INT64_MAX).Equals(Value::Int(INT64_MAX - 1)));
 }
 
+TEST(Value, FitsDepth) {
+  Arena arena;
+  Value tree = Value::Int(1);
+  EXPECT_TRUE(tree.FitsDepth(0));
+  for (int i = 0; i < 3; ++i) {
+    Value outer;
+    if (i == 1) {
+      outer.Append(arena, tree);
+    } else {
+      outer.Set(arena, "k", tree);
+    }
+    tree = outer;
+  }
+  EXPECT_TRUE(tree.FitsDepth(3));
+  EXPECT_FALSE(tree.FitsDepth(2));
+}
+
+TEST(Value, SortMembers) {
+  Arena arena;
+  Value inner;
+  for (std::string_view key : {"b", "B", "a", "10", "9"}) inner.Set(arena, key, Value::Int(1));
+  Value list;
+  list.Append(arena, inner);
+  list.SortMembers();
+  std::string keys;
+  for (const Member& member : list[0].members()) keys += std::string(member.key) + " ";
+  EXPECT_EQ(keys, "10 9 B a b ");
+}
+
 TEST(Document, CopyIsDeep) {
   Document copy;
   {
