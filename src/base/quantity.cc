@@ -156,6 +156,15 @@ int64_t ScaleDown(int64_t value, int32_t power) {
 
 int64_t Saturate(int sign) { return sign < 0 ? kMostNegative : kMostPositive; }
 
+// The power of ten that the canonical text would show: the exponent and the zeros at the end of the digits.
+int64_t CanonicalExponent(const QuantityText& parts, const Notation& notation) {
+  const std::string digits = std::string(parts.whole) + std::string(parts.fraction);
+  const size_t last = digits.find_last_not_of('0');
+  if (last == std::string::npos) return 0;
+  return notation.exponent + static_cast<int64_t>(digits.size() - 1 - last) -
+         static_cast<int64_t>(parts.fraction.size());
+}
+
 // The exact path: any number of digits, rounded up at one nano, binary ones capped.
 Decimal ParseExact(const QuantityText& parts, const Notation& notation, QuantityFormat& format) {
   Decimal number;
@@ -189,6 +198,7 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
   if (text.size() > kTextMax) return BadNumber();
   const QuantityText parts = TRY(SplitText(text));
   const Notation notation = TRY(ReadSuffix(parts.suffix));
+  if (CanonicalExponent(parts, notation) > kExponentMax) return BadNumber();
   const auto digits = static_cast<int32_t>(parts.whole.size() + parts.fraction.size());
   const bool binary = notation.format == QuantityFormat::kBinarySi;
   Quantity quantity(0, notation.format);

@@ -81,6 +81,7 @@ TEST(QuantityTest, RefusesWithUpstreamsMessages) {
       {"Pi", number},
       {"-Ei", number},
       {std::string(1001, '1'), number},
+      {"10e1000", number},
   };
   for (const auto& [text, message] : cases) {
     const Result<Quantity> quantity = Quantity::Parse(text);
