@@ -70,9 +70,9 @@ std::vector<int> Pids(const std::string& directory) {
 uint64_t CpuWeight(int64_t shares) {
   if (shares <= 2) return 1;
   if (shares >= 262144) return 10000;
-  const double l = std::log2(static_cast<double>(shares));
-  const double exponent = (l * l + 125 * l) / 612.0 - 7.0 / 34.0;
-  return static_cast<uint64_t>(std::ceil(std::pow(10, exponent)));
+  // A quadratic in the logarithm, through (2, 1), (1024, 100) and (262144, 10000).
+  const double bits = std::log2(static_cast<double>(shares));
+  return static_cast<uint64_t>(std::ceil(std::pow(10, bits * (bits + 125) / 612 - 7.0 / 34)));
 }
 
 Result<Cgroups> Cgroups::Detect() { return Detect(TRY(kernel::ReadFile("/proc/self/mountinfo", 64 << 20))); }

@@ -22,7 +22,7 @@ struct CgroupHierarchy {
   std::vector<std::string> controllers;  ///< "cpu", "cpuacct"; "name=systemd"; empty for v2
 };
 
-/// The cpu.weight for v1's cpu.shares, as runc 1.4 and crun 1.24 have it: 1024 shares are a weight of 100.
+/// The cpu.weight for v1's cpu.shares, as runc (1.3.2) and crun (1.23) have it: 1024 shares are a weight of 100.
 uint64_t CpuWeight(int64_t shares);
 
 enum class CgroupWrite : uint8_t { kFresh, kUpdate };

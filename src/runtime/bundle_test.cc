@@ -1,0 +1,151 @@
+// config.json against golden files in tests/golden/runtime; UPDATE_GOLDEN=1 rewrites them.
+
+#include "runtime/bundle.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+
+#include "doc/json.h"
+#include "runtime/capabilities.h"
+
+namespace knarr::runtime {
+namespace {
+
+constexpr uint64_t kAllCapabilities = (uint64_t{1} << 41) - 1;
+
+void ExpectGolden(const std::string& name, const Result<std::string>& json) {
+  ASSERT_TRUE(json.ok()) << json.status().ToString();
+  const auto parsed = doc::ParseJson(*json);
+  ASSERT_TRUE(parsed.ok()) << parsed.status().ToString();
+  const std::string pretty = doc::ToPrettyJson(parsed->root, 2) + "\n";
+  const std::string path = std::string(KNARR_SOURCE_DIR) + "/tests/golden/runtime/" + name + ".json";
+  if (getenv("UPDATE_GOLDEN") != nullptr) std::ofstream(path) << pretty;
+  std::ifstream in(path);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), pretty) << path;
+}
+
+class BundleTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    image_.entrypoint = {"/entry"};
+    image_.command = {"default"};
+    image_.environment = {"PATH=/image/bin", "A=image", "B=image"};
+    image_.working_directory = "/work";
+    spec_.container = &container_;
+    spec_.image = &image_;
+    spec_.sandbox.hostname = "web-0";
+    spec_.sandbox.infra_pid = 4321;
+    spec_.sandbox.shm_path = "/state/shm";
+    spec_.host.capability_mask = kAllCapabilities;
+    spec_.root_path = "/state/rootfs";
+    spec_.cgroup_path = "/knarr/besteffort/pod1/c1";
+    spec_.extra_mounts = {{"/state/hostname", "/etc/hostname", false}};
+  }
+  ContainerSpec container_;
+  image::ImageConfig image_;
+  BundleSpec spec_;
+};
+
+TEST_F(BundleTest, Plain) { ExpectGolden("plain", MakeConfig(spec_)); }
+
+TEST_F(BundleTest, Everything) {
+  container_.command = {"/own", "-x"};
+  container_.working_directory = "/elsewhere";
+  container_.environment = {"A=own", "C=<&>"};
+  container_.mounts = {{"/host/deep", "/data/deep/", true},
+                       {"/host/data", "/data", false},
+                       {"/own/hostname", "/etc/hostname", false},
+                       {"/own/shm", "/dev/shm", false}};
+  container_.resources = {512, 50000, 100000, 64 << 20, 100};
+  container_.security.read_only_root = true;
+  container_.security.no_new_privileges = true;
+  container_.security.add_capabilities = {"NET_ADMIN"};
+  container_.security.drop_capabilities = {"ALL"};
+  container_.oom_score_adjust = -997;
+  container_.tty = true;
+  spec_.user = {1000, 2000, {3000, 4000}, "/home/u"};
+  spec_.host.swap_limit = true;
+  ExpectGolden("everything", MakeConfig(spec_));
+}
+
+TEST_F(BundleTest, PrivilegedOnTheNodesNamespacesWithV2) {
+  container_.security.privileged = true;
+  container_.resources.cpu_shares = 2048;
+  container_.oom_score_adjust = -999;
+  spec_.sandbox.network = NamespaceMode::kNode;
+  spec_.sandbox.ipc = NamespaceMode::kNode;
+  spec_.sandbox.shm_path = "/dev/shm";
+  spec_.sandbox.pid_per_container = false;
+  spec_.host.cgroup_v2 = true;
+  spec_.host.oom_score_min = 0;
+  spec_.host.capability_mask = 0xff;
+  spec_.devices = {{"/dev/kmsg", 'c', 1, 11, 0644, 0, 4}};
+  ExpectGolden("privileged_v2", MakeConfig(spec_));
+}
+
+TEST_F(BundleTest, SharedPidNamespaceWithV2) {
+  spec_.sandbox.pid_per_container = false;
+  spec_.sandbox.pid = NamespaceMode::kPod;
+  spec_.host.cgroup_v2 = true;
+  ExpectGolden("shared_pid_v2", MakeConfig(spec_));
+}
+
+TEST_F(BundleTest, CommandAndArgs) {
+  using Words = std::vector<std::string>;
+  struct Case {
+    Words entrypoint, image_command, command, args, expected;
+  };
+  const Case cases[] = {
+      {{"e"}, {"c"}, {}, {}, {"e", "c"}},
+      {{"e"}, {"c"}, {}, {"a"}, {"e", "a"}},
+      {{"e"}, {"c"}, {"x"}, {}, {"x"}},
+      {{"e"}, {"c"}, {"x"}, {"a"}, {"x", "a"}},
+      {{}, {"c"}, {}, {}, {"c"}},
+      {{}, {"c"}, {}, {"a"}, {"a"}},
+      {{}, {}, {}, {}, {}},
+  };
+  for (const Case& c : cases) {
+    image_.entrypoint = c.entrypoint;
+    image_.command = c.image_command;
+    container_.command = c.command;
+    container_.args = c.args;
+    const auto config = MakeConfig(spec_);
+    if (c.expected.empty()) {
+      EXPECT_EQ(config.status().message(), "no command specified");
+      continue;
+    }
+    ASSERT_TRUE(config.ok());
+    const auto parsed = doc::ParseJson(*config);
+    ASSERT_TRUE(parsed.ok());
+    Words args;
+    for (const doc::Value& arg : parsed->root.Get("process", "args").items()) args.emplace_back(arg.AsString());
+    EXPECT_EQ(args, c.expected);
+  }
+}
+
+TEST_F(BundleTest, ExecProcess) {
+  container_.security.drop_capabilities = {"ALL"};
+  const auto config = MakeConfig(spec_);
+  ASSERT_TRUE(config.ok());
+  ExpectGolden("exec", MakeExecProcess(*config, {"sh", "-c", "\"x\" <y>"}, true));
+  EXPECT_FALSE(MakeExecProcess("{}", {"sh"}, false).ok());
+  EXPECT_FALSE(MakeExecProcess("{\"process\":[]}", {"sh"}, false).ok());
+  EXPECT_FALSE(MakeExecProcess("nonsense", {"sh"}, false).ok());
+}
+
+TEST(Capabilities, AddAndDrop) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(ContainerCapabilities({}, {}, kAllCapabilities).size(), 14U);
+  EXPECT_EQ(ContainerCapabilities({"CAP_SYS_TIME"}, {"all"}, kAllCapabilities), Names{"CAP_SYS_TIME"});
+  EXPECT_EQ(ContainerCapabilities({"ALL"}, {}, kAllCapabilities).size(), 41U);
+  EXPECT_EQ(ContainerCapabilities({"ALL"}, {"chown"}, kAllCapabilities).size(), 40U);
+  EXPECT_EQ(ContainerCapabilities({"ALL"}, {}, 0b11), (Names{"CAP_CHOWN", "CAP_DAC_OVERRIDE"}));
+  EXPECT_EQ(ContainerCapabilities({"NO_SUCH"}, {"ALL"}, kAllCapabilities), Names{});
+  EXPECT_EQ(CapabilityNumber("CAP_SYS_ADMIN"), 21);
+  EXPECT_EQ(CapabilityNumber("CAP_CHECKPOINT_RESTORE"), 40);
+}
+
+}  // namespace
+}  // namespace knarr::runtime
