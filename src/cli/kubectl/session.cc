@@ -1,0 +1,162 @@
+#include "cli/kubectl/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace knarr::cli {
+namespace {
+
+constexpr std::string_view kUsageCause = "Usage";
+
+bool IsUsageError(const Status& status) {
+  return std::ranges::any_of(status.details().causes,
+                             [](const StatusCause& cause) { return cause.type == kUsageCause; });
+}
+
+/// The line kubectl prints for an error.
+std::string ErrorText(const Status& status, std::string_view verb) {
+  if (IsUsageError(status)) {
+    return fmt::format("error: {}\nSee 'kubectl {} --help' for usage.\n", status.message(), verb);
+  }
+  // What came from the server says so, with its reason; what is our own word is a plain error.
+  if (status.details().retry_after_seconds == 0 && status.details().kind.empty() &&
+      (status.Is(Reason::kBadRequest) || status.Is(Reason::kCancelled) || status.Is(Reason::kServiceUnavailable))) {
+    return fmt::format("error: {}\n", status.message());
+  }
+  const std::string_view reason = ReasonText(status.reason());
+  if (status.Is(Reason::kInvalid)) return fmt::format("{}\n", status.message());
+  if (reason.empty()) return fmt::format("Error from server: {}\n", status.message());
+  return fmt::format("Error from server ({}): {}\n", reason, status.message());
+}
+
+}  // namespace
+
+Status UsageError(std::string message) {
+  return BadRequest(std::move(message)).WithCause({.type = std::string(kUsageCause), .message = "", .field = ""});
+}
+
+Session::Session(Invocation invocation, Connect connect)
+    : invocation_(std::move(invocation)), connect_(std::move(connect)) {
+  flags_.String(&globals_.kubeconfig, "kubeconfig", 0, "Path to the kubeconfig file");
+  flags_.String(&globals_.context, "context", 0, "The kubeconfig context to use");
+  flags_.String(&globals_.cluster, "cluster", 0, "The kubeconfig cluster to use");
+  flags_.String(&globals_.user, "user", 0, "The kubeconfig user to use");
+  flags_.String(&globals_.ns, "namespace", 'n', "The namespace to work in");
+  flags_.String(&globals_.server, "server", 's', "Address and port of the API server");
+  flags_.String(&globals_.token, "token", 0, "Bearer token for the API server");
+  flags_.String(&globals_.request_timeout, "request-timeout", 0, "How long to wait for one request; 0: no limit");
+  flags_.String(&globals_.certificate_authority, "certificate-authority", 0, "File of the authority's certificate");
+  flags_.String(&globals_.client_certificate, "client-certificate", 0, "File of the client's certificate");
+  flags_.String(&globals_.client_key, "client-key", 0, "File of the client's key");
+  flags_.String(&globals_.as, "as", 0, "User to act as");
+  flags_.Bool(&globals_.insecure, "insecure-skip-tls-verify", 0, "Do not check the server's certificate");
+  flags_.String(&globals_.verbosity, "v", 'v', "How much to log");
+}
+
+Result<Connection*> Session::connection() {
+  if (connection_ == nullptr) connection_ = TRY(connect_(invocation_, globals_));
+  return connection_.get();
+}
+
+Result<client::Client*> Session::client() { return &TRY(connection())->client(); }
+
+Result<std::string> Session::ns() {
+  if (!globals_.ns.empty()) return globals_.ns;
+  return TRY(connection())->ns();
+}
+
+Result<std::string> Session::NamespaceFor(const api::KindInfo& kind, std::string_view written) {
+  if (!kind.namespaced) return std::string();
+  if (!written.empty()) {
+    if (!globals_.ns.empty() && globals_.ns != written) {
+      return BadRequest(
+          fmt::format("the namespace from the provided object \"{}\" does not match the namespace \"{}\". "
+                      "You must pass '--namespace={}' to perform this operation.",
+                      written, globals_.ns, written));
+    }
+    return std::string(written);
+  }
+  return ns();
+}
+
+Ok Session::PrintLine(std::string_view text) {
+  TRY(Print(text));
+  return Print("\n");
+}
+
+Ok Session::Warn(std::string_view text) { return console().Err(text); }
+
+namespace {
+
+/// Where the verb stands among the arguments: global flags may come before it (`kubectl -n x get pods`).
+size_t FindVerb(const std::vector<std::string>& args) {
+  size_t at = 0;
+  while (at < args.size() && args[at].starts_with('-')) {
+    const bool has_value = args[at].find('=') != std::string::npos;
+    const bool boolean = args[at] == "--insecure-skip-tls-verify" || args[at] == "--help" || args[at] == "-h";
+    const bool glued = !args[at].starts_with("--") && args[at].size() > 2;
+    at += has_value || boolean || glued ? 1 : 2;
+  }
+  return std::min(at, args.size());
+}
+
+bool AsksForHelp(const std::vector<std::string>& args) {
+  for (const std::string& arg : args) {
+    if (arg == "--") return false;
+    if (arg == "--help" || arg == "-h") return true;
+  }
+  return false;
+}
+
+int ListVerbs(Console& console) {
+  std::string text = "kubectl controls the Kubernetes cluster.\n\nCommands:\n";
+  for (const Verb& verb : AllVerbs()) text += fmt::format("  {:<14}{}\n", verb.name, verb.summary);
+  text += "\nUse \"kubectl VERB --help\" for a verb's flags.\n";
+  return console.Out(text).ok() ? 0 : 1;
+}
+
+int RunVerb(const Verb& verb, Invocation invocation, const Connect& connect) {
+  Console& console = invocation.console;
+  const std::vector<std::string> args = invocation.args;
+  Session session(std::move(invocation), connect);
+  std::unique_ptr<Command> command = verb.make();
+  command->AddFlags(session.flags());
+  if (AsksForHelp(args)) {
+    const std::string text =
+        fmt::format("{}\n\nUsage:\n  kubectl {}\n\nOptions:\n{}", verb.summary, verb.usage, session.flags().Usage());
+    return console.Out(text).ok() ? 0 : 1;
+  }
+  Result<int> done = 1;
+  Result<std::vector<std::string>> rest = session.flags().Parse(args);
+  if (rest.ok()) {
+    done = command->Run(session, *rest);
+  } else {
+    done = UsageError(rest.status().message());
+  }
+  if (done.ok()) return *done;
+  // An error after output that nobody reads any more (a closed pipe) is not worth a line.
+  if (console.Flush().ok()) (void)console.Err(ErrorText(done.status(), verb.name));
+  return 1;
+}
+
+}  // namespace
+
+int RunKubectlWith(Invocation invocation, const Connect& connect) {
+  const size_t at = FindVerb(invocation.args);
+  const std::string name = at < invocation.args.size() ? invocation.args[at] : "";
+  if (name.empty() || name == "help") return ListVerbs(invocation.console);
+  for (const Verb& verb : AllVerbs()) {
+    if (verb.name != name) continue;
+    invocation.args.erase(invocation.args.begin() + static_cast<ptrdiff_t>(at));
+    return RunVerb(verb, std::move(invocation), connect);
+  }
+  (void)invocation.console.Err(fmt::format("error: unknown command \"{}\" for \"kubectl\"\n", name));
+  return 1;
+}
+
+int RunKubectl(Invocation invocation) { return RunKubectlWith(std::move(invocation), ConnectByKubeconfig); }
+
+}  // namespace knarr::cli
