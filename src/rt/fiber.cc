@@ -115,11 +115,6 @@ Fiber* Fibers::Spawn(std::string name, std::function<void()> body, std::shared_p
   EnterScope(fiber, std::move(scope));
   if (fiber->group != nullptr) ++fiber->group->size;
 
-  fiber->stack = stacks_.Take();
-  fiber->context = make_fcontext(fiber->stack.top(), fiber->stack.size, FiberEntry::Run);
-  fiber->sanitizer_stack = nullptr;
-  fiber->sanitizer_fiber = MakeThreadFiber();
-
   fiber->all_previous = nullptr;
   fiber->all_next = all_;
   if (all_ != nullptr) all_->all_previous = fiber;
@@ -141,7 +136,16 @@ void Fibers::Entry(Fiber* fiber) {
   CHECK(false);  // an ended fiber is not switched to
 }
 
+// The stack comes with the first turn, so that a burst of short tasks shares a few.
+void Fibers::GiveStack(Fiber* fiber) {
+  fiber->stack = stacks_.Take();
+  fiber->context = make_fcontext(fiber->stack.top(), fiber->stack.size, FiberEntry::Run);
+  fiber->sanitizer_stack = nullptr;
+  fiber->sanitizer_fiber = MakeThreadFiber();
+}
+
 void Fibers::SwitchTo(Fiber* fiber) {
+  if (fiber->context == nullptr) GiveStack(fiber);
   SetCurrent(fiber);
   fiber->state = Fiber::State::kRunning;
   loop_sanitizer_fiber_ = ThisThread();
@@ -165,6 +169,7 @@ void Fibers::Recycle(Fiber* fiber) {
   Observe(*fiber, "end");
   DropThreadFiber(fiber->sanitizer_fiber);
   stacks_.Give(fiber->stack);
+  fiber->context = nullptr;
   (fiber->all_previous != nullptr ? fiber->all_previous->all_next : all_) = fiber->all_next;
   if (fiber->all_next != nullptr) fiber->all_next->all_previous = fiber->all_previous;
   --alive_;

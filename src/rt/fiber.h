@@ -41,7 +41,8 @@ class StackPool {
 
  private:
   size_t size_;
-  std::vector<Stack> free_;
+  std::vector<Stack> warm_;  // with the pages that were touched
+  std::vector<Stack> cold_;  // without any
 };
 
 class Fiber {
@@ -168,6 +169,7 @@ class Fibers {
   friend struct FiberEntry;
   void MakeReady(Fiber* fiber, Fiber::Wake wake);
   Fiber* TakeReady();
+  void GiveStack(Fiber* fiber);
   void SwitchTo(Fiber* fiber);
   void SwitchOut(Fiber* fiber, bool ends);
   void Recycle(Fiber* fiber);

@@ -7,8 +7,14 @@
 namespace knarr::rt {
 namespace {
 
-// A stack keeps the pages its fiber touched, so only a few wait for reuse; the rest goes back to the kernel.
-constexpr size_t kFreeMax = 32;
+// A stack keeps the pages that its fiber touched, so only some wait for reuse as they are; others keep their place in
+// the address space, and the rest goes back to the kernel.
+constexpr size_t kWarmMax = 64;
+constexpr size_t kColdMax = 1024;
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
 
 size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
@@ -29,13 +35,15 @@ StackPool::StackPool(size_t size) {
 }
 
 StackPool::~StackPool() {
-  for (const Stack& stack : free_) Unmap(stack);
+  for (const Stack& stack : warm_) Unmap(stack);
+  for (const Stack& stack : cold_) Unmap(stack);
 }
 
 Stack StackPool::Take() {
-  if (!free_.empty()) {
-    const Stack stack = free_.back();
-    free_.pop_back();
+  for (std::vector<Stack>* free : {&warm_, &cold_}) {
+    if (free->empty()) continue;
+    const Stack stack = free->back();
+    free->pop_back();
     return stack;
   }
   const size_t guard = PageSize();
@@ -43,14 +51,18 @@ Stack StackPool::Take() {
   stack.mapping = mmap(nullptr, stack.mapping_size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   CHECK(stack.mapping != MAP_FAILED);  // out of memory or of mappings (vm.max_map_count)
-  CHECK(mprotect(stack.mapping, guard, PROT_NONE) == 0);
+  // Linux 6.13's guard regions need no mapping of their own, of which a process may have only 65,530; before, two go
+  // for each stack.
+  if (madvise(stack.mapping, guard, MADV_GUARD_INSTALL) != 0) CHECK(mprotect(stack.mapping, guard, PROT_NONE) == 0);
   stack.bottom = static_cast<char*>(stack.mapping) + guard;
   return stack;
 }
 
 void StackPool::Give(Stack stack) {
-  if (free_.size() < kFreeMax) {
-    free_.push_back(stack);
+  if (warm_.size() < kWarmMax) {
+    warm_.push_back(stack);
+  } else if (cold_.size() < kColdMax && madvise(stack.bottom, stack.size, MADV_DONTNEED) == 0) {
+    cold_.push_back(stack);
   } else {
     Unmap(stack);
   }
