@@ -70,7 +70,7 @@ class EndpointsController : public Controller {
     auto labels = Pod(pod.tree()).metadata().labels();
     for (const ObjectPtr& service : services_.List(pod.ns())) {
       auto selector = Service(service->tree()).spec().selector();
-      if (!selector.empty() && api::Matches(api::MakeSelector(selector), labels)) worker_.Add(NameOf(*service));
+      if (!selector.empty() && api::Matches(api::ToLabelSelector(selector), labels)) worker_.Add(NameOf(*service));
     }
   }
 
@@ -86,7 +86,7 @@ class EndpointsController : public Controller {
     if (service.spec().selector().empty() || service.spec().type() == "ExternalName" || object->deleting()) {
       return Requeue();
     }
-    LabelSelector selector = api::MakeSelector(service.spec().selector());
+    LabelSelector selector = api::ToLabelSelector(service.spec().selector());
     std::vector<ObjectPtr> pods;
     for (const ObjectPtr& pod : pods_.List(key.ns)) {
       if (api::Matches(selector, Pod(pod->tree()).metadata().labels())) pods.push_back(pod);

@@ -39,14 +39,14 @@ Result<Wanted> ReadWanted(const api::KindInfo& kind, const api::Object& object) 
     api::core_v1::ReplicationController rc(object.tree());
     wanted.replicas = rc.spec().replicas().value_or(1);
     wanted.min_ready = std::chrono::seconds(rc.spec().min_ready_seconds());
-    wanted.selector = api::MakeSelector(rc.spec().selector());
+    wanted.selector = api::ToLabelSelector(rc.spec().selector());
     wanted.pod_template = rc.spec().template_();
     wanted.generation = rc.metadata().generation();
   } else {
     api::apps_v1::ReplicaSet rs(object.tree());
     wanted.replicas = rs.spec().replicas().value_or(1);
     wanted.min_ready = std::chrono::seconds(rs.spec().min_ready_seconds());
-    wanted.selector = TRY(api::MakeSelector(rs.spec().selector()));
+    wanted.selector = TRY(api::ToLabelSelector(rs.spec().selector()));
     wanted.pod_template = rs.spec().template_();
     wanted.generation = rs.metadata().generation();
   }
@@ -284,7 +284,7 @@ class ReplicaController : public Controller {
     int terminating = 0;
     Requeue requeue;
     const WallTime now = context_.runtime.Wall();
-    LabelSelector of_template = api::MakeSelector(wanted.pod_template.metadata().labels());
+    LabelSelector of_template = api::ToLabelSelector(wanted.pod_template.metadata().labels());
     for (const ObjectPtr& object : pods) {
       Pod pod(object->tree());
       if (object->deleting()) {

@@ -16,7 +16,8 @@ bool IsUsageError(const Status& status) {
                              [](const StatusCause& cause) { return cause.type == kUsageCause; });
 }
 
-/// The line kubectl prints for an error.
+}  // namespace
+
 std::string ErrorText(const Status& status, std::string_view verb) {
   if (IsUsageError(status)) {
     return fmt::format("error: {}\nSee 'kubectl {} --help' for usage.\n", status.message(), verb);
@@ -31,8 +32,6 @@ std::string ErrorText(const Status& status, std::string_view verb) {
   if (reason.empty()) return fmt::format("Error from server: {}\n", status.message());
   return fmt::format("Error from server ({}): {}\n", reason, status.message());
 }
-
-}  // namespace
 
 Status UsageError(std::string message) {
   return BadRequest(std::move(message)).WithCause({.type = std::string(kUsageCause), .message = "", .field = ""});

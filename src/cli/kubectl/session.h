@@ -84,6 +84,10 @@ class Session {
 /// A mistake in how the command was called: printed with a hint at --help, exit code 1.
 Status UsageError(std::string message);
 
+/// What is printed for an error: "error: …" for our own word, "Error from server (Reason): …" for the server's; with a
+/// line break.
+std::string ErrorText(const Status& status, std::string_view verb);
+
 /// One verb: a file in this folder. Its members are its flags' variables.
 class Command {
  public:

@@ -12,5 +12,16 @@ std::unique_ptr<Command> MakeGet();
 std::unique_ptr<Command> MakeCreate();
 std::unique_ptr<Command> MakeApply();
 std::unique_ptr<Command> MakeDelete();
+std::unique_ptr<Command> MakeLabel();
+std::unique_ptr<Command> MakeAnnotate();
+std::unique_ptr<Command> MakeScale();
+std::unique_ptr<Command> MakeLogs();
+std::unique_ptr<Command> MakeExec();
+std::unique_ptr<Command> MakeRun();
+std::unique_ptr<Command> MakeExpose();
+std::unique_ptr<Command> MakeDescribe();
+std::unique_ptr<Command> MakeApiResources();
+std::unique_ptr<Command> MakeApiVersions();
+std::unique_ptr<Command> MakeVersion();
 
 }  // namespace knarr::cli
