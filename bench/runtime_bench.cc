@@ -1,7 +1,6 @@
 // What a pod costs: starting sandboxes and containers, the processor time that takes, and the memory that stays. One
 // JSON line per figure. Needs root, crun and busybox; `knarr_runtime_bench [pods] [OCI runtime]`.
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "base/strings.h"
 #include "rt/runtime.h"
+#include "runtime/cgroup.h"
 #include "runtime/engine_test_support.h"
 #include "runtime/kernel.h"
 #include "runtime/records.h"
@@ -33,16 +33,32 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Processor time of this machine but for idling: what a pod's start costs, the kernel's and crun's work included.
-double BusyMilliseconds() {
-  const std::string text = kernel::ReadFile("/proc/stat").value_or("");
-  const auto words = Fields(std::string_view(text).substr(0, text.find('\n')));
-  int64_t busy = 0;
-  for (size_t i = 1; i < words.size() && i <= 8; i++) {
-    if (i != 4 && i != 5) busy += ParseInt64(words[i]).value_or(0);
+// The processor time of this program and all it starts, the kernel's work and the OCI runtime's included: all of it
+// runs in one control group.
+class Meter {
+ public:
+  Meter(Cgroups cgroups, std::string group) : cgroups_(std::move(cgroups)), group_(std::move(group)) {
+    MUST(cgroups_.Create(group_ + "/bench"));  // without control groups nothing here runs
+    MoveTo(group_ + "/bench");
   }
-  return static_cast<double>(busy) * 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
+  ~Meter() {
+    MoveTo("");
+    MUST(cgroups_.Remove(group_));
+  }
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+  double Milliseconds() const { return static_cast<double>(MUST(cgroups_.Usage(group_)).cpu_ns) / 1e6; }
+
+ private:
+  void MoveTo(const std::string& group) const {
+    for (const CgroupHierarchy& hierarchy : cgroups_.hierarchies()) {
+      if (!kernel::Exists(hierarchy.mount + group_)) continue;
+      MUST(kernel::WriteFile(hierarchy.mount + group + "/cgroup.procs", std::to_string(getpid())));
+    }
+  }
+  Cgroups cgroups_;
+  std::string group_;
+};
 
 int64_t PssKb(int pid) {
   const std::string text = kernel::ReadFile("/proc/" + std::to_string(pid) + "/smaps_rollup").value_or("");
@@ -89,16 +105,16 @@ struct Bench {
   }
 };
 
-void OneByOne(Bench& bench, int pods) {
+void OneByOne(Bench& bench, const Meter& meter, int pods) {
   bench.StartPod(0);  // the first makes the groups above
   for (auto* times : {&bench.sandbox_ms, &bench.create_ms, &bench.start_ms, &bench.pod_ms}) times->clear();
-  const double before = BusyMilliseconds();
+  const double before = meter.Milliseconds();
   for (int i = 1; i <= pods; i++) bench.StartPod(i);
   Print("sandbox_start_median", Median(bench.sandbox_ms), "ms");
   Print("container_create_median", Median(bench.create_ms), "ms");
   Print("container_start_median", Median(bench.start_ms), "ms");
   Print("pod_start_median", Median(bench.pod_ms), "ms");
-  Print("cpu_per_pod_start", (BusyMilliseconds() - before) / pods, "ms");
+  Print("cpu_per_pod_start", (meter.Milliseconds() - before) / pods, "ms");
 }
 
 void Memory(Bench& bench) {
@@ -117,15 +133,18 @@ void Memory(Bench& bench) {
   Print("infra_pss", static_cast<double>(infra) / std::max(count, 1), "KiB");
 }
 
-void Execs(Bench& bench) {
+void Execs(Bench& bench, const Meter& meter) {
+  constexpr int kExecs = 30;
+  const double before = meter.Milliseconds();
   const std::string id = bench.engine.ListContainers()->at(0).id;
   std::vector<double> times;
-  for (int i = 0; i < 30; i++) {
+  for (int i = 0; i < kExecs; i++) {
     const MonoTime begin = bench.runtime.Mono();
     MUST(bench.engine.ExecSync(id, {"true"}, 10s));
     times.push_back(Milliseconds(bench.runtime.Mono() - begin));
   }
   Print("exec_sync_median", Median(times), "ms");
+  Print("cpu_per_exec_sync", (meter.Milliseconds() - before) / kExecs, "ms");
 }
 
 void AtOnce(Bench& bench, int pods) {
@@ -152,15 +171,16 @@ int Run(int pods, const std::string& oci_runtime) {
   if (mkdtemp(path) == nullptr) return 1;
   const std::string directory = path;
   const std::string group = directory.substr(directory.rfind('/'));
-  const EngineOptions options{directory + "/run", BuiltShim(), oci_runtime, group};
+  const EngineOptions options{directory + "/run", BuiltShim(), oci_runtime, group + "/pods"};
   DirectoryStore store(MakeBusyboxImage(directory + "/image"));
+  const Meter meter(MUST(Cgroups::Detect()), group);
   RunOnFiber([&](rt::Runtime& runtime) {
     {
       const auto engine = MUST(Engine::Open(runtime, store, options));
-      Bench bench{runtime, *engine, directory, group, store.image().id, {}, {}, {}, {}};
-      OneByOne(bench, pods);
+      Bench bench{runtime, *engine, directory, options.cgroup_root, store.image().id, {}, {}, {}, {}};
+      OneByOne(bench, meter, pods);
       Memory(bench);
-      Execs(bench);
+      Execs(bench, meter);
       AtOnce(bench, 30);
       RemoveAll(bench);
     }

@@ -162,7 +162,11 @@ TEST_F(EngineRecoveryTest, ANewEngineFindsEverything) {
       const auto bad_id = engine->CreateContainer(sandbox->id, bad);
       (void)engine->StartContainer(*bad_id);
       ids += *bad_id + "\n";
-      // Half-made things.
+      // Half-made things, one of them with the group of a pod that lives.
+      const std::string twin = options_.state_directory + "/sandboxes/" + std::string(64, 'a');
+      std::filesystem::create_directories(twin);
+      std::filesystem::copy_file(options_.state_directory + "/sandboxes/" + sandbox->id + "/sandbox.json",
+                                 twin + "/sandbox.json");
       std::filesystem::create_directories(options_.state_directory + "/sandboxes/half");
       std::filesystem::create_directories(options_.state_directory + "/sandboxes/" + sandbox->id +
                                           "/halfcontainer/upper");
@@ -191,6 +195,7 @@ TEST_F(EngineRecoveryTest, ANewEngineFindsEverything) {
     const auto engine = Open(runtime);
     ASSERT_NE(engine, nullptr);
     EXPECT_FALSE(std::filesystem::exists(options_.state_directory + "/sandboxes/half"));
+    EXPECT_FALSE(std::filesystem::exists(options_.state_directory + "/sandboxes/" + std::string(64, 'a')));
     EXPECT_FALSE(std::filesystem::exists(options_.state_directory + "/sandboxes/" + sandbox_id + "/halfcontainer"));
     const auto sandboxes = engine->ListSandboxes();
     ASSERT_EQ(sandboxes->size(), 1U);
@@ -276,6 +281,28 @@ TEST_F(EngineRecoveryTest, TheInfraProcessDeathIsAnEvent) {
     EXPECT_EQ(event->type, EventType::kSandboxExited);
     EXPECT_EQ(engine->ListSandboxes()->at(0).state, SandboxState::kNotReady);
     EXPECT_TRUE(engine->RemoveSandbox(sandbox->id).ok());
+  });
+}
+
+// A pod whose sandbox is made anew while the old one is still being removed keeps its group.
+TEST_F(EngineRecoveryTest, ANewSandboxOfTheSamePod) {
+  RunOnFiber([&](rt::Runtime& runtime) {
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    std::string old = engine->RunSandbox(Pod())->id;
+    for (int i = 0; i < 5; i++) {
+      rt::TaskGroup group(runtime, "removal");
+      group.Spawn("remove", [&] { EXPECT_TRUE(engine->RemoveSandbox(old).ok()); });
+      runtime.Yield();
+      if (i % 2 == 0) (void)runtime.Sleep(std::chrono::milliseconds(i * 3));
+      const auto fresh = engine->RunSandbox(Pod());
+      ASSERT_TRUE(fresh.ok()) << fresh.status().ToString();
+      const auto id = Started(*engine, fresh->id, Shell("sleep 1000"));
+      group.Join();
+      EXPECT_EQ(engine->GetContainer(id)->state, ContainerState::kRunning);
+      EXPECT_TRUE(engine->Usage(id).ok());
+      old = fresh->id;
+    }
   });
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,7 @@ struct SandboxEntry {
   SandboxRecord record;
   std::string directory;
   ShimPids pids;
+  bool made = false;  ///< RunSandbox is through: before that nobody else sees it
   bool infra_alive = false;
   bool stopping = false;  ///< the shim is told to end: its end is no news
   bool stopped = false;
@@ -99,8 +101,9 @@ class EngineImpl final : public Engine {
   Ok PrepareMachine();
   Ok MountLeftOverControllers();
   Ok ReadVersion();
-  void RecoverSandbox(const std::string& directory);
-  void RecoverContainers(const SandboxPtr& sandbox);
+  void RecoverSandbox(const std::string& directory, const std::vector<std::string>& mounts);
+  void RemoveHalfMade(const SandboxPtr& sandbox);
+  void RecoverContainers(const SandboxPtr& sandbox, const std::vector<std::string>& mounts);
   void RecoverFromFiles(ContainerEntry& container, bool same_boot);
   Ok Connect(const SandboxPtr& sandbox);
   void OnEvent(const SandboxPtr& sandbox, const std::vector<std::string>& event);
@@ -114,6 +117,7 @@ class EngineImpl final : public Engine {
   Result<std::string> ReadReport(const OwnedFd& fd);
   Ok KillSandbox(const SandboxPtr& sandbox);
   Ok DeleteSandbox(const SandboxPtr& sandbox);
+  Ok RemovePodCgroup(const SandboxPtr& sandbox);
   void CloseContainers(SandboxEntry& sandbox);
   Result<SandboxPtr> FindSandbox(const std::string& id) const;
   SandboxStatus StatusOf(const SandboxEntry& sandbox) const;
@@ -144,6 +148,8 @@ class EngineImpl final : public Engine {
   bool may_protect_ = false;  ///< may lower oom_score_adj
   bool closing_ = false;
   std::map<std::string, SandboxPtr> sandboxes_;
+  std::set<std::string> removing_groups_;  // pods' groups on their way out: a new sandbox of the pod waits
+  rt::WaitQueue groups_changed_;
   rt::Queue<ContainerEvent> events_;
   rt::TaskGroup group_;
 };

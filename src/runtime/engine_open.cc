@@ -15,6 +15,16 @@ constexpr size_t kEventsMax = 4096;
 constexpr int kSysResource = 24;  // CAP_SYS_RESOURCE
 constexpr int kLostExit = 255;
 
+// The program itself, so that no start searches for it.
+std::string FindProgram(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
+  for (const char* folder : {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}) {
+    const std::string path = std::string(folder) + "/" + name;
+    if (kernel::Exists(path)) return path;
+  }
+  return name;
+}
+
 }  // namespace
 
 std::string SandboxesDirectory(const EngineOptions& options) { return options.state_directory + "/sandboxes"; }
@@ -43,6 +53,7 @@ EngineImpl::EngineImpl(rt::Runtime& runtime, image::Store& images, EngineOptions
       images_(images),
       options_(std::move(options)),
       cgroups_(std::move(cgroups)),
+      groups_changed_(runtime),
       events_(runtime, kEventsMax),
       group_(runtime, "engine") {}
 
@@ -74,15 +85,25 @@ Ok EngineImpl::Start() {
   }
   TRY(InPool([this] { return PrepareMachine(); }));
   TRY(ReadVersion());
-  std::vector<std::string> names;
-  runtime_.Blocking([&] { names = kernel::List(SandboxesDirectory(options_)); });
-  for (const std::string& name : names) RecoverSandbox(SandboxesDirectory(options_) + "/" + name);
+  std::vector<std::string> names, mounts;
+  runtime_.Blocking([&] {
+    names = kernel::List(SandboxesDirectory(options_));
+    for (const kernel::MountPoint& mount : kernel::Mounts()) mounts.push_back(mount.path);
+  });
+  std::ranges::sort(mounts);
+  for (const std::string& name : names) RecoverSandbox(SandboxesDirectory(options_) + "/" + name, mounts);
+  // Once it is known whose groups the others use.
+  const auto sandboxes = sandboxes_;
+  for (const auto& [id, sandbox] : sandboxes) {
+    if (!sandbox->made) RemoveHalfMade(sandbox);
+  }
   LOG_INFO("container engine open", {"runtime", version_}, {"cgroups", cgroups_.Description()},
            {"sandboxes", sandboxes_.size()});
   return {};
 }
 
 Ok EngineImpl::PrepareMachine() {
+  options_.oci_runtime = FindProgram(options_.oci_runtime);
   if (!kernel::Exists(options_.shim_path)) return Unavailable("the shim is missing: " + options_.shim_path);
   TRY(kernel::MakeDirectories(options_.state_directory, 0700));
   TRY(kernel::MakeDirectories(SandboxesDirectory(options_), 0700));
@@ -132,7 +153,7 @@ Ok EngineImpl::ReadVersion() {
   return {};
 }
 
-void EngineImpl::RecoverSandbox(const std::string& directory) {
+void EngineImpl::RecoverSandbox(const std::string& directory, const std::vector<std::string>& mounts) {
   auto sandbox = std::make_shared<SandboxEntry>();
   sandbox->directory = directory;
   Result<SandboxRecord> record = NotFound("");
@@ -147,17 +168,11 @@ void EngineImpl::RecoverSandbox(const std::string& directory) {
   const bool same_boot = record.ok() && record->boot_id == boot_id_;
   if (record.ok()) sandbox->record = *record;
   if (pids.ok() && same_boot) sandbox->pids = *pids;
-  const std::string& id = sandbox->record.id;
-  if (!record.ok() || !pids.ok() || id != directory.substr(directory.rfind('/') + 1)) {
-    // The engine died before the sandbox was there; its shim, if any, saw nobody listen and has ended.
-    LOG_INFO("removing a half-made sandbox", {"folder", directory});
-    Ok removed = InPool([&] { return kernel::Unmount(directory + "/shm"); });
-    if (removed.ok() && record.ok()) removed = RemoveCgroup(sandbox->record.spec.cgroup_parent);
-    if (removed.ok()) removed = runtime_.files().RemoveAll(directory);
-    if (!removed.ok()) LOG_WARN("a half-made sandbox could not be removed", {"error", removed.status()});
-    return;
-  }
-  RecoverContainers(sandbox);
+  const std::string id = directory.substr(directory.rfind('/') + 1);
+  sandboxes_[id] = sandbox;
+  if (!record.ok() || !pids.ok() || sandbox->record.id != id) return;
+  sandbox->made = true;
+  RecoverContainers(sandbox, mounts);
   if (!same_boot) sandbox->stopped = true;
   if (!sandbox->stopped) {
     const Ok connected = Connect(sandbox);
@@ -166,10 +181,20 @@ void EngineImpl::RecoverSandbox(const std::string& directory) {
   for (const auto& [container_id, container] : sandbox->containers) {
     if (sandbox->client == nullptr) RecoverFromFiles(*container, same_boot);
   }
-  sandboxes_[id] = sandbox;
 }
 
-void EngineImpl::RecoverContainers(const SandboxPtr& sandbox) {
+// The engine died before the sandbox was there; its shim, if any, saw nobody listen and has ended.
+void EngineImpl::RemoveHalfMade(const SandboxPtr& sandbox) {
+  const std::string& directory = sandbox->directory;
+  LOG_INFO("removing a half-made sandbox", {"folder", directory});
+  Ok removed = InPool([&] { return kernel::Unmount(directory + "/shm"); });
+  if (removed.ok() && !sandbox->record.spec.cgroup_parent.empty()) removed = RemovePodCgroup(sandbox);
+  if (removed.ok()) removed = runtime_.files().RemoveAll(directory);
+  if (!removed.ok()) LOG_WARN("a half-made sandbox could not be removed", {"error", removed.status()});
+  sandboxes_.erase(directory.substr(directory.rfind('/') + 1));
+}
+
+void EngineImpl::RecoverContainers(const SandboxPtr& sandbox, const std::vector<std::string>& mounts) {
   std::vector<std::string> names;
   runtime_.Blocking([&] {
     for (const std::string& name : kernel::List(sandbox->directory)) {
@@ -182,15 +207,12 @@ void EngineImpl::RecoverContainers(const SandboxPtr& sandbox) {
     container->directory = sandbox->directory + "/" + name;
     Result<ContainerRecord> record = NotFound("");
     Result<std::string> start_error = NotFound("");
-    bool mounted = false;
+    // The mount is the last step of making one; a stopped one keeps it until it is removed.
+    const bool mounted = std::ranges::binary_search(mounts, container->directory + "/rootfs");
     runtime_.Blocking([&] {
       const auto text = kernel::ReadFile(container->directory + "/container.json");
       record = text.ok() ? ParseContainerRecord(*text) : Result<ContainerRecord>(text.status());
       start_error = kernel::ReadFile(container->directory + "/start_error");
-      // The mount is the last step of making one; a stopped one keeps it until it is removed.
-      const auto mounts = kernel::Mounts();
-      mounted = std::ranges::any_of(
-          mounts, [&](const kernel::MountPoint& mount) { return mount.path == container->directory + "/rootfs"; });
     });
     if (!record.ok() || record->id != name ||
         (!mounted && !runtime_.files().Exists(container->directory + "/started") && !start_error.ok())) {

@@ -43,7 +43,7 @@ std::string NamespaceLetters(const SandboxSpec& spec) {
 
 Result<SandboxPtr> EngineImpl::FindSandbox(const std::string& id) const {
   const auto found = sandboxes_.find(id);
-  if (found == sandboxes_.end()) return NotFound("sandbox " + GoQuote(id) + " not found");
+  if (found == sandboxes_.end() || !found->second->made) return NotFound("sandbox " + GoQuote(id) + " not found");
   return found->second;
 }
 
@@ -73,12 +73,14 @@ Result<SandboxStatus> EngineImpl::RunSandbox(const SandboxSpec& spec) {
   auto sandbox = std::make_shared<SandboxEntry>();
   sandbox->record = {NewId(32), boot_id_, runtime_.Wall(), spec};
   sandbox->directory = SandboxesDirectory(options_) + "/" + sandbox->record.id;
-
-  Ok done = InPool([&] { return PrepareSandbox(*sandbox, spec.pod_resources); });
+  // Seen by the removal of a former sandbox of the same pod: it leaves the group alone.
+  sandboxes_[sandbox->record.id] = sandbox;
+  Ok done = groups_changed_.WaitUntil([&] { return !removing_groups_.contains(spec.cgroup_parent); });
+  if (done.ok()) done = InPool([&] { return PrepareSandbox(*sandbox, spec.pod_resources); });
   if (done.ok()) done = StartShim(*sandbox);
   if (done.ok()) done = Connect(sandbox);
   if (done.ok()) {
-    sandboxes_[sandbox->record.id] = sandbox;
+    sandbox->made = true;
     return StatusOf(*sandbox);
   }
   const Status failed = done.status().WithContext("run the sandbox of pod " + spec.pod_namespace + "/" + spec.pod_name);
@@ -160,9 +162,9 @@ Result<std::string> EngineImpl::ReadReport(const OwnedFd& fd) {
 }
 
 Ok EngineImpl::StopSandbox(const std::string& id) {
-  const auto found = sandboxes_.find(id);
-  if (found == sandboxes_.end()) return {};
-  const SandboxPtr sandbox = found->second;
+  const auto found = FindSandbox(id);
+  if (!found.ok()) return {};
+  const SandboxPtr sandbox = *found;
   return KillSandbox(sandbox).Context("stop sandbox " + id);
 }
 
@@ -214,9 +216,9 @@ void EngineImpl::CloseContainers(SandboxEntry& sandbox) {
 }
 
 Ok EngineImpl::RemoveSandbox(const std::string& id) {
-  const auto found = sandboxes_.find(id);
-  if (found == sandboxes_.end()) return {};
-  const SandboxPtr sandbox = found->second;
+  const auto found = FindSandbox(id);
+  if (!found.ok()) return {};
+  const SandboxPtr sandbox = *found;
   return DeleteSandbox(sandbox).Context("remove sandbox " + id);
 }
 
@@ -224,19 +226,30 @@ Ok EngineImpl::DeleteSandbox(const SandboxPtr& sandbox) {
   TRY(KillSandbox(sandbox));
   const auto containers = sandbox->containers;
   for (const auto& [id, container] : containers) TRY(DeleteContainer(sandbox, container));
-  bool shared = false;
-  for (const auto& [id, other] : sandboxes_) {
-    shared = shared || (other != sandbox && other->record.spec.cgroup_parent == sandbox->record.spec.cgroup_parent);
-  }
-  if (!shared) TRY(RemoveCgroup(sandbox->record.spec.cgroup_parent));
+  TRY(RemovePodCgroup(sandbox));
   TRY(runtime_.files().RemoveAll(sandbox->directory));
   sandboxes_.erase(sandbox->record.id);
   return {};
 }
 
+// The pod's group, unless another sandbox of the pod has it too.
+Ok EngineImpl::RemovePodCgroup(const SandboxPtr& sandbox) {
+  const std::string& group = sandbox->record.spec.cgroup_parent;
+  for (const auto& [id, other] : sandboxes_) {
+    if (other != sandbox && other->record.spec.cgroup_parent == group) return {};
+  }
+  removing_groups_.insert(group);
+  const Ok removed = RemoveCgroup(group);
+  removing_groups_.erase(group);
+  groups_changed_.NotifyAll();
+  return removed;
+}
+
 Result<std::vector<SandboxStatus>> EngineImpl::ListSandboxes() {
   std::vector<SandboxStatus> out;
-  for (const auto& [id, sandbox] : sandboxes_) out.push_back(StatusOf(*sandbox));
+  for (const auto& [id, sandbox] : sandboxes_) {
+    if (sandbox->made) out.push_back(StatusOf(*sandbox));
+  }
   return out;
 }
 
