@@ -18,6 +18,9 @@ constexpr int kFormat = 1;
 /// Unused pages beyond both bounds are given back to the file system, so many in a step.
 constexpr int64_t kSparePages = 512;
 constexpr int64_t kSpareFraction = 4;
+constexpr size_t kLoadStretch = 2000;
+/// Each update of the mark dirties a page of its own.
+constexpr Revision kMarkEvery = 1024;
 
 /// A prepared statement; ends with its owner.
 class Statement {
@@ -63,7 +66,7 @@ class SqliteLog : public Log {
   ~SqliteLog() override { CHECK(db_ == nullptr); }
 
   Ok Open();
-  Result<Recovered> Load(MonoTime now);
+  Result<Recovered> Load();
 
   Ok Append(const Batch& batch) override {
     Ok written;
@@ -93,15 +96,22 @@ class SqliteLog : public Log {
   Ok Prepare();
   Ok Write(const Batch& batch);
   Ok WriteRows(const Batch& batch);
+  bool MarkIsDue(const Batch& batch) const;
   int Insert(const Item& item);
   void GiveBack();
   void Measure();
-  Ok Replay(Statement& row, MonoTime now, Recovered* recovered);
+  Ok BeginLoad(Statement& rows, Revision* compacted);
+  Ok ReadStretch(Statement& rows, std::vector<ItemRef>* items);
+  Result<ItemRef> ReadRow(Statement& rows);
+  Ok Replay(ItemRef item, MonoTime now, Recovered* recovered);
 
   rt::Runtime& world_;
   const std::string path_;
   sqlite3* db_ = nullptr;
   std::unique_ptr<Statements> statements_;
+  Revision compacted_ = 0;  ///< as it stands in the database
+  Revision last_loaded_ = 0;
+  bool loaded_ = false;
   std::atomic<int64_t> disk_bytes_ = 0;
   std::atomic<bool> spacious_ = false;
 };
@@ -232,6 +242,12 @@ int SqliteLog::Insert(const Item& item) {
   return insert.Run();
 }
 
+bool SqliteLog::MarkIsDue(const Batch& batch) const {
+  // It must be there before a row goes; beyond that, a late mark only means that a start finds more history.
+  if (batch.compacted == compacted_) return false;
+  return !batch.forget.empty() || batch.records.empty() || batch.compacted - compacted_ >= kMarkEvery;
+}
+
 Ok SqliteLog::WriteRows(const Batch& batch) {
   int code = statements_->begin.Run();
   if (code != SQLITE_OK) return Error(code, "begin");
@@ -244,18 +260,20 @@ Ok SqliteLog::WriteRows(const Batch& batch) {
     code = statements_->forget.Run();
     if (code != SQLITE_OK) return Error(code, "forget");
   }
-  if (!batch.forget.empty()) {
+  bool mark = MarkIsDue(batch);
+  if (mark) {
     statements_->compacted.Bind(1, batch.compacted);
     code = statements_->compacted.Run();
     if (code != SQLITE_OK) return Error(code, "compact");
   }
   code = statements_->commit.Run();
   if (code != SQLITE_OK) return Error(code, "commit");
+  if (mark) compacted_ = batch.compacted;
   return {};
 }
 
 Ok SqliteLog::Write(const Batch& batch) {
-  if (!batch.records.empty() || !batch.forget.empty()) {
+  if (!batch.records.empty() || !batch.forget.empty() || MarkIsDue(batch)) {
     Ok written = WriteRows(batch);
     if (!written.ok()) {
       // Some errors have rolled back already.
@@ -301,27 +319,59 @@ void SqliteLog::Measure() {
   disk_bytes_.store(total, std::memory_order_relaxed);
 }
 
-Result<Recovered> SqliteLog::Load(MonoTime now) {
+Result<Recovered> SqliteLog::Load() {
   Recovered recovered;
-  recovered.compacted = TRY(Query("SELECT revision FROM compacted WHERE id=1"));
-  if (recovered.compacted < 0) return Damaged("compacted revision " + std::to_string(recovered.compacted));
   Statement rows;
-  int code = rows.Prepare(db_, "SELECT row, revision, created, key, value, sum FROM log ORDER BY row");
-  if (code != SQLITE_OK) return Error(code, "read");
-  Revision last = 0;
-  while ((code = rows.Step()) == SQLITE_ROW) {
-    Revision revision = rows.Number(1);
-    if (revision < last) return Damaged("row " + std::to_string(rows.Number(0)) + " is out of order");
-    last = revision;
-    TRY(Replay(rows, now, &recovered));
-  }
-  if (code != SQLITE_DONE) return Error(code, "read");
-  recovered.revision = std::max({Revision{1}, recovered.compacted, last});
+  Ok began;
+  world_.Blocking([&] { began = BeginLoad(rows, &recovered.compacted); });
+  TRY(std::move(began));
+  compacted_ = recovered.compacted;
+  recovered.revision = std::max(Revision{1}, recovered.compacted);
+
+  // The pool reads and checks the next stretch while this thread puts the last one in its place.
+  MonoTime now = world_.Mono();
+  std::vector<ItemRef> ready;
+  std::vector<ItemRef> next;
+  Ok replayed;
+  do {
+    rt::TaskGroup group(world_, "store load");
+    group.Spawn("replay", [&] {
+      for (size_t i = 0; i < ready.size() && replayed.ok(); i++)
+        replayed = Replay(std::move(ready[i]), now, &recovered);
+    });
+    Ok read;
+    world_.Blocking([&] { read = ReadStretch(rows, &next); });
+    group.Join();
+    TRY(std::move(read));
+    TRY(std::move(replayed));
+    ready = std::exchange(next, {});
+  } while (!ready.empty());
   Measure();
   return recovered;
 }
 
-Ok SqliteLog::Replay(Statement& rows, MonoTime now, Recovered* recovered) {
+Ok SqliteLog::BeginLoad(Statement& rows, Revision* compacted) {
+  *compacted = TRY(Query("SELECT revision FROM compacted WHERE id=1"));
+  if (*compacted < 0) return Damaged("compacted revision " + std::to_string(*compacted));
+  int code = rows.Prepare(db_, "SELECT row, revision, created, key, value, sum FROM log ORDER BY row");
+  if (code != SQLITE_OK) return Error(code, "read");
+  return {};
+}
+
+/// Up to kLoadStretch rows; none at the end.
+Ok SqliteLog::ReadStretch(Statement& rows, std::vector<ItemRef>* items) {
+  items->reserve(kLoadStretch);
+  while (!loaded_ && items->size() < kLoadStretch) {
+    int code = rows.Step();
+    loaded_ = code == SQLITE_DONE;
+    if (loaded_) break;
+    if (code != SQLITE_ROW) return Error(code, "read");
+    items->push_back(TRY(ReadRow(rows)));
+  }
+  return {};
+}
+
+Result<ItemRef> SqliteLog::ReadRow(Statement& rows) {
   int64_t row = rows.Number(0);
   Revision revision = rows.Number(1);
   Revision created = rows.Number(2);
@@ -333,17 +383,28 @@ Ok SqliteLog::Replay(Statement& rows, MonoTime now, Recovered* recovered) {
     return Damaged("row " + std::to_string(row) + " (revision " + std::to_string(revision) +
                    ") does not match its checksum");
   }
-  recovered->row_next = row + 1;
   ItemRef item = ItemRef::Make(key);
   item->create_revision = created;
   item->mod_revision = revision;
   item->row = row;
+  if (!is_delete) item->value = std::make_shared<const std::string>(value);
+  return item;
+}
+
+Ok SqliteLog::Replay(ItemRef item, MonoTime now, Recovered* recovered) {
+  int64_t row = item->row;
+  Revision revision = item->mod_revision;
+  bool is_delete = item->value == nullptr;
+  std::string_view key = item->key();
+  if (revision < last_loaded_) return Damaged("row " + std::to_string(row) + " is out of order");
+  last_loaded_ = revision;
+  recovered->row_next = row + 1;
+  recovered->revision = std::max(recovered->revision, revision);
   ItemRef before;
   if (is_delete) {
     before = recovered->tree.Erase(key);
   } else {
-    item->value = std::make_shared<const std::string>(value);
-    recovered->value_bytes += value.size();
+    recovered->value_bytes += item->value->size();
     before = recovered->tree.Put(item);
   }
   if (before) recovered->value_bytes -= before->value->size();
@@ -365,13 +426,13 @@ Ok SqliteLog::Replay(Statement& rows, MonoTime now, Recovered* recovered) {
 
 Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path) {
   auto log = std::make_unique<SqliteLog>(world, path);
-  Result<Recovered> recovered = Internal("not read");
-  world.Blocking([&] {
-    Ok opened = log->Open();
-    recovered = opened.ok() ? log->Load(world.Mono()) : Result<Recovered>(opened.status());
-    if (!recovered.ok()) log->CloseNow();
-  });
-  if (!recovered.ok()) return recovered.status();
+  Ok opened;
+  world.Blocking([&] { opened = log->Open(); });
+  Result<Recovered> recovered = opened.ok() ? log->Load() : Result<Recovered>(opened.status());
+  if (!recovered.ok()) {
+    log->Close();
+    return recovered.status();
+  }
   return OpenedLog{std::move(log), std::move(recovered).value()};
 }
 

@@ -1,0 +1,218 @@
+// The store on a real disk: one JSON line per figure.
+//
+// knarr_store_bench [<folder>]     the folder must be on the disk to be measured; default: the temporary folder
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "rt/real.h"
+#include "rt/sync.h"
+#include "store/store.h"
+
+namespace knarr::store {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kStartKeys = 500000;
+constexpr int kChurnKeys = 20000;
+constexpr size_t kValueSize = 2048;
+
+std::string KeyOf(uint64_t number) {
+  return "/registry/pods/namespace-" + std::to_string(number % 100) + "/pod-" + std::to_string(1000000 + number);
+}
+
+double Cpu() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+/// Proportional set size of this process in bytes.
+double Pss() {
+  std::ifstream file("/proc/self/smaps_rollup");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("Pss:")) return std::atof(line.c_str() + 4) * 1024;
+  }
+  return 0;
+}
+
+std::unique_ptr<Store> Open(rt::Runtime& runtime, const std::string& folder) {
+  return MUST(OpenEmbedded(runtime, {.directory = folder}));
+}
+
+void InRuntime(const std::function<void(rt::Runtime&)>& body) {
+  auto runtime = rt::RealRuntime::Create({}, rt::BlockingPool::Create(4));
+  runtime->Run([&] { body(*runtime); });
+}
+
+void BenchCommits(const std::string& folder) {
+  std::filesystem::remove_all(folder);
+  InRuntime([&](rt::Runtime& runtime) {
+    auto store = Open(runtime, folder);
+    const std::string value(kValueSize, 'v');
+    for (int writers : {1, 16, 64}) {
+      std::vector<double> times;
+      double cpu = Cpu();
+      uint64_t commits = store->stats().commits;
+      MonoTime begin = runtime.Mono();
+      MonoTime end = begin + 5s;
+      rt::TaskGroup group(runtime, "writers");
+      for (int i = 0; i < writers; i++) {
+        group.Spawn("writer", [&] {
+          while (runtime.Mono() < end) {
+            MonoTime start = runtime.Mono();
+            MUST(store->Txn({}, {{.key = KeyOf(runtime.Random() % kChurnKeys), .value = value}}));
+            times.push_back(Seconds(runtime.Mono() - start));
+          }
+        });
+      }
+      group.Join();
+      double took = Seconds(runtime.Mono() - begin);
+      cpu = Cpu() - cpu;
+      std::ranges::sort(times);
+      double count = static_cast<double>(times.size());
+      std::printf(
+          "{\"bench\":\"store_commit\",\"writers\":%d,\"value_bytes\":%zu,\"per_second\":%.0f,\"groups_per_second\":%."
+          "0f,"
+          "\"cpu_us\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"disk_mb\":%.0f}\n",
+          writers, kValueSize, count / took, static_cast<double>(store->stats().commits - commits) / took,
+          1e6 * cpu / count, 1e3 * times[times.size() / 2], 1e3 * times[times.size() * 99 / 100],
+          static_cast<double>(store->stats().disk_bytes) / 1e6);
+      std::fflush(stdout);
+    }
+    store->Close();
+  });
+}
+
+/// In a process of its own, so that the memory measured afterwards is that of a start.
+void Fill(const std::string& folder) {
+  std::filesystem::remove_all(folder);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    InRuntime([&](rt::Runtime& runtime) {
+      auto store = Open(runtime, folder);
+      const std::string value(kValueSize, 'v');
+      for (uint64_t i = 0; i < kStartKeys;) {
+        std::vector<Op> ops;
+        // Keys come in an order of their own.
+        for (; ops.size() < 1000; i++) ops.push_back({.key = KeyOf(i * 7919 % kStartKeys), .value = value});
+        MUST(store->Txn({}, std::move(ops)));
+      }
+      CHECK(store->Compact(store->Latest()->revision()).ok());
+      store->Close();
+    });
+    _exit(0);
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+void BenchReads(rt::Runtime& runtime, Store& store) {
+  auto timed = [&](const char* what, int rounds, const std::function<void()>& body) {
+    MonoTime begin = runtime.Mono();
+    for (int i = 0; i < rounds; i++) body();
+    std::printf("{\"bench\":\"store_read\",\"what\":\"%s\",\"keys\":%d,\"us\":%.3f}\n", what, kStartKeys,
+                1e6 * Seconds(runtime.Mono() - begin) / rounds);
+  };
+  auto snapshot = store.Latest();
+  timed("latest", 1000000, [&] { CHECK(store.Latest() != nullptr); });
+  timed("get", 200000, [&] { CHECK(snapshot->Get(KeyOf(runtime.Random() % kStartKeys))); });
+  timed("range of 500", 2000, [&] { CHECK(snapshot->Range("/registry/pods/", {.limit = 500}).more); });
+  timed("count", 100000, [&] { CHECK(snapshot->Count("/registry/pods/namespace-7/") == kStartKeys / 100); });
+  timed("visit all", 3, [&] {
+    size_t bytes = 0;
+    snapshot->Visit("", "", [&](std::string_view, const Bytes& value, Revision) {
+      bytes += value->size();
+      return true;
+    });
+    CHECK(bytes >= kStartKeys * kValueSize);
+  });
+}
+
+void BenchStart(const std::string& folder) {
+  Fill(folder);
+  InRuntime([&](rt::Runtime& runtime) {
+    double before = Pss();
+    double cpu = Cpu();
+    MonoTime begin = runtime.Mono();
+    auto store = Open(runtime, folder);
+    double took = Seconds(runtime.Mono() - begin);
+    CHECK(store->stats().keys == kStartKeys);
+    double live = static_cast<double>(store->stats().value_bytes);
+    std::printf("{\"bench\":\"store_start\",\"keys\":%d,\"value_bytes\":%zu,\"seconds\":%.2f,\"cpu_seconds\":%.2f}\n",
+                kStartKeys, kValueSize, took, Cpu() - cpu);
+    double memory = Pss() - before;
+    std::printf(
+        "{\"bench\":\"store_memory\",\"keys\":%d,\"live_mb\":%.0f,\"pss_mb\":%.0f,\"ratio\":%.2f,\"overhead_bytes_per_"
+        "key\":%.0f,\"disk_mb\":%.0f}\n",
+        kStartKeys, live / 1e6, memory / 1e6, memory / live, (memory - live) / kStartKeys,
+        static_cast<double>(store->stats().disk_bytes) / 1e6);
+    BenchReads(runtime, *store);
+    store->Close();
+  });
+}
+
+void BenchEmpty(const std::string& folder) {
+  std::filesystem::remove_all(folder);
+  InRuntime([&](rt::Runtime& runtime) {
+    double before = Pss();
+    MonoTime begin = runtime.Mono();
+    auto store = Open(runtime, folder);
+    double took = Seconds(runtime.Mono() - begin);
+    std::printf("{\"bench\":\"store_create\",\"ms\":%.2f,\"pss_kb\":%.0f}\n", 1e3 * took, (Pss() - before) / 1024);
+    store->Close();
+  });
+}
+
+void BenchWatch() {
+  InRuntime([&](rt::Runtime& runtime) {
+    auto store = OpenMemory(runtime);
+    constexpr int kWatchers = 1000;
+    constexpr int kEvents = 1000;
+    rt::TaskGroup group(runtime, "watchers");
+    double cpu = Cpu();
+    for (int i = 0; i < kWatchers; i++) {
+      group.Spawn("watcher", [&] {
+        auto watch = MUST(store->StartWatch(runtime, {.prefix = "/registry/pods/", .after = 1}));
+        for (size_t seen = 0; seen < kEvents;) seen += MUST(watch->Next()).size();
+      });
+    }
+    runtime.Yield();
+    for (int i = 0; i < kEvents; i++) MUST(store->Txn({}, {{.key = KeyOf(7), .value = "v"}}));
+    group.Join();
+    std::printf("{\"bench\":\"store_watch\",\"watchers\":%d,\"events\":%d,\"cpu_us_per_delivery\":%.3f}\n", kWatchers,
+                kEvents, 1e6 * (Cpu() - cpu) / kWatchers / kEvents);
+    store->Close();
+  });
+}
+
+}  // namespace
+}  // namespace knarr::store
+
+int main(int argc, char** argv) {
+  std::string base = argc > 1 ? argv[1] : std::filesystem::temp_directory_path().string();
+  std::string folder = base + "/knarr-store-bench-" + std::to_string(getpid());
+  knarr::store::BenchEmpty(folder);
+  knarr::store::BenchCommits(folder);
+  knarr::store::BenchWatch();
+  knarr::store::BenchStart(folder);
+  std::filesystem::remove_all(folder);
+  return 0;
+}
