@@ -21,6 +21,8 @@ namespace {
 // How many fibers run before the loop looks at the kernel again, while more are ready.
 constexpr size_t kBatch = 64;
 constexpr size_t kFdMax = 1 << 20;
+// How long fibers may go on after a runtime was told to end before the log names them.
+constexpr Duration kEndingMax = 10s;
 
 thread_local const RealLoop* this_threads_loop = nullptr;
 
@@ -260,7 +262,7 @@ void RealLoop::Poll(bool may_sleep) {
   timespec timeout{};
   bool for_ever = false;
   if (may_sleep) {
-    const MonoTime next = fibers_->next_timer();
+    const MonoTime next = ending_ ? std::min(fibers_->next_timer(), warn_at_) : fibers_->next_timer();
     for_ever = next == MonoTime::max();
     const Duration wait = for_ever ? Duration::zero() : std::max(Duration::zero(), next - Mono());
     timeout.tv_sec = static_cast<time_t>(wait.count() / 1'000'000'000);
@@ -295,31 +297,55 @@ void RealLoop::Loop(const std::function<bool()>& ended) {
     fibers_->RunReady(kBatch);
     const bool idle = !fibers_->has_ready() && InboxEmpty();
     if (idle && ended()) break;
+    if (ending_) WarnOfLeftovers();
     Poll(idle);
   }
+  ending_ = false;
   this_threads_loop = nullptr;
 }
 
+void RealLoop::BeginEnding() {
+  ending_ = true;
+  warn_at_ = Mono() + kEndingMax;
+}
+
+void RealLoop::WarnOfLeftovers() {
+  if (Mono() < warn_at_) return;
+  LOG_WARN("runtime cannot end yet: fibers are left", {"runtime", options_.name}, {"fibers", fibers_->Names()});
+  warn_at_ = MonoTime::max();
+}
+
 void RealLoop::Run(std::function<void()> body) {
-  fibers_->Spawn("main", std::move(body), nullptr, nullptr);
+  fibers_->Spawn(
+      "main",
+      [this, body = std::move(body)] {
+        body();
+        BeginEnding();
+      },
+      nullptr, nullptr);
   Loop([this] { return fibers_->alive() == 0; });
 }
 
 void RealLoop::StartThread() {
   CHECK(!thread_.joinable());
   stop_.store(false);
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // the thread inherits it: signals are for the main thread
   thread_ = std::thread([this] {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, nullptr);  // signals are for the main thread
     pthread_setname_np(pthread_self(), options_.name.substr(0, 15).c_str());
     Loop([this] { return stop_.load() && fibers_->alive() == 0; });
   });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void RealLoop::StopThread() {
   if (!thread_.joinable()) return;
-  Post([this] { stop_.store(true); });
+  Post([this] {
+    stop_.store(true);
+    BeginEnding();
+  });
   thread_.join();
 }
 

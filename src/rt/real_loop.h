@@ -57,6 +57,8 @@ class RealLoop : public RealRuntime {
 
   void Loop(const std::function<bool()>& ended);
   void Poll(bool may_sleep);
+  void BeginEnding();
+  void WarnOfLeftovers();
   void DrainInbox();
   void WakeLoop();
   bool InboxEmpty() const;
@@ -76,6 +78,9 @@ class RealLoop : public RealRuntime {
   std::atomic<bool> inbox_full_{false};
   std::atomic<RemoteWake*> wakes_{nullptr};
   std::atomic<bool> sleeping_{false};
+
+  bool ending_ = false;  // nothing new is expected: who still waits is worth a warning
+  MonoTime warn_at_{};
 
   std::thread thread_;
   std::atomic<bool> stop_{false};

@@ -26,6 +26,12 @@ int OpenPidfd(int pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)
 struct ChildState {
   ChildState(RealLoop& child_loop, int child_pid, int child_pidfd)
       : loop(child_loop), pid(child_pid), pidfd(child_pidfd), ended(child_loop) {}
+  // Still open when the program ends before the child.
+  ~ChildState() {
+    if (pidfd >= 0) close(pidfd);
+  }
+  ChildState(const ChildState&) = delete;
+  ChildState& operator=(const ChildState&) = delete;
   RealLoop& loop;
   int pid;
   int pidfd;

@@ -70,6 +70,8 @@ class Runtime {
   Ok Park(MonoTime until = MonoTime::max());
   /// Makes a parked fiber ready; if it is not parked, its next Park returns at once.
   void Unpark(Fiber* fiber);
+  /// The names of all fibers that have not ended, for a person who asks what a program waits for.
+  std::string FiberNames() const;
   /// The fiber that runs now, nullptr outside any.
   Fiber* current() const { return current_; }
 

@@ -62,6 +62,7 @@ TEST_P(RuntimeTest, StopEndsEveryWaitOfTheGroup) {
     group.Spawn("parks", [&] { cancelled += runtime.Park().Failed(Reason::kCancelled) ? 1 : 0; });
     EXPECT_TRUE(runtime.Sleep(1ms).ok());
     EXPECT_EQ(group.size(), 3U);
+    EXPECT_NE(runtime.FiberNames().find("group/parks"), std::string::npos);
     group.StopAndJoin();
     EXPECT_EQ(cancelled, 3);
     // A fiber that is spawned later starts cancelled.

@@ -33,6 +33,8 @@ void Runtime::Yield() { fibers_->Yield(); }
 
 Ok Runtime::CheckCancelled() { return fibers_->CheckCancelled(); }
 
+std::string Runtime::FiberNames() const { return fibers_->Names(); }
+
 Ok Runtime::Sleep(Duration duration) {
   if (duration <= Duration::zero()) {
     Yield();
