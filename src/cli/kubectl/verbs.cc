@@ -1,0 +1,26 @@
+#include "cli/kubectl/verbs.h"
+
+namespace knarr::cli {
+
+std::span<const Verb> AllVerbs() {
+  static constexpr Verb kVerbs[] = {
+      {"annotate", "annotate (-f FILE | TYPE NAME) KEY=VALUE… KEY-…", "Set or remove annotations", MakeAnnotate},
+      {"api-resources", "api-resources", "List the kinds the server knows", MakeApiResources},
+      {"api-versions", "api-versions", "List the API versions the server speaks", MakeApiVersions},
+      {"apply", "apply -f FILE", "Make objects be as the files say", MakeApply},
+      {"create", "create -f FILE | create KIND NAME", "Create objects", MakeCreate},
+      {"delete", "delete (-f FILE | TYPE NAME | TYPE -l SELECTOR)", "Delete objects", MakeDelete},
+      {"describe", "describe (-f FILE | TYPE [NAME])", "Tell what is known of objects", MakeDescribe},
+      {"exec", "exec POD [-c CONTAINER] -- COMMAND", "Run a command in a container", MakeExec},
+      {"expose", "expose TYPE NAME --port PORT", "Make a service for a workload", MakeExpose},
+      {"get", "get (TYPE [NAME] | TYPE/NAME | -f FILE)", "Show objects", MakeGet},
+      {"label", "label (-f FILE | TYPE NAME) KEY=VALUE… KEY-…", "Set or remove labels", MakeLabel},
+      {"logs", "logs (POD | TYPE/NAME) [-c CONTAINER]", "Print a container's log", MakeLogs},
+      {"run", "run NAME --image IMAGE [-- COMMAND]", "Run an image in a pod", MakeRun},
+      {"scale", "scale (-f FILE | TYPE NAME) --replicas COUNT", "Set the number of replicas", MakeScale},
+      {"version", "version", "Print the client's and the server's version", MakeVersion},
+  };
+  return kVerbs;
+}
+
+}  // namespace knarr::cli
