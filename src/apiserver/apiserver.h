@@ -64,6 +64,8 @@ struct ApiServerOptions {
   size_t in_flight_max = 1000;  ///< short requests; more get 429
   Duration request_timeout = std::chrono::seconds(60);
   Duration event_ttl = std::chrono::hours(1);
+  /// Where the server's figures go, and what /metrics shows; null: its own.
+  knarr::Registry* metrics = nullptr;
 };
 
 class ApiServer {
@@ -79,10 +81,13 @@ class ApiServer {
   virtual net::Endpoint local() const = 0;
   /// In-process access as a given user (`system:kube-scheduler`, …), through the same pipeline. World fibers only.
   virtual std::unique_ptr<client::Client> LocalClient(UserInfo user) = 0;
+  /// What answers HTTP requests: for serving a stream without listening (tests, pipes).
+  virtual net::Handler handler() = 0;
   /// Where a node's logs and execs are: by node name.
   virtual void SetNodeAccess(std::string node_name, client::NodeAccess* access) = 0;
   /// Shown by /readyz: named checks that must be ok.
   virtual void AddReadyCheck(std::string name, std::function<Ok()> check) = 0;
+  /// Ends streams, then (within `grace`) all other requests. World fiber; needed before the destructor.
   virtual void Stop(Duration grace) = 0;
 };
 

@@ -1,0 +1,143 @@
+#include "apiserver/content.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/codec.h"
+#include "base/strings.h"
+
+namespace knarr::apiserver {
+namespace {
+
+constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kYaml = "application/yaml";
+constexpr std::string_view kProtobuf = "application/vnd.kubernetes.protobuf";
+constexpr std::string_view kAll = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+constexpr size_t kAcceptMax = 64;
+
+MediaType ParseMediaType(std::string_view text) {
+  MediaType out;
+  bool first = true;
+  for (const std::string_view part : Split(text, ';')) {
+    const std::string_view trimmed = TrimSpace(part);
+    if (first) {
+      out.type = ToLower(trimmed);
+      first = false;
+      continue;
+    }
+    const auto pair = Cut(trimmed, "=");
+    if (!pair.has_value()) continue;
+    std::string_view value = TrimSpace(pair->second);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    std::string name = ToLower(TrimSpace(pair->first));
+    if (name == "q") {
+      out.quality = ParseDouble(value).value_or(1);
+    } else {
+      out.parameters.emplace_back(std::move(name), value);
+    }
+  }
+  return out;
+}
+
+std::optional<Encoding> EncodingOf(std::string_view type) {
+  if (type == kJson || type == "*/*" || type == "application/*") return Encoding::kJson;
+  if (type == kYaml) return Encoding::kYaml;
+  if (type == kProtobuf) return Encoding::kProtobuf;
+  return std::nullopt;
+}
+
+// Whether an alternative can be made, and as what.
+std::optional<OutputForm> FormOf(const MediaType& accepted, bool tables) {
+  const auto encoding = EncodingOf(accepted.type);
+  if (!encoding.has_value()) return std::nullopt;
+  OutputForm form;
+  form.encoding = *encoding;
+  const std::string_view as = accepted.Parameter("as");
+  if (as.empty()) return form;
+  if (!tables || accepted.Parameter("g") != "meta.k8s.io") return std::nullopt;
+  const std::string_view version = accepted.Parameter("v");
+  if (version != "v1" && version != "v1beta1") return std::nullopt;
+  form.meta_version = version == "v1" ? "v1" : "v1beta1";
+  if (as == "Table") {
+    // Tables have no protobuf form.
+    if (form.encoding == Encoding::kProtobuf) return std::nullopt;
+    form.view = View::kTable;
+  } else if (as == "PartialObjectMetadata" || as == "PartialObjectMetadataList") {
+    form.view = View::kPartial;
+  } else {
+    return std::nullopt;
+  }
+  return form;
+}
+
+}  // namespace
+
+std::string_view MediaType::Parameter(std::string_view name) const {
+  for (const auto& [key, value] : parameters) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+std::vector<MediaType> ParseAccept(std::string_view header) {
+  std::vector<MediaType> out;
+  if (TrimSpace(header).empty()) header = "*/*";
+  for (const std::string_view part : Split(header, ',')) {
+    if (out.size() == kAcceptMax) break;
+    if (!TrimSpace(part).empty()) out.push_back(ParseMediaType(part));
+  }
+  std::ranges::stable_sort(out, std::greater<>(), &MediaType::quality);
+  return out;
+}
+
+Result<OutputForm> Negotiate(const net::Request& request, bool tables) {
+  for (const MediaType& accepted : ParseAccept(Join(request.headers.GetAll("Accept"), ","))) {
+    if (const auto form = FormOf(accepted, tables)) return *form;
+  }
+  return Status(Reason::kNotAcceptable, fmt::format("only the following media types are accepted: {}", kAll));
+}
+
+std::string_view ContentTypeOf(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::kJson:
+      return kJson;
+    case Encoding::kYaml:
+      return kYaml;
+    case Encoding::kProtobuf:
+      return kProtobuf;
+  }
+  return kJson;
+}
+
+Result<Encoding> BodyEncoding(const net::Request& request) {
+  const MediaType type = ParseMediaType(request.headers.Get("Content-Type"));
+  if (type.type.empty() || type.type == kJson) return Encoding::kJson;
+  if (type.type == kYaml) return Encoding::kYaml;
+  if (type.type == kProtobuf) return Encoding::kProtobuf;
+  return Status(
+      Reason::kUnsupportedMediaType,
+      fmt::format("the body of the request was in an unknown format - accepted media types include: {}", kAll));
+}
+
+Result<doc::Document> DecodeBody(RequestContext& context, std::string_view body, Encoding encoding,
+                                 const api::KindInfo& kind, FieldValidation validation) {
+  const api::DefaultKind fallback{kind.api_version, kind.kind};
+  Result<api::Decoded> decoded = encoding == Encoding::kJson   ? api::DecodeJson(body, fallback)
+                                 : encoding == Encoding::kYaml ? api::DecodeYaml(body, fallback)
+                                                               : api::DecodeProtobuf(body, fallback);
+  if (!decoded.ok()) {
+    if (!decoded.Failed(Reason::kBadRequest)) return decoded.status();
+    return DecodeError(kind, decoded.status());
+  }
+  const bool shared = decoded->type == kind.type;  // DeleteOptions and the like belong to every group-version
+  if (!shared && (decoded->kind != kind.kind || decoded->api_version != kind.api_version)) {
+    return BadRequest(fmt::format("the object provided is a {} of {}, and this path takes a {} of {}", decoded->kind,
+                                  decoded->api_version, kind.kind, kind.api_version));
+  }
+  const Ok accepted = ReportStrict(context, decoded->strict, validation);
+  if (!accepted.ok()) return DecodeError(kind, accepted.status());
+  return std::move(decoded->document);
+}
+
+}  // namespace knarr::apiserver

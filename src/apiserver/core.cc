@@ -1,0 +1,72 @@
+#include "apiserver/core.h"
+
+#include "rt/sync.h"
+
+namespace knarr::apiserver {
+namespace {
+
+StrategyOptions StrategiesOf(const ApiServerOptions& options) {
+  return {options.service_cidr, options.node_port_first, options.node_port_last};
+}
+
+}  // namespace
+
+Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options)
+    : world_(world),
+      store_(store),
+      options_(std::move(options)),
+      metrics_(options_.metrics != nullptr ? *options_.metrics : own_metrics_),
+      authorizer_(MakeMastersAuthorizer()),
+      tokens_(options_.service_account_key_pem, options_.issuer),
+      resources_(StrategiesOf(options_)),
+      registry_(world, store),
+      operations_(registry_, resources_, *authorizer_, tokens_) {
+  locals_.push_back(std::make_unique<Local>(world, store));
+  for (rt::Runtime* runtime : io) {
+    if (runtime != &world) locals_.push_back(std::make_unique<Local>(*runtime, store));
+  }
+}
+
+Core::~Core() = default;
+
+Local& Core::local() {
+  for (const auto& local : locals_) {
+    if (local->runtime().OnThisThread()) return *local;
+  }
+  CHECK(false && "called on a runtime that is not the server's");
+}
+
+client::NodeAccess* Core::FindNode(rt::Runtime& here, const std::string& name) {
+  return rt::CallOn(here, world_, [&]() -> client::NodeAccess* {
+    const auto at = nodes_.find(name);
+    return at == nodes_.end() ? nullptr : at->second;
+  });
+}
+
+void Core::SetNode(std::string name, client::NodeAccess* access) {
+  if (access == nullptr) {
+    nodes_.erase(name);
+  } else {
+    nodes_.insert_or_assign(std::move(name), access);
+  }
+}
+
+std::vector<Core::ReadyCheck> Core::ReadyChecks(rt::Runtime& here) {
+  return rt::CallOn(here, world_, [&] { return ready_checks_; });
+}
+
+void Core::AddReadyCheck(ReadyCheck check) { ready_checks_.push_back(std::move(check)); }
+
+void Core::StopStreams() {
+  for (const auto& local : locals_) {
+    rt::CallOn(world_, local->runtime(), [&] { local->StopStreams(); });
+  }
+}
+
+void Core::StopLocals() {
+  for (const auto& local : locals_) {
+    rt::CallOn(world_, local->runtime(), [&] { local->Stop(); });
+  }
+}
+
+}  // namespace knarr::apiserver

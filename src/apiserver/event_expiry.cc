@@ -1,0 +1,67 @@
+#include "apiserver/event_expiry.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "apiserver/object_io.h"
+#include "base/log.h"
+
+namespace knarr::apiserver {
+namespace {
+
+constexpr std::string_view kPrefix = "/registry/core/events/";
+// An event stays this much longer at most: a twelfth of an hour is not worth waking up more often.
+constexpr int64_t kSweepsPerTtl = 12;
+
+// When an event was last written: the newest of its times.
+WallTime LastWritten(const doc::Value& event) {
+  WallTime newest{};
+  const auto take = [&](const doc::Value& time) {
+    const Result<WallTime> parsed = ParseTime(time.AsString());
+    if (parsed.ok()) newest = std::max(newest, *parsed);
+  };
+  take(event.Get("metadata", "creationTimestamp"));
+  take(event.At("lastTimestamp"));
+  take(event.At("eventTime"));
+  take(event.Get("series", "lastObservedTime"));
+  return newest;
+}
+
+}  // namespace
+
+EventExpiry::EventExpiry(rt::Runtime& world, store::Store& store, Duration ttl)
+    : world_(world), store_(store), ttl_(ttl), tasks_(world, "event-expiry") {}
+EventExpiry::~EventExpiry() = default;
+
+void EventExpiry::Start() {
+  tasks_.Spawn("sweep", [this] {
+    while (world_.Sleep(ttl_ / kSweepsPerTtl).ok()) {
+      const Ok swept = Sweep();
+      if (!swept.ok() && !swept.Failed(Reason::kCancelled)) LOG_WARN("expiring events", {"error", swept.status()});
+    }
+  });
+}
+
+void EventExpiry::Stop() { tasks_.StopAndJoin(); }
+
+Ok EventExpiry::Sweep() {
+  struct Old {
+    std::string key;
+    store::Revision revision;
+  };
+  std::vector<Old> old;
+  const WallTime limit = world_.Wall() - ttl_;
+  store_.Latest()->Visit(kPrefix, "", [&](std::string_view key, const store::Bytes& bytes, store::Revision revision) {
+    if (LastWritten(DecodeStored(*bytes).root) < limit) old.push_back({std::string(key), revision});
+    return true;
+  });
+  for (const Old& event : old) {
+    const auto gone = store_.Txn({{event.key, event.revision}}, {{event.key, std::nullopt}});
+    // Written again meanwhile: not old any more.
+    if (!gone.ok() && !gone.Failed(Reason::kConflict)) return gone.status();
+  }
+  return {};
+}
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,213 @@
+#include "apiserver/http_face.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "apiserver/authenticate.h"
+#include "apiserver/errors.h"
+#include "apiserver/health.h"
+#include "apiserver/request_info.h"
+#include "base/log.h"
+#include "base/uuid.h"
+#include "doc/json.h"
+
+namespace knarr::apiserver {
+namespace {
+
+constexpr size_t kTargetBytesMax = 16 << 10;
+constexpr int32_t kBusyRetrySeconds = 1;
+
+std::string AuditId(rt::Runtime& runtime) {
+  std::array<uint8_t, 16> random{};
+  const uint64_t halves[2] = {runtime.Random(), runtime.Random()};
+  std::memcpy(random.data(), halves, sizeof halves);
+  return MakeUuid(random);
+}
+
+// RFC 7234 warn-text: quoted, without what would break a header.
+std::string WarningHeader(std::string_view text) {
+  std::string out = "299 - \"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return out + '"';
+}
+
+}  // namespace
+
+HttpFace::HttpFace(Core& core)
+    : core_(core),
+      discovery_(core.resources()),
+      openapi_(core.resources()),
+      requests_(core.metrics().AddCounter("apiserver_request_total", "Requests answered, by verb, resource and code.",
+                                          {"verb", "resource", "code"})),
+      durations_(core.metrics().AddHistogram("apiserver_request_duration_seconds",
+                                             "Time to answer a request that does not stream.", LatencyBuckets(),
+                                             {"verb"})) {
+  core.metrics().AddGaugeFunction("apiserver_current_inflight_requests", "Requests being answered now.",
+                                  [this] { return static_cast<double>(in_flight_.load()); });
+}
+
+void HttpFace::Handle(net::Request& request, net::Response& response) {
+  Local& local = core_.local();
+  rt::Runtime& runtime = local.runtime();
+  Call call{request, response, {runtime, local, {}, {}, {}}, {}, nullptr};
+  const MonoTime began = runtime.Mono();
+  if (request.target.size() > kTargetBytesMax) {
+    SendError(call, BadRequest("the request's path and query are too long").WithCode(414));
+    return;
+  }
+  call.attributes = ReadAttributes(request.method, request.url);
+  Result<UserInfo> user = Authenticate(request, core_, runtime);
+  if (!user.ok()) {
+    SendError(call, user.status());
+    Count(call, 401, began);
+    return;
+  }
+  call.context.user = std::move(*user);
+  call.attributes.user = call.context.user;
+  Route(call);
+}
+
+bool HttpFace::IsLongRunning(const Call& call) const {
+  const Attributes& a = call.attributes;
+  if (!a.resource_request) return false;
+  return a.verb == "watch" || a.subresource == "log" || a.subresource == "exec";
+}
+
+void HttpFace::Route(Call& call) {
+  rt::Runtime& runtime = call.context.runtime;
+  const MonoTime began = runtime.Mono();
+  const Ok allowed = core_.operations().Authorize(call.attributes);
+  if (!allowed.ok()) {
+    SendError(call, allowed.status());
+    Count(call, allowed.status().code(), began);
+    return;
+  }
+  if (call.attributes.resource_request) {
+    const Attributes& a = call.attributes;
+    call.resource = core_.resources().Find(a.group, a.version, a.resource);
+  }
+  if (IsLongRunning(call) && call.resource != nullptr) {
+    const Ok streamed = Stream(call);
+    if (!streamed.ok() && !call.response.started()) SendError(call, streamed.status());
+    Count(call, streamed.ok() ? 200 : streamed.status().code(), began);
+    return;
+  }
+  if (in_flight_.load(std::memory_order_relaxed) >= static_cast<int>(core_.options().in_flight_max)) {
+    SendError(call, Status(Reason::kTooManyRequests, "too many requests, please try again later")
+                        .WithRetryAfter(kBusyRetrySeconds));
+    Count(call, 429, began);
+    return;
+  }
+  in_flight_.fetch_add(1, std::memory_order_relaxed);
+  Result<Answer> answer = [&] {
+    rt::CancelScope limit(runtime, core_.options().request_timeout);
+    return AnswerShort(call);
+  }();
+  in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  if (answer.ok()) {
+    Count(call, answer->code, began);
+    Send(call, std::move(*answer));
+    return;
+  }
+  Status status = answer.status();
+  if (status.Is(Reason::kTimeout) && status.details().causes.empty()) {
+    status = Timeout("request did not complete within requested timeout - context deadline exceeded");
+  }
+  Count(call, status.code(), began);
+  SendError(call, status);
+}
+
+Result<Answer> HttpFace::AnswerShort(Call& call) {
+  if (!call.attributes.resource_request) return AnswerPath(call);
+  if (call.resource == nullptr) {
+    // bindings: the old way of binding a pod, a resource that is only created.
+    const Attributes& a = call.attributes;
+    if (a.group.empty() && a.version == "v1" && a.resource == "bindings" && a.verb == "create") {
+      call.resource = core_.resources().Find("", "v1", "pods");
+      call.attributes.subresource = "binding";
+      return Create(call);
+    }
+    return NoSuchResourceError();
+  }
+  return AnswerResource(call);
+}
+
+Result<Answer> HttpFace::AnswerPath(Call& call) {
+  const std::string& path = call.request.url.path;
+  if (call.request.method != "GET" && call.request.method != "HEAD") {
+    return MethodNotAllowedError({"", path}, call.request.method);
+  }
+  if (IsHealthPath(path)) return AnswerHealth(call, core_);
+  if (path == "/metrics") {
+    Answer answer;
+    answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    answer.body.text = core_.metrics().Text();
+    return answer;
+  }
+  if (path == "/version" || path == "/version/") return AnswerVersion();
+  if (path.starts_with("/openapi/")) return openapi_.Serve(call);
+  return discovery_.Serve(call);
+}
+
+Ok HttpFace::Stream(Call& call) {
+  if (call.attributes.verb == "watch") return ServeWatch(call, core_);
+  if (call.resource->kind->plural != "pods" || !call.resource->kind->group.empty()) return NoSuchResourceError();
+  if (call.attributes.subresource == "log") {
+    if (call.request.method != "GET") return MethodNotAllowedError({"", "pods/log"}, call.attributes.verb);
+    return ServeLog(call, core_);
+  }
+  return ServeExec(call, core_);
+}
+
+void HttpFace::Send(Call& call, Answer answer) {
+  net::Headers& headers = answer.headers;
+  headers.Set("Content-Type", answer.content_type);
+  if (!headers.Has("Cache-Control")) headers.Set("Cache-Control", "no-cache, private");
+  headers.Set("Audit-Id", AuditId(call.context.runtime));
+  for (const std::string& warning : call.context.warnings) headers.Add("Warning", WarningHeader(warning));
+  // The peer may have gone: then there is nobody to tell.
+  if (answer.body.in_pieces()) {
+    (void)call.response.SendPieces(answer.code, std::move(headers), std::move(answer.body.pieces));
+  } else {
+    (void)call.response.Send(answer.code, std::move(headers), answer.body.text);
+  }
+}
+
+void HttpFace::SendError(Call& call, const Status& status) {
+  if (status.Is(Reason::kCancelled)) {
+    SendError(call, Unavailable("the server is stopping"));
+    return;
+  }
+  Answer answer;
+  answer.code = status.code();
+  const doc::Document document = StatusDocument(status, call.context.error_continue);
+  const Result<OutputForm> form = Negotiate(call.request, true);
+  const Encoding encoding = form.ok() ? form->encoding : Encoding::kJson;
+  // A Status fits every form; JSON is the one that always can be made.
+  Result<std::string> text = RenderTree(api::FindRootType("v1", "Status"), document.root, encoding);
+  answer.body.text = text.ok() ? std::move(*text) : doc::ToJson(document.root);
+  answer.content_type = ContentTypeOf(text.ok() ? encoding : Encoding::kJson);
+  if (status.details().retry_after_seconds > 0) {
+    answer.headers.Set("Retry-After", std::to_string(status.details().retry_after_seconds));
+  }
+  if (status.Is(Reason::kInternalError)) {
+    LOG_WARN("request failed", {"verb", call.attributes.verb}, {"path", call.request.url.path}, {"error", status});
+  }
+  Send(call, std::move(answer));
+}
+
+void HttpFace::Count(const Call& call, int code, MonoTime began) {
+  const std::string_view resource = call.resource != nullptr ? call.resource->kind->plural : std::string_view();
+  requests_.With({call.attributes.verb, resource, std::to_string(code)}).Add();
+  if (!IsLongRunning(call)) {
+    const auto took = std::chrono::duration<double>(call.context.runtime.Mono() - began);
+    durations_.With({call.attributes.verb}).Observe(took.count());
+  }
+}
+
+}  // namespace knarr::apiserver

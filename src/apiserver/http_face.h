@@ -1,0 +1,79 @@
+#pragma once
+
+// The server's HTTP side: one call of Handle is one request, on a fiber of the I/O runtime that has its connection.
+// Who and what is found out here; the verbs are in http_resource.cc, what streams is in files of its own.
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "apiserver/content.h"
+#include "apiserver/core.h"
+#include "apiserver/discovery.h"
+#include "apiserver/openapi.h"
+#include "apiserver/render.h"
+#include "net/http.h"
+
+namespace knarr::apiserver {
+
+/// A whole answer, sent after the request's time limit is lifted.
+struct Answer {
+  int code = 200;
+  std::string content_type = "application/json";
+  net::Headers headers;
+  Body body;
+};
+
+/// One request on its way.
+struct Call {
+  net::Request& request;
+  net::Response& response;
+  RequestContext context;
+  Attributes attributes;
+  Resource* resource = nullptr;  ///< null for paths that are no resource's
+
+  ObjectName name() const { return {attributes.ns, attributes.name}; }
+};
+
+/// Bodies above this size are refused.
+inline constexpr size_t kBodyBytesMax = 3 << 20;
+
+class HttpFace {
+ public:
+  explicit HttpFace(Core& core);
+  void Handle(net::Request& request, net::Response& response);
+
+ private:
+  void Route(Call& call);
+  bool IsLongRunning(const Call& call) const;
+  Result<Answer> AnswerShort(Call& call);
+  Result<Answer> AnswerPath(Call& call);
+  Result<Answer> AnswerResource(Call& call);
+  Result<Answer> GetOrList(Call& call);
+  Result<Answer> Create(Call& call);
+  Result<Answer> Update(Call& call);
+  Result<Answer> Patch(Call& call);
+  Result<Answer> Delete(Call& call);
+  Ok Stream(Call& call);
+  void Send(Call& call, Answer answer);
+  void SendError(Call& call, const Status& status);
+  void Count(const Call& call, int code, MonoTime began);
+
+  Core& core_;
+  Discovery discovery_;
+  OpenApi openapi_;
+  std::atomic<int> in_flight_{0};
+  Family<Counter>& requests_;
+  Family<Histogram>& durations_;
+};
+
+// What streams: each writes its own answer. An error returned was before anything was sent.
+Ok ServeWatch(Call& call, Core& core);
+Ok ServeLog(Call& call, Core& core);
+Ok ServeExec(Call& call, Core& core);
+
+/// The list options of a request's query.
+Result<ListRequest> ReadListRequest(const Call& call);
+
+}  // namespace knarr::apiserver

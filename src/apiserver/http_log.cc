@@ -1,0 +1,88 @@
+#include <fmt/format.h>
+
+#include "apiserver/errors.h"
+#include "apiserver/http_face.h"
+#include "apiserver/remote_call.h"
+#include "apiserver/request_info.h"
+#include "apiserver/streams.h"
+#include "base/strings.h"
+
+namespace knarr::apiserver {
+namespace {
+
+Status InvalidLogOption(std::string_view pod, std::string field, std::string message) {
+  StatusDetails details;
+  details.kind = "PodLogOptions";
+  details.name = pod;
+  std::string text = fmt::format("PodLogOptions \"{}\" is invalid: {}: {}", pod, field, message);
+  details.causes.push_back({"FieldValueInvalid", std::move(message), std::move(field)});
+  return {Reason::kInvalid, std::move(text), std::move(details)};
+}
+
+Result<std::optional<int64_t>> Number(const Call& call, std::string_view name, int64_t least) {
+  const std::string_view text = call.request.url.Query(name);
+  if (text.empty()) return std::optional<int64_t>();
+  const Result<int64_t> value = ParseInt64(text);
+  if (!value.ok()) return BadRequest(fmt::format("{}: {}", name, value.status().message()));
+  if (*value < least) {
+    return InvalidLogOption(
+        call.attributes.name, std::string(name),
+        fmt::format("Invalid value: {}: must be greater than {}", *value, least == 0 ? "or equal to 0" : "0"));
+  }
+  return std::optional<int64_t>(*value);
+}
+
+Result<client::LogOptions> ReadLogOptions(const Call& call, std::string container) {
+  const net::Url& url = call.request.url;
+  client::LogOptions options;
+  options.container = std::move(container);
+  options.follow = QueryBool(url, "follow");
+  options.previous = QueryBool(url, "previous");
+  options.timestamps = QueryBool(url, "timestamps");
+  options.tail_lines = TRY(Number(call, "tailLines", 0));
+  options.limit_bytes = TRY(Number(call, "limitBytes", 1));
+  options.since_seconds = TRY(Number(call, "sinceSeconds", 1));
+  if (!url.Query("sinceTime").empty()) options.since_time = TRY(ParseTime(url.Query("sinceTime")));
+  if (options.since_seconds.has_value() && options.since_time.has_value()) {
+    StatusDetails details;
+    details.kind = "PodLogOptions";
+    details.name = call.attributes.name;
+    return Status(Reason::kInvalid,
+                  fmt::format("PodLogOptions \"{}\" is invalid: <nil>: Forbidden: at most one of `sinceTime` or "
+                              "`sinceSeconds` may be specified",
+                              call.attributes.name),
+                  std::move(details));
+  }
+  return options;
+}
+
+}  // namespace
+
+Ok ServeLog(Call& call, Core& core) {
+  const PodTarget target = TRY(FindPodTarget(call, core));
+  const client::LogOptions options = TRY(ReadLogOptions(call, target.container));
+  rt::Runtime& here = call.context.runtime;
+  net::Headers headers;
+  headers.Set("Content-Type", "text/plain");
+  headers.Set("Cache-Control", "no-cache, private");
+  // A pod that has no node yet has written nothing.
+  if (target.node.empty()) return call.response.Send(200, std::move(headers), "");
+  client::NodeAccess* node = core.FindNode(here, target.node);
+  if (node == nullptr)
+    return Internal(fmt::format("the node {} of pod {} is not connected", target.node, call.attributes.name));
+  rt::Runtime& there = node->runtime();
+  StreamScope scope(call);
+  std::unique_ptr<client::LogStream> stream = TRY(
+      CallOnCancellable(here, there, [&] { return node->Logs(call.attributes.ns, call.attributes.name, options); }));
+  Ok sent = call.response.Start(200, std::move(headers));
+  while (sent.ok()) {
+    const Result<std::string> text = CallOnCancellable(here, there, [&] { return stream->Read(); });
+    if (!text.ok() || text->empty()) break;
+    sent = call.response.Write(*text);
+  }
+  rt::CallOn(here, there, [&] { stream.reset(); });
+  (void)call.response.Finish();
+  return {};
+}
+
+}  // namespace knarr::apiserver

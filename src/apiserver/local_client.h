@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+
+#include "apiserver/local.h"
+#include "apiserver/operations.h"
+#include "client/client.h"
+
+namespace knarr::apiserver {
+
+/// A Client that calls the operations directly, for fibers of `local`'s runtime. Nothing is serialised on the way but
+/// what the store keeps.
+std::unique_ptr<client::Client> MakeLocalClient(Operations& operations, Local& local, UserInfo user);
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,94 @@
+#include "apiserver/object_meta.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/uuid.h"
+
+namespace knarr::apiserver {
+
+using doc::Value;
+
+Ok FitNamespace(const api::KindInfo& kind, std::string_view ns, doc::Document& object) {
+  Value& metadata = Metadata(object);
+  if (!kind.namespaced) {
+    metadata.Remove("namespace");
+    return {};
+  }
+  const std::string_view own = metadata.At("namespace").AsString();
+  if (own.empty()) {
+    metadata.Set(object.arena, "namespace", Value::String(object.arena, ns));
+  } else if (own != ns) {
+    return BadRequest(
+        fmt::format("the namespace of the provided object does not match the namespace sent on the request"));
+  }
+  return {};
+}
+
+Ok FitKind(const api::KindInfo& kind, doc::Document& object) {
+  const std::string_view own_kind = object.root.At("kind").AsString();
+  const std::string_view own_version = object.root.At("apiVersion").AsString();
+  if ((!own_kind.empty() && own_kind != kind.kind) || (!own_version.empty() && own_version != kind.api_version)) {
+    return BadRequest(fmt::format(
+        "the API version in the data ({}) does not match the expected API version ({})",
+        own_kind != kind.kind ? fmt::format("{}, Kind={}", own_version, own_kind) : std::string(own_version),
+        own_kind != kind.kind ? fmt::format("{}, Kind={}", kind.api_version, kind.kind)
+                              : std::string(kind.api_version)));
+  }
+  object.root.Set(object.arena, "kind", Value::Borrow(kind.kind));
+  object.root.Set(object.arena, "apiVersion", Value::Borrow(kind.api_version));
+  return {};
+}
+
+void StampNew(rt::Runtime& runtime, WallTime now, doc::Document& object) {
+  Value& metadata = Metadata(object);
+  for (const std::string_view member : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields",
+                                        "resourceVersion", "generation"}) {
+    metadata.Remove(member);
+  }
+  std::array<uint8_t, 16> random{};
+  runtime.RandomBytes(random.data(), random.size());
+  metadata.Set(object.arena, "uid", Value::String(object.arena, MakeUuid(random)));
+  metadata.Set(object.arena, "creationTimestamp", Value::String(object.arena, FormatTime(now)));
+}
+
+void CarryOver(doc::Document& object, const Value& old) {
+  const Value& before = old.At("metadata");
+  Value& metadata = Metadata(object);
+  // A client that leaves these out keeps them; validation refuses other values.
+  for (const std::string_view member :
+       {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"}) {
+    const Value* present = before.Find(member);
+    if (present == nullptr || present->is_null()) continue;
+    const Value& given = metadata.At(member);
+    if (given.is_null() || (given.is_string() && given.AsString().empty())) KeepMetadata(object, old, member);
+  }
+  for (const std::string_view member : {"selfLink", "managedFields"}) Metadata(object).Remove(member);
+  // generation is the strategy's to count.
+  KeepMetadata(object, old, "generation");
+}
+
+std::optional<int64_t> DeletionGrace(const Value& object) {
+  const Value& grace = object.Get("metadata", "deletionGracePeriodSeconds");
+  if (!grace.is_int()) return std::nullopt;
+  return grace.AsInt();
+}
+
+bool IsDeleting(const Value& object) { return !object.Get("metadata", "deletionTimestamp").is_null(); }
+bool HasFinalizers(const Value& object) { return !object.Get("metadata", "finalizers").empty(); }
+std::string_view NameOf(const Value& object) { return object.Get("metadata", "name").AsString(); }
+
+void SetDeletion(doc::Document& object, WallTime when, int64_t grace_seconds) {
+  Value& metadata = Metadata(object);
+  metadata.Set(object.arena, "deletionTimestamp", Value::String(object.arena, FormatTime(when)));
+  metadata.Set(object.arena, "deletionGracePeriodSeconds", Value::Int(grace_seconds));
+}
+
+void BumpGeneration(doc::Document& object) {
+  Value& metadata = Metadata(object);
+  const int64_t now = metadata.At("generation").AsInt();
+  if (now > 0) metadata.Set(object.arena, "generation", Value::Int(now + 1));
+}
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,178 @@
+#include "apiserver/operations.h"
+
+#include <fmt/format.h>
+
+#include "api/codec.h"
+#include "api/defaulting.h"
+#include "apiserver/bind.h"
+#include "apiserver/errors.h"
+#include "apiserver/object_io.h"
+#include "apiserver/object_meta.h"
+#include "apiserver/patch.h"
+#include "base/strings.h"
+
+namespace knarr::apiserver {
+namespace {
+
+// As many strict-decoding problems become warnings as upstream lets through.
+constexpr size_t kWarningsMax = 100;
+
+Ok Prepare(const api::KindInfo& kind, doc::Document& object) {
+  TRY(FitKind(kind, object));
+  api::ApplyDefaults(*kind.type, object.root, object.arena);
+  return {};
+}
+
+}  // namespace
+
+Result<FieldValidation> ParseFieldValidation(std::string_view text) {
+  if (text.empty() || text == "Warn") return FieldValidation::kWarn;
+  if (text == "Ignore") return FieldValidation::kIgnore;
+  if (text == "Strict") return FieldValidation::kStrict;
+  StatusDetails details;
+  details.group = "meta.k8s.io";
+  details.kind = "CreateOptions";
+  const std::string message =
+      fmt::format("Unsupported value: \"{}\": supported values: \"Ignore\", \"Strict\", \"Warn\"", text);
+  details.causes.push_back({"FieldValueNotSupported", message, "fieldValidation"});
+  return Status(Reason::kInvalid,
+                fmt::format("CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: {}", message),
+                std::move(details));
+}
+
+Ok ReportStrict(RequestContext& context, const std::vector<std::string>& found, FieldValidation validation) {
+  if (found.empty() || validation == FieldValidation::kIgnore) return {};
+  if (validation == FieldValidation::kStrict) return BadRequest(api::StrictErrorText(found));
+  for (const std::string& text : found) {
+    if (context.warnings.size() < kWarningsMax) context.warnings.push_back(text);
+  }
+  return {};
+}
+
+Status DecodeError(const api::KindInfo& kind, const Status& why) {
+  return BadRequest(fmt::format("{} in version \"{}\" cannot be handled as a {}: {}", kind.kind, kind.version,
+                                kind.kind, why.message()));
+}
+
+Ok Normalize(RequestContext& context, const api::KindInfo& kind, doc::Document& object, FieldValidation validation) {
+  api::StrictErrors strict;
+  const Ok canonical = api::Canonicalize(*kind.type, object.root, object.arena, &strict);
+  if (!canonical.ok()) return DecodeError(kind, canonical.status());
+  const Ok accepted = ReportStrict(context, strict, validation);
+  if (!accepted.ok()) return DecodeError(kind, accepted.status());
+  return {};
+}
+
+Ok Operations::Authorize(const Attributes& attributes) const {
+  const Ok allowed = authorizer_.Authorize(attributes);
+  if (allowed.ok() || !allowed.Failed(Reason::kForbidden)) return allowed;
+  const std::string& why = allowed.status().message();
+  const std::string tail = why.empty() ? "" : ": " + why;
+  const UserInfo& user = attributes.user;
+  if (!attributes.resource_request) {
+    return Forbidden(fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"{}", user.name, attributes.verb,
+                                 attributes.path, tail));
+  }
+  std::string resource = attributes.resource;
+  if (!attributes.subresource.empty()) resource += "/" + attributes.subresource;
+  const std::string scope =
+      attributes.ns.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", attributes.ns);
+  return ForbiddenError({attributes.group, attributes.resource}, attributes.name,
+                        fmt::format("User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}{}", user.name,
+                                    attributes.verb, resource, attributes.group, scope, tail));
+}
+
+Result<ObjectPtr> Operations::Get(RequestContext& context, Resource& resource, const ObjectName& name,
+                                  std::string_view subresource, std::string_view resource_version) const {
+  const Subresource* view = FindSubresource(*resource.kind, subresource);
+  if (view == nullptr || !view->readable) return NoSuchResourceError();
+  ObjectPtr object = TRY(registry_.Get(context, resource, name, resource_version));
+  if (view->kind == resource.kind) return object;
+  return api::Object::FromDocument(TRY(view->project(*resource.kind, object->tree())));
+}
+
+Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource, std::string_view ns,
+                                     doc::Document object, const WriteRequest& request) {
+  TRY(Prepare(*resource.kind, object));
+  return registry_.Create(context, resource, {std::string(ns), std::move(object), request.dry_run});
+}
+
+Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resource, const ObjectName& name,
+                                        std::string_view subresource, doc::Document object,
+                                        const WriteRequest& request) {
+  const api::KindInfo* kind = nullptr;
+  for (const ServedSubresource& served : ServedSubresources(*resource.kind)) {
+    if (served.name == subresource) kind = served.kind;
+  }
+  if (kind == nullptr) return NoSuchResourceError();
+  TRY(Prepare(*kind, object));
+  if (subresource == "binding") {
+    TRY(BindPod(context, registry_, resource, name, object.root, request.dry_run));
+    return ObjectPtr();
+  }
+  if (subresource == "eviction") {
+    TRY(EvictPod(context, registry_, resource, name, object.root, request.dry_run));
+    return ObjectPtr();
+  }
+  if (subresource == "token") {
+    const ObjectPtr account = TRY(registry_.Get(context, resource, name));
+    doc::Document answer = TRY(
+        AnswerTokenRequest(tokens_, context.runtime, *registry_.store().Latest(), account->tree(), std::move(object)));
+    TRY(api::Canonicalize(*kind->type, answer.root, answer.arena));
+    return api::Object::FromDocument(std::move(answer));
+  }
+  return MethodNotAllowedError(ResourceOf(*resource.kind), "create");
+}
+
+Result<UpdateOutcome> Operations::UpdateView(
+    RequestContext& context, Resource& resource, const ObjectName& name, const Subresource& view,
+    const WriteRequest& request, bool may_create,
+    const std::function<Result<doc::Document>(const doc::Value& current)>& change) {
+  const api::KindInfo& kind = *resource.kind;
+  UpdateRequest update;
+  update.name = name;
+  update.target = view.target;
+  update.dry_run = request.dry_run;
+  update.may_create = may_create;
+  update.make = [&](const doc::Value& current) -> Result<doc::Document> {
+    doc::Document shown;
+    if (!current.is_null()) shown = TRY(view.project(kind, current));
+    doc::Document changed = TRY(change(shown.root));
+    TRY(Prepare(*view.kind, changed));
+    return view.merge(kind, current, changed.root);
+  };
+  UpdateOutcome outcome = TRY(registry_.Update(context, resource, update));
+  if (view.kind != resource.kind) {
+    outcome.object = api::Object::FromDocument(TRY(view.project(kind, outcome.object->tree())));
+  }
+  return outcome;
+}
+
+Result<UpdateOutcome> Operations::Update(RequestContext& context, Resource& resource, const ObjectName& name,
+                                         std::string_view subresource, doc::Document object,
+                                         const WriteRequest& request) {
+  const Subresource* view = FindSubresource(*resource.kind, subresource);
+  if (view == nullptr || !view->writable) return NoSuchResourceError();
+  return UpdateView(
+      context, resource, name, *view, request, subresource.empty(),
+      [&](const doc::Value& /*current*/) -> Result<doc::Document> { return doc::Document::Copy(object.root); });
+}
+
+Result<UpdateOutcome> Operations::Patch(RequestContext& context, Resource& resource, const ObjectName& name,
+                                        std::string_view subresource, const PatchRequest& patch,
+                                        const WriteRequest& request) {
+  const Subresource* view = FindSubresource(*resource.kind, subresource);
+  if (view == nullptr || !view->writable || !view->readable) return NoSuchResourceError();
+  const ParsedPatch parsed = TRY(ParsePatch(patch.type, patch.body));
+  TRY(ReportStrict(context, parsed.strict, request.validation));
+  const size_t warnings = context.warnings.size();
+  return UpdateView(context, resource, name, *view, request, false,
+                    [&](const doc::Value& current) -> Result<doc::Document> {
+                      context.warnings.resize(warnings);  // of the attempt before
+                      doc::Document patched = TRY(ApplyPatch(*view->kind, current, parsed));
+                      TRY(Normalize(context, *view->kind, patched, request.validation));
+                      return patched;
+                    });
+}
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,91 @@
+#pragma once
+
+// What a request means, transport aside: verbs on resources and subresources, from decoded trees to objects. The HTTP
+// handlers and the LocalClient both end here, so that both go through the same pipeline: authorise, decode strictly or
+// not, default, apply patches, then the registry.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apiserver/registry.h"
+#include "apiserver/subresource.h"
+#include "apiserver/token.h"
+#include "apiserver/watch_session.h"
+
+namespace knarr::apiserver {
+
+enum class FieldValidation : uint8_t { kIgnore, kWarn, kStrict };
+
+/// "", "Ignore", "Warn" or "Strict"; "" is Warn. Invalid, as upstream says it, for others.
+Result<FieldValidation> ParseFieldValidation(std::string_view text);
+
+struct WriteRequest {
+  bool dry_run = false;
+  FieldValidation validation = FieldValidation::kWarn;
+};
+
+struct PatchRequest {
+  client::PatchType type = client::PatchType::kMerge;
+  std::string body;  ///< JSON (or YAML for an apply patch)
+};
+
+class Operations {
+ public:
+  Operations(ResourceRegistry& registry, ResourceTable& resources, Authorizer& authorizer, TokenIssuer& tokens)
+      : registry_(registry), resources_(resources), authorizer_(authorizer), tokens_(tokens) {}
+
+  /// Forbidden with upstream's whole message when the user may not.
+  Ok Authorize(const Attributes& attributes) const;
+
+  Result<ObjectPtr> Get(RequestContext& context, Resource& resource, const ObjectName& name,
+                        std::string_view subresource, std::string_view resource_version = {}) const;
+  Result<ListPage> List(RequestContext& context, Resource& resource, const ListRequest& request) const {
+    return registry_.List(context, resource, request);
+  }
+  Result<std::unique_ptr<WatchSession>> Watch(RequestContext& context, Resource& resource, WatchRequest request) const {
+    return WatchSession::Start(context, registry_.store(), resource, std::move(request));
+  }
+  // Objects given in are canonical (decoders leave them so, Normalize makes them so), without defaults.
+  Result<ObjectPtr> Create(RequestContext& context, Resource& resource, std::string_view ns, doc::Document object,
+                           const WriteRequest& request);
+  /// A subresource that is created: binding, eviction, token. nullptr where the answer is only "Success".
+  Result<ObjectPtr> CreateSub(RequestContext& context, Resource& resource, const ObjectName& name,
+                              std::string_view subresource, doc::Document object, const WriteRequest& request);
+  Result<UpdateOutcome> Update(RequestContext& context, Resource& resource, const ObjectName& name,
+                               std::string_view subresource, doc::Document object, const WriteRequest& request);
+  Result<UpdateOutcome> Patch(RequestContext& context, Resource& resource, const ObjectName& name,
+                              std::string_view subresource, const PatchRequest& patch, const WriteRequest& request);
+  Result<DeleteOutcome> Delete(RequestContext& context, Resource& resource, const ObjectName& name,
+                               const client::DeleteOptions& options) {
+    return registry_.Delete(context, resource, name, options);
+  }
+  Result<ListPage> DeleteCollection(RequestContext& context, Resource& resource, const ListRequest& list,
+                                    const client::DeleteOptions& options) {
+    return registry_.DeleteCollection(context, resource, list, options);
+  }
+
+  ResourceRegistry& registry() const { return registry_; }
+  ResourceTable& resources() const { return resources_; }
+
+ private:
+  /// Updates through a subresource's view of the object.
+  Result<UpdateOutcome> UpdateView(RequestContext& context, Resource& resource, const ObjectName& name,
+                                   const Subresource& view, const WriteRequest& request, bool may_create,
+                                   const std::function<Result<doc::Document>(const doc::Value& current)>& change);
+
+  ResourceRegistry& registry_;
+  ResourceTable& resources_;
+  Authorizer& authorizer_;
+  TokenIssuer& tokens_;
+};
+
+/// Makes a tree canonical, and what was odd about it an error or warnings as `validation` says.
+Ok Normalize(RequestContext& context, const api::KindInfo& kind, doc::Document& object, FieldValidation validation);
+/// `Pod in version "v1" cannot be handled as a Pod: why`
+Status DecodeError(const api::KindInfo& kind, const Status& why);
+/// The same for oddities that a decoder found.
+Ok ReportStrict(RequestContext& context, const std::vector<std::string>& found, FieldValidation validation);
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,118 @@
+#pragma once
+
+// The store-backed registry: what get, list, create, update and delete mean for every resource alike, as upstream's
+// generic registry does it. Both the HTTP handlers and the LocalClient come here; nothing else writes to the store.
+//
+// A write is prepared where the request came in (against the newest durable snapshot) and committed on the world: the
+// transaction compares the object's revision with the one it was prepared from, and when somebody else was faster it is
+// prepared again. So nothing is locked while a request is decoded, patched or validated.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/object.h"
+#include "apiserver/attributes.h"
+#include "apiserver/request.h"
+#include "apiserver/resource.h"
+#include "client/client.h"
+#include "store/store.h"
+
+namespace knarr::apiserver {
+
+using api::ObjectPtr;
+using client::ObjectName;
+
+struct ListRequest {
+  std::string ns;
+  Selection selection;
+  int64_t limit = 0;
+  std::string continue_token;
+  std::string resource_version;
+  std::string resource_version_match;
+};
+
+/// Part of a list: stored bytes, shared with the store.
+struct ListPage {
+  std::vector<store::Bytes> items;
+  store::Revision revision = 0;
+  std::string continue_token;
+  std::optional<int64_t> remaining;
+};
+
+struct CreateRequest {
+  std::string ns;
+  doc::Document object;
+  bool dry_run = false;
+};
+
+struct UpdateRequest {
+  ObjectName name;
+  Target target = Target::kObject;
+  /// The new object, whole and with its defaults, made from the present one (null: there is none). Called again after
+  /// somebody else's write came between.
+  std::function<Result<doc::Document>(const doc::Value& current)> make;
+  /// An object that does not exist is created where the strategy allows it.
+  bool may_create = false;
+  bool dry_run = false;
+  std::string uid;  ///< precondition, "" none
+};
+
+struct UpdateOutcome {
+  ObjectPtr object;
+  bool created = false;
+};
+
+struct DeleteOutcome {
+  ObjectPtr object;
+  /// False when grace or finalizers hold the object.
+  bool gone = false;
+};
+
+class ResourceRegistry {
+ public:
+  ResourceRegistry(rt::Runtime& world, store::Store& store) : world_(world), store_(store) {}
+
+  Result<ObjectPtr> Get(RequestContext& context, const Resource& resource, const ObjectName& name,
+                        std::string_view resource_version = {}) const;
+  Result<ListPage> List(RequestContext& context, const Resource& resource, const ListRequest& request) const;
+  Result<ObjectPtr> Create(RequestContext& context, Resource& resource, CreateRequest request);
+  Result<UpdateOutcome> Update(RequestContext& context, Resource& resource, const UpdateRequest& request);
+  Result<DeleteOutcome> Delete(RequestContext& context, Resource& resource, const ObjectName& name,
+                               client::DeleteOptions options);
+  /// Deletes what the list matches; gives the objects as they were.
+  Result<ListPage> DeleteCollection(RequestContext& context, Resource& resource, const ListRequest& list,
+                                    const client::DeleteOptions& options);
+
+  store::Store& store() const { return store_; }
+  rt::Runtime& world() const { return world_; }
+
+ private:
+  friend class DeleteRun;
+  StrategyContext MakeContext(const RequestContext& context, bool dry_run) const;
+  Result<std::shared_ptr<const store::Snapshot>> ListSnapshot(const ListRequest& request, RequestContext& context,
+                                                              std::string& start_after) const;
+  Result<ObjectPtr> CreateNamed(RequestContext& context, Resource& resource, doc::Document& object, bool dry_run);
+  Ok CheckNamespace(const Resource& resource, const StrategyContext& context, const doc::Value& object) const;
+  Result<UpdateOutcome> UpdateOnce(RequestContext& context, Resource& resource, const UpdateRequest& request,
+                                   const store::KeyValue& current);
+  /// What a dry run has of Reserve: the object as it would be.
+  Ok TryReserve(RequestContext& context, Resource& resource, doc::Document& object, const doc::Value* old);
+  /// Reserves, writes and waits until it is durable, on the world. Conflict when the key's revision is another.
+  Result<store::KeyValue> CommitPut(RequestContext& context, Resource& resource, const std::string& key,
+                                    store::Revision expected, doc::Document& object, const doc::Value* old);
+  Result<store::KeyValue> CommitDelete(RequestContext& context, Resource& resource, const std::string& key,
+                                       store::Revision expected, const doc::Value& old);
+  std::optional<store::KeyValue> Newest(RequestContext& context, const std::string& key) const;
+
+  rt::Runtime& world_;
+  store::Store& store_;
+};
+
+/// "resourceVersion" of lists and watches: BadRequest for anything but "" or digits.
+Result<store::Revision> ParseResourceVersion(std::string_view text);
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,190 @@
+#include "apiserver/test_server.h"
+
+namespace knarr::apiserver {
+namespace {
+
+using client::ObjectName;
+
+TEST(Registry, BootstrapMakesNamespacesAndTheKubernetesService) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
+      const auto space = server.client().Get(TestServer::Kind("Namespace"), {"", name});
+      ASSERT_TRUE(space.ok()) << space.status().ToString();
+      EXPECT_EQ((*space)->tree().Get("status", "phase").AsString(), "Active");
+    }
+    const auto service = server.client().Get(TestServer::Kind("Service"), {"default", "kubernetes"});
+    ASSERT_TRUE(service.ok());
+    EXPECT_EQ((*service)->tree().Get("spec", "clusterIP").AsString(), "10.43.0.1");
+  });
+}
+
+TEST(Registry, CreateStampsDefaultsAndGets) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const auto made = server.Create("Pod", PodJson("web"));
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    const doc::Value& pod = (*made)->tree();
+    EXPECT_EQ(pod.Get("metadata", "uid").AsString().size(), 36U);
+    EXPECT_EQ(pod.Get("metadata", "generation").AsInt(), 1);
+    EXPECT_EQ(pod.Get("status", "phase").AsString(), "Pending");
+    EXPECT_EQ(pod.Get("status", "qosClass").AsString(), "BestEffort");
+    EXPECT_EQ(pod.Get("spec", "restartPolicy").AsString(), "Always");
+    EXPECT_EQ(pod.Get("spec", "serviceAccountName").AsString(), "default");
+    EXPECT_EQ(pod.Get("spec", "tolerations").size(), 2U);
+    const auto read = server.client().Get(TestServer::Kind("Pod"), {"default", "web"});
+    ASSERT_TRUE(read.ok());
+    EXPECT_EQ((*read)->json(), (*made)->json());
+    EXPECT_FALSE((*read)->resource_version().empty());
+  });
+}
+
+TEST(Registry, MessagesAreUpstreams) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& pods = TestServer::Kind("Pod");
+    const auto missing = server.client().Get(pods, {"default", "x"});
+    EXPECT_EQ(missing.status().message(), "pods \"x\" not found");
+    ASSERT_TRUE(server.Create("Pod", PodJson("x")).ok());
+    const auto twice = server.Create("Pod", PodJson("x"));
+    EXPECT_EQ(twice.status().message(), "pods \"x\" already exists");
+    const auto nowhere = server.Create("Pod", PodJson("x"), "none");
+    EXPECT_EQ(nowhere.status().message(), "namespaces \"none\" not found");
+    auto stale = doc::Document::Copy((*server.client().Get(pods, {"default", "x"}))->tree());
+    stale.root.Find("metadata")->Set(stale.arena, "resourceVersion", doc::Value::Borrow("1"));
+    EXPECT_EQ(server.client().Update(pods, {"default", "x"}, stale.root).status().message(),
+              "Operation cannot be fulfilled on pods \"x\": the object has been modified; please apply your changes to "
+              "the latest version and try again");
+    const auto kept = server.client().Delete(TestServer::Kind("Namespace"), {"", "default"});
+    EXPECT_EQ(kept.status().message(), "namespaces \"default\" is forbidden: this namespace may not be deleted");
+  });
+}
+
+TEST(Registry, GenerateNameAndDryRun) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const std::string json = R"({"metadata":{"generateName":"a-"},"spec":{"containers":[{"name":"a","image":"i"}]}})";
+    const auto made = server.Create("Pod", json);
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    EXPECT_EQ((*made)->name().size(), 7U);
+    client::WriteOptions dry_run;
+    dry_run.dry_run = true;
+    const auto dry = server.Create("Pod", PodJson("dry"), "default", dry_run);
+    ASSERT_TRUE(dry.ok());
+    EXPECT_EQ((*dry)->resource_version(), "");
+    EXPECT_TRUE(server.client().Get(TestServer::Kind("Pod"), {"default", "dry"}).Failed(Reason::kNotFound));
+  });
+}
+
+TEST(Registry, UpdateKeepsStatusAndCountsGeneration) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& kind = TestServer::Kind("ReplicaSet", "apps/v1");
+    const auto made = server.Create("ReplicaSet", R"({"metadata":{"name":"r"},"spec":{"replicas":1,"selector":
+        {"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},
+        "spec":{"containers":[{"name":"c","image":"i"}]}}}})");
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    const ObjectName name{"default", "r"};
+    auto edit = doc::Document::Copy((*made)->tree());
+    edit.root.Find("status")->Set(edit.arena, "replicas", doc::Value::Int(9));
+    edit.root.Find("spec")->Set(edit.arena, "replicas", doc::Value::Int(2));
+    const auto status = server.client().Update(kind, name, edit.root, "status");
+    ASSERT_TRUE(status.ok()) << status.status().ToString();
+    EXPECT_EQ((*status)->tree().Get("spec", "replicas").AsInt(), 1);
+    EXPECT_EQ((*status)->tree().Get("status", "replicas").AsInt(), 9);
+    EXPECT_EQ((*status)->tree().Get("metadata", "generation").AsInt(), 1);
+    const auto scaled =
+        server.client().Patch(kind, name, client::PatchType::kMerge, R"({"spec":{"replicas":5}})", "scale");
+    ASSERT_TRUE(scaled.ok()) << scaled.status().ToString();
+    EXPECT_EQ((*scaled)->kind(), "Scale");
+    EXPECT_EQ((*scaled)->tree().Get("status", "selector").AsString(), "a=b");
+    const auto now = server.client().Get(kind, name);
+    EXPECT_EQ((*now)->tree().Get("spec", "replicas").AsInt(), 5);
+    EXPECT_EQ((*now)->tree().Get("metadata", "generation").AsInt(), 2);
+    const auto same = server.client().Update(kind, name, (*now)->tree());
+    EXPECT_EQ((*same)->resource_version(), (*now)->resource_version());
+  });
+}
+
+TEST(Registry, BindingGivesTheNodeOnce) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& pods = TestServer::Kind("Pod");
+    ASSERT_TRUE(server.Create("Pod", PodJson("p")).ok());
+    const auto binding = TestServer::Json(R"({"metadata":{"name":"p"},"target":{"kind":"Node","name":"n1"}})");
+    const auto bound = server.client().CreateSub(pods, {"default", "p"}, "binding", binding.root);
+    ASSERT_TRUE(bound.ok()) << bound.status().ToString();
+    EXPECT_EQ((*bound)->tree().Get("spec", "nodeName").AsString(), "n1");
+    EXPECT_EQ((*bound)->tree().Get("metadata", "generation").AsInt(), 1);
+    const auto again = server.client().CreateSub(pods, {"default", "p"}, "binding", binding.root);
+    EXPECT_EQ(again.status().message(),
+              "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\"");
+  });
+}
+
+TEST(Registry, ListPagesWalkOneRevision) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+    for (int i = 0; i < 7; ++i) {
+      ASSERT_TRUE(server.Create("ConfigMap", R"({"metadata":{"name":"c)" + std::to_string(i) + R"("}})").ok());
+    }
+    client::ListOptions options;
+    options.limit = 3;
+    std::vector<std::string> names;
+    for (int page = 0;; ++page) {
+      const auto list = server.client().List(kind, "default", options);
+      ASSERT_TRUE(list.ok()) << list.status().ToString();
+      for (const auto& item : list->items) names.emplace_back(item->name());
+      if (page == 0) {
+        ASSERT_TRUE(server.Create("ConfigMap", R"({"metadata":{"name":"c9"}})").ok());
+      }
+      if (list->continue_token.empty()) break;
+      options.continue_token = list->continue_token;
+    }
+    EXPECT_EQ(names, (std::vector<std::string>{"c0", "c1", "c2", "c3", "c4", "c5", "c6"}));
+  });
+}
+
+TEST(Registry, SelectorsFilter) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& pods = TestServer::Kind("Pod");
+    ASSERT_TRUE(server.Create("Pod", PodJson("a", R"(,"labels":{"app":"x"})")).ok());
+    ASSERT_TRUE(server.Create("Pod", PodJson("b", R"(,"labels":{"app":"y"})", R"(,"nodeName":"n1")")).ok());
+    struct Case {
+      std::string_view labels, fields;
+      std::vector<std::string> names;
+    };
+    const std::vector<Case> cases = {
+        {"app=x", "", {"a"}},
+        {"app!=x", "", {"b"}},
+        {"app in (x,y)", "", {"a", "b"}},
+        {"!app", "", {}},
+        {"", "spec.nodeName=n1", {"b"}},
+        {"", "spec.nodeName!=n1", {"a"}},
+        {"", "metadata.name=b", {"b"}},
+        {"", "metadata.name=b,status.phase=Pending", {"b"}},
+        {"app=x", "metadata.name=b", {}},
+        {"", "metadata.namespace=other", {}},
+    };
+    for (const Case& test : cases) {
+      for (const char* ns : {"default", ""}) {
+        client::ListOptions options;
+        options.label_selector = test.labels;
+        options.field_selector = test.fields;
+        const auto list = server.client().List(pods, ns, options);
+        ASSERT_TRUE(list.ok()) << list.status().ToString();
+        std::vector<std::string> names;
+        for (const auto& item : list->items) names.emplace_back(item->name());
+        EXPECT_EQ(names, test.names) << test.labels << " / " << test.fields << " in " << ns;
+      }
+    }
+    client::ListOptions bad;
+    bad.field_selector = "spec.foo=1";
+    EXPECT_TRUE(server.client().List(pods, "", bad).Failed(Reason::kBadRequest));
+  });
+}
+
+}  // namespace
+}  // namespace knarr::apiserver

@@ -1,0 +1,124 @@
+#include <fmt/format.h>
+
+#include "api/codec.h"
+#include "apiserver/errors.h"
+#include "apiserver/local.h"
+#include "apiserver/object_io.h"
+#include "apiserver/object_meta.h"
+#include "apiserver/registry.h"
+
+namespace knarr::apiserver {
+namespace {
+
+// How often a write without a resourceVersion of its own is prepared again because somebody else's came between. Each
+// round some writer has won, so the bound is only reached by one that is much slower than all the others.
+constexpr int kTries = 64;
+
+Ok CheckIdentity(const Resource& resource, const ObjectName& name, doc::Document& object) {
+  TRY(FitKind(*resource.kind, object));
+  TRY(FitNamespace(*resource.kind, name.ns, object));
+  const std::string_view own = NameOf(object.root);
+  if (own.empty()) return BadRequest("name must be provided");
+  if (own != name.name) {
+    return BadRequest(
+        fmt::format("the name of the object ({}) does not match the name on the URL ({})", own, name.name));
+  }
+  return {};
+}
+
+// Whether the new object is based on the stored one, as far as the client says on what it is based.
+Ok CheckVersion(const Resource& resource, const ObjectName& name, const doc::Value& object,
+                const store::KeyValue& current) {
+  const std::string_view version = object.Get("metadata", "resourceVersion").AsString();
+  if (version.empty() || version == "0") {
+    if (resource.strategy->allow_unconditional_update()) return {};
+    return InvalidError(
+        *resource.kind, name.name,
+        {{"FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion"}});
+  }
+  if (version == std::to_string(current.mod_revision)) return {};
+  TRY(ParseResourceVersion(version));
+  return ModifiedError(ResourceOf(*resource.kind), name.name);
+}
+
+Ok CheckUid(const Resource& resource, const ObjectName& name, std::string_view wanted, std::string_view present) {
+  if (wanted.empty() || wanted == present) return {};
+  return ConflictError(
+      ResourceOf(*resource.kind), name.name,
+      fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", wanted, present));
+}
+
+// An object whose deletion waited for nothing but what this update takes away.
+bool ShouldGo(const Resource& resource, const doc::Value& object) {
+  return IsDeleting(object) && !HasFinalizers(object) && DeletionGrace(object).value_or(0) == 0 &&
+         resource.strategy->ReadyToGo(object);
+}
+
+}  // namespace
+
+Result<UpdateOutcome> ResourceRegistry::Update(RequestContext& context, Resource& resource,
+                                               const UpdateRequest& request) {
+  const std::string key = resource.Key(request.name);
+  std::optional<store::KeyValue> current = store_.Latest()->Get(key);
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    if (!current.has_value()) {
+      if (!request.may_create || !resource.strategy->allow_create_on_update() || !request.uid.empty()) {
+        return NotFoundError(ResourceOf(*resource.kind), request.name.name);
+      }
+      doc::Document object = TRY(request.make(doc::Value::Null()));
+      TRY(CheckIdentity(resource, request.name, object));
+      Metadata(object).Remove("resourceVersion");
+      Result<ObjectPtr> created = Create(context, resource, {request.name.ns, std::move(object), request.dry_run});
+      if (created.ok()) return UpdateOutcome{std::move(*created), true};
+      if (!created.Failed(Reason::kAlreadyExists)) return created.status();
+    } else {
+      Result<UpdateOutcome> outcome = UpdateOnce(context, resource, request, *current);
+      // Conflict without details is the store's: another write was faster.
+      if (!outcome.Failed(Reason::kConflict) || !outcome.status().details().kind.empty()) return outcome;
+      TRY(context.runtime.CheckCancelled());
+    }
+    current = Newest(context, key);
+  }
+  return ModifiedError(ResourceOf(*resource.kind), request.name.name);
+}
+
+Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Resource& resource,
+                                                   const UpdateRequest& request, const store::KeyValue& current) {
+  const api::KindInfo& kind = *resource.kind;
+  const doc::Document old = DecodeStored(*current.value);
+  TRY(CheckUid(resource, request.name, request.uid, old.root.Get("metadata", "uid").AsString()));
+  doc::Document object = TRY(request.make(old.root));
+  TRY(CheckIdentity(resource, request.name, object));
+  const std::string_view given_uid = object.root.Get("metadata", "uid").AsString();
+  TRY(CheckUid(resource, request.name, given_uid, old.root.Get("metadata", "uid").AsString()));
+  TRY(CheckVersion(resource, request.name, object.root, current));
+  CarryOver(object, old.root);
+
+  const StrategyContext strategy_context = MakeContext(context, request.dry_run);
+  TRY(resource.strategy->PrepareForUpdate(strategy_context, request.target, object, old.root));
+  // Validation looks at what will be stored.
+  TRY(api::Canonicalize(*kind.type, object.root, object.arena));
+  const api::ErrorList errors = resource.strategy->ValidateUpdate(request.target, object.root, old.root);
+  if (!errors.empty()) return api::InvalidObject(kind, request.name.name, errors);
+  if (request.target == Target::kObject) {
+    for (std::string& text : resource.strategy->Warnings(object.root)) context.warnings.push_back(std::move(text));
+  }
+
+  Metadata(object).Remove("resourceVersion");
+  if (ShouldGo(resource, object.root)) {
+    if (request.dry_run) return UpdateOutcome{api::Object::FromBytes(current.value)};
+    TRY(CommitDelete(context, resource, current.key, current.mod_revision, old.root));
+    return UpdateOutcome{api::Object::FromDocument(std::move(object))};
+  }
+  if (request.dry_run) TRY(TryReserve(context, resource, object, &old.root));
+  const StoredForm form = TRY(EncodeStored(kind, object));
+  if (SameAsStored(form, *current.value)) return UpdateOutcome{api::Object::FromBytes(current.value)};
+  if (request.dry_run) {
+    const std::string bytes = WithRevision(form, StoredResourceVersion(*current.value));
+    return UpdateOutcome{api::Object::FromBytes(std::make_shared<const std::string>(bytes))};
+  }
+  store::KeyValue written = TRY(CommitPut(context, resource, current.key, current.mod_revision, object, &old.root));
+  return UpdateOutcome{api::Object::FromBytes(std::move(written.value))};
+}
+
+}  // namespace knarr::apiserver

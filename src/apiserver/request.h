@@ -1,0 +1,26 @@
+#pragma once
+
+// What goes along with one request through the pipeline.
+
+#include <string>
+#include <vector>
+
+#include "apiserver/apiserver.h"
+#include "rt/runtime.h"
+
+namespace knarr::apiserver {
+
+class Local;
+
+struct RequestContext {
+  /// The runtime whose fiber handles the request, and what the server keeps on it.
+  rt::Runtime& runtime;
+  Local& local;
+  UserInfo user;
+  /// Texts for Warning headers.
+  std::vector<std::string> warnings;
+  /// Set with an Expired error of a list: the token with which the client may go on (in a newer state).
+  std::string error_continue;
+};
+
+}  // namespace knarr::apiserver

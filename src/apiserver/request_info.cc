@@ -1,0 +1,96 @@
+#include "apiserver/request_info.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/selector.h"
+#include "base/strings.h"
+
+namespace knarr::apiserver {
+namespace {
+
+std::string_view VerbOf(std::string_view method) {
+  if (method == "GET" || method == "HEAD") return "get";
+  if (method == "POST") return "create";
+  if (method == "PUT") return "update";
+  if (method == "PATCH") return "patch";
+  if (method == "DELETE") return "delete";
+  return "";
+}
+
+std::vector<std::string_view> PathParts(std::string_view path) {
+  while (ConsumePrefix(path, "/")) {
+  }
+  while (ConsumeSuffix(path, "/")) {
+  }
+  if (path.empty()) return {};
+  return Split(path, '/');
+}
+
+// A list of one object by its name counts as asking for that name.
+std::string_view NameInSelector(std::string_view selector, std::string& keep) {
+  const Result<FieldSelector> fields = FieldSelector::Parse(selector);
+  if (!fields.ok()) return {};
+  keep = fields->ExactValue("metadata.name").value_or("");
+  return keep;
+}
+
+void ReadResource(std::vector<std::string_view> parts, const net::Url& url, Attributes& out) {
+  // The old form of watching: /api/v1/watch/namespaces/a/pods.
+  const bool old_watch = parts.front() == "watch" && parts.size() > 1;
+  if (old_watch) parts.erase(parts.begin());
+  if (parts.front() == "namespaces" && parts.size() > 1) {
+    out.ns = parts[1];
+    // Beyond a namespace's own subresources, its path is a prefix of its content's.
+    if (parts.size() > 2 && parts[2] != "status" && parts[2] != "finalize")
+      parts.erase(parts.begin(), parts.begin() + 2);
+  }
+  out.resource_request = true;
+  out.resource = parts[0];
+  if (parts.size() > 1) out.name = parts[1];
+  if (parts.size() > 2) out.subresource = parts[2];
+  if (parts.size() > 3) {
+    // Below a subresource (proxy paths): part of it.
+    for (size_t i = 3; i < parts.size(); ++i) out.subresource += "/" + std::string(parts[i]);
+  }
+  if (out.resource == "namespaces") out.ns = out.name;
+  if (out.verb == "get" && (old_watch || (out.name.empty() || QueryBool(url, "watch")))) {
+    if (out.subresource.empty()) {
+      const bool watch = old_watch || QueryBool(url, "watch");
+      out.verb = watch ? "watch" : out.name.empty() ? "list" : "get";
+    }
+    if (out.name.empty()) {
+      std::string keep;
+      out.name = NameInSelector(url.Query("fieldSelector"), keep);
+    }
+  } else if (out.verb == "delete" && out.name.empty()) {
+    out.verb = "deletecollection";
+  }
+}
+
+}  // namespace
+
+bool QueryBool(const net::Url& url, std::string_view name) {
+  if (!url.HasQuery(name)) return false;
+  const std::string value = ToLower(url.Query(name));
+  return value != "0" && value != "false";
+}
+
+Attributes ReadAttributes(std::string_view method, const net::Url& url) {
+  Attributes out;
+  out.path = url.path;
+  out.verb = VerbOf(method);
+  std::vector<std::string_view> parts = PathParts(url.path);
+  const size_t head = parts.empty() ? 0 : parts[0] == "api" ? 2 : parts[0] == "apis" ? 3 : 0;
+  if (head == 0 || parts.size() <= head) {
+    out.verb = ToLower(method);
+    return out;
+  }
+  if (head == 3) out.group = parts[1];
+  out.version = parts[head - 1];
+  parts.erase(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(head));
+  ReadResource(std::move(parts), url, out);
+  return out;
+}
+
+}  // namespace knarr::apiserver

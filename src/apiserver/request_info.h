@@ -1,0 +1,20 @@
+#pragma once
+
+// What a request's method, path and query ask for.
+
+#include <string>
+#include <string_view>
+
+#include "apiserver/apiserver.h"
+#include "net/http.h"
+
+namespace knarr::apiserver {
+
+/// The attributes of a request but for its user. Paths below /api and /apis that name a resource are resource requests,
+/// all others are for their path. `verb` of a resource request is Kubernetes' ("list", "deletecollection").
+Attributes ReadAttributes(std::string_view method, const net::Url& url);
+
+/// A query parameter as Go's conversion reads bools: "", "0" and "false" are false.
+bool QueryBool(const net::Url& url, std::string_view name);
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,50 @@
+#include "apiserver/resource.h"
+
+#include <fmt/format.h>
+
+namespace knarr::apiserver {
+
+std::string Resource::Key(const client::ObjectName& name) const {
+  if (!kind->namespaced) return prefix + name.name;
+  return fmt::format("{}{}/{}", prefix, name.ns, name.name);
+}
+
+std::string Resource::Prefix(std::string_view ns) const {
+  if (ns.empty() || !kind->namespaced) return prefix;
+  return fmt::format("{}{}/", prefix, ns);
+}
+
+Resource::Name Resource::NameOf(std::string_view key) const {
+  key.remove_prefix(prefix.size());
+  if (!kind->namespaced) return {{}, key};
+  const size_t slash = key.find('/');
+  return {key.substr(0, slash), key.substr(slash + 1)};
+}
+
+bool IsServed(const api::KindInfo& kind) {
+  // events.k8s.io is another face of core's events and needs their conversion; componentstatuses are computed.
+  return kind.list_type != nullptr && kind.group != "events.k8s.io" && kind.kind != "ComponentStatus" &&
+         kind.group != "meta.k8s.io";
+}
+
+ResourceTable::ResourceTable(const StrategyOptions& options) {
+  for (const api::KindInfo& kind : api::AllKinds()) {
+    if (!IsServed(kind)) continue;
+    Resource& resource = resources_.emplace_back();
+    resource.kind = &kind;
+    resource.prefix = fmt::format("/registry/{}/{}/", kind.group.empty() ? "core" : kind.group, kind.plural);
+    resource.strategy = MakeStrategy(kind, options);
+  }
+}
+
+Resource* ResourceTable::Find(std::string_view group, std::string_view version, std::string_view plural) const {
+  for (Resource& resource : resources_) {
+    const api::KindInfo& kind = *resource.kind;
+    if (kind.plural == plural && kind.group == group && kind.version == version) return &resource;
+  }
+  return nullptr;
+}
+
+Resource* ResourceTable::Find(const api::KindInfo& kind) const { return Find(kind.group, kind.version, kind.plural); }
+
+}  // namespace knarr::apiserver

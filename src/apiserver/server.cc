@@ -1,0 +1,92 @@
+#include <fmt/format.h>
+
+#include "apiserver/bootstrap.h"
+#include "apiserver/core.h"
+#include "apiserver/event_expiry.h"
+#include "apiserver/http_face.h"
+#include "apiserver/local_client.h"
+#include "base/ip.h"
+
+namespace knarr::apiserver {
+namespace {
+
+class Server : public ApiServer {
+ public:
+  Server(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options)
+      : io_(std::move(io)),
+        core_(world, io_, store, std::move(options)),
+        face_(core_),
+        expiry_(world, store, core_.options().event_ttl) {}
+
+  ~Server() override { CHECK(stopped_); }
+
+  Ok Bootstrap() override {
+    TRY(MakeBootstrapObjects(core_));
+    expiry_.Start();
+    return {};
+  }
+
+  Ok Listen() override {
+    net::HttpServerOptions options;
+    options.tls = core_.options().tls;
+    std::vector<rt::Runtime*> runtimes = io_;
+    if (runtimes.empty()) runtimes.push_back(&core_.world());
+    http_ = TRY(net::HttpServer::Start(std::move(runtimes), core_.options().listen, std::move(options), handler()));
+    return {};
+  }
+
+  net::Endpoint local() const override { return http_ != nullptr ? http_->local() : core_.options().listen; }
+
+  std::unique_ptr<client::Client> LocalClient(UserInfo user) override {
+    return MakeLocalClient(core_.operations(), *core_.locals().front(), std::move(user));
+  }
+
+  net::Handler handler() override {
+    return [this](net::Request& request, net::Response& response) { face_.Handle(request, response); };
+  }
+
+  void SetNodeAccess(std::string node_name, client::NodeAccess* access) override {
+    core_.SetNode(std::move(node_name), access);
+  }
+  void AddReadyCheck(std::string name, std::function<Ok()> check) override {
+    core_.AddReadyCheck({std::move(name), std::move(check)});
+  }
+
+  void Stop(Duration grace) override {
+    if (stopped_) return;
+    stopped_ = true;
+    expiry_.Stop();
+    core_.StopStreams();
+    if (http_ != nullptr) http_->Stop(grace);
+    core_.StopLocals();
+  }
+
+ private:
+  std::vector<rt::Runtime*> io_;
+  Core core_;
+  HttpFace face_;
+  EventExpiry expiry_;
+  std::unique_ptr<net::HttpServer> http_;
+  bool stopped_ = false;
+};
+
+Ok CheckOptions(const ApiServerOptions& options) {
+  const Result<Cidr> cidr = Cidr::Parse(options.service_cidr);
+  if (!cidr.ok()) return cidr.status().WithContext("service network");
+  if (cidr->Size() < 4) return BadRequest(fmt::format("service network {}: too small", options.service_cidr));
+  if (options.node_port_first == 0 || options.node_port_first > options.node_port_last) {
+    return BadRequest(fmt::format("node ports {}-{}: no range", options.node_port_first, options.node_port_last));
+  }
+  if (options.in_flight_max == 0) return BadRequest("the bound on requests in flight must be at least 1");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ApiServer>> ApiServer::Create(rt::Runtime& world, std::vector<rt::Runtime*> io,
+                                                     store::Store& store, ApiServerOptions options) {
+  TRY(CheckOptions(options));
+  return std::unique_ptr<ApiServer>(std::make_unique<Server>(world, std::move(io), store, std::move(options)));
+}
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <array>
+
+#include "apiserver/errors.h"
+#include "apiserver/strategies/strategies.h"
+
+namespace knarr::apiserver {
+namespace {
+
+using doc::Value;
+
+constexpr std::array<std::string_view, 3> kImmortal = {"default", "kube-system", "kube-public"};
+
+class NamespaceStrategy : public Strategy {
+ public:
+  using Strategy::Strategy;
+
+  Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override {
+    TRY(Strategy::PrepareForCreate(context, object));
+    doc::Arena& arena = object.arena;
+    object.root.Ensure(arena, "status").Set(arena, "phase", Value::Borrow("Active"));
+    Value& spec = object.root.Ensure(arena, "spec");
+    if (!spec.is_object()) spec = Value::Object();
+    // The namespace's content goes before it: the namespace controller takes this finalizer away.
+    Value& finalizers = spec.Ensure(arena, "finalizers");
+    const bool there = std::ranges::any_of(std::as_const(finalizers).items(),
+                                           [](const Value& item) { return item.AsString() == "kubernetes"; });
+    if (!there) finalizers.Append(arena, Value::Borrow("kubernetes"));
+    LabelWithName(object);
+    return {};
+  }
+
+  Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
+                      const Value& old) const override {
+    TRY(Strategy::PrepareForUpdate(context, target, object, old));
+    if (target == Target::kObject) KeepMember(object, old, "spec");  // finalizers have their own subresource
+    LabelWithName(object);
+    return {};
+  }
+
+  void PrepareForDelete(doc::Document& object) const override {
+    Metadata(object).Remove("deletionGracePeriodSeconds");
+    object.root.Ensure(object.arena, "status").Set(object.arena, "phase", Value::Borrow("Terminating"));
+  }
+
+  bool ReadyToGo(const Value& object) const override { return object.Get("spec", "finalizers").empty(); }
+
+  Ok AdmitDelete(const StrategyContext& /*context*/, std::string_view name) const override {
+    if (std::ranges::find(kImmortal, name) == kImmortal.end()) return {};
+    return ForbiddenError(ResourceOf(kind_), name, "this namespace may not be deleted");
+  }
+
+ private:
+  static void LabelWithName(doc::Document& object) {
+    Value& metadata = Metadata(object);
+    const std::string_view name = metadata.At("name").AsString();
+    Value& labels = metadata.Ensure(object.arena, "labels");
+    if (!labels.is_object()) labels = Value::Object();
+    labels.Set(object.arena, "kubernetes.io/metadata.name", Value::String(object.arena, name));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> MakeNamespaceStrategy(const api::KindInfo& kind) {
+  return std::make_unique<NamespaceStrategy>(kind);
+}
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string_view>
+
+#include "doc/value.h"
+
+namespace knarr::apiserver {
+
+/// status.qosClass of a pod's spec: "Guaranteed", "Burstable" or "BestEffort".
+std::string_view QosClass(const doc::Value& spec);
+
+}  // namespace knarr::apiserver

@@ -1,0 +1,21 @@
+#pragma once
+
+// The resources that need more than the general Strategy: each is made in its own file.
+
+#include <memory>
+
+#include "apiserver/strategy.h"
+
+namespace knarr::apiserver {
+
+std::unique_ptr<Strategy> MakePodStrategy(const api::KindInfo& kind);
+std::unique_ptr<Strategy> MakeNamespaceStrategy(const api::KindInfo& kind);
+std::unique_ptr<Strategy> MakeServiceStrategy(const api::KindInfo& kind, const StrategyOptions& options);
+/// Deployments, ReplicaSets, StatefulSets, DaemonSets and ReplicationControllers.
+std::unique_ptr<Strategy> MakeWorkloadStrategy(const api::KindInfo& kind);
+/// PersistentVolumes and PersistentVolumeClaims.
+std::unique_ptr<Strategy> MakeVolumeStrategy(const api::KindInfo& kind);
+/// Kinds that are only data and differ in what a PUT may do: ConfigMaps, Secrets, Endpoints, Events, Leases, ….
+std::unique_ptr<Strategy> MakeRecordStrategy(const api::KindInfo& kind);
+
+}  // namespace knarr::apiserver

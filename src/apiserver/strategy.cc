@@ -1,0 +1,85 @@
+#include "apiserver/strategy.h"
+
+#include <algorithm>
+#include <array>
+
+namespace knarr::apiserver {
+
+using doc::Document;
+using doc::Value;
+
+Value& Metadata(Document& object) {
+  Value& metadata = object.root.Ensure(object.arena, "metadata");
+  if (!metadata.is_object()) metadata = Value::Object();
+  return metadata;
+}
+
+void KeepMember(Document& object, const Value& from, std::string_view member) {
+  const Value* present = from.Find(member);
+  if (present == nullptr) {
+    object.root.Remove(member);
+  } else {
+    object.root.SetCopy(object.arena, member, present->Clone(object.arena));
+  }
+}
+
+void KeepMetadata(Document& object, const Value& from, std::string_view member) {
+  Value& metadata = Metadata(object);
+  const Value* present = from.At("metadata").Find(member);
+  if (present == nullptr) {
+    metadata.Remove(member);
+  } else {
+    metadata.SetCopy(object.arena, member, present->Clone(object.arena));
+  }
+}
+
+bool Strategy::has_generation() const {
+  static constexpr std::array<std::string_view, 9> kKinds = {"Pod",           "ReplicationController", "ReplicaSet",
+                                                             "Deployment",    "StatefulSet",           "DaemonSet",
+                                                             "EndpointSlice", "PodDisruptionBudget",   "Job"};
+  return std::ranges::find(kKinds, kind_.kind) != kKinds.end();
+}
+
+Ok Strategy::PrepareForCreate(const StrategyContext& /*context*/, Document& object) const {
+  if (kind_.has_status) object.root.Set(object.arena, "status", Value::Object());
+  if (has_generation()) Metadata(object).Set(object.arena, "generation", Value::Int(1));
+  return {};
+}
+
+Ok Strategy::PrepareForUpdate(const StrategyContext& /*context*/, Target target, Document& object,
+                              const Value& old) const {
+  if (target == Target::kStatus) {
+    for (const doc::Member& member : old.members()) {
+      if (member.key != "metadata" && member.key != "status") KeepMember(object, old, member.key);
+    }
+    return {};
+  }
+  if (target == Target::kObject && kind_.has_status) KeepMember(object, old, "status");
+  if (has_generation() && !object.root.At("spec").Equals(old.At("spec"))) {
+    const int64_t before = old.Get("metadata", "generation").AsInt();
+    Metadata(object).Set(object.arena, "generation", Value::Int(before + 1));
+  }
+  return {};
+}
+
+Ok Strategy::AdmitCreate(const StrategyContext& /*context*/, Document& /*object*/) const { return {}; }
+Ok Strategy::AdmitDelete(const StrategyContext& /*context*/, std::string_view /*name*/) const { return {}; }
+api::ErrorList Strategy::Validate(const Value& /*object*/) const { return {}; }
+api::ErrorList Strategy::ValidateUpdate(Target /*target*/, const Value& /*object*/, const Value& /*old*/) const {
+  return {};
+}
+std::vector<std::string> Strategy::Warnings(const Value& /*object*/) const { return {}; }
+std::optional<int64_t> Strategy::GraceSeconds(const Value& /*object*/, std::optional<int64_t> /*asked*/) const {
+  return std::nullopt;
+}
+void Strategy::PrepareForDelete(Document& /*object*/) const {}
+bool Strategy::ReadyToGo(const Value& /*object*/) const { return true; }
+
+Result<std::function<void()>> Strategy::Reserve(const store::Snapshot& /*snapshot*/, Document& /*object*/,
+                                                const Value* /*old*/, bool /*dry_run*/) {
+  return std::function<void()>();
+}
+void Strategy::Release(const Value& /*object*/) {}
+void Strategy::ReleaseChanged(const Value& /*object*/, const Value& /*old*/) {}
+
+}  // namespace knarr::apiserver

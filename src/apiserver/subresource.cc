@@ -1,0 +1,84 @@
+#include "apiserver/subresource.h"
+
+#include <algorithm>
+
+#include "apiserver/scale.h"
+
+namespace knarr::apiserver {
+namespace {
+
+using doc::Document;
+using doc::Value;
+
+Result<Document> ProjectWhole(const api::KindInfo& /*kind*/, const Value& object) { return Document::Copy(object); }
+Result<Document> MergeWhole(const api::KindInfo& /*kind*/, const Value& /*object*/, const Value& view) {
+  return Document::Copy(view);
+}
+
+// Only the finalizers and the status of what is written count.
+Result<Document> MergeFinalize(const api::KindInfo& /*kind*/, const Value& object, const Value& view) {
+  Document out = Document::Copy(object);
+  Value& spec = out.root.Ensure(out.arena, "spec");
+  if (!spec.is_object()) spec = Value::Object();
+  spec.Set(out.arena, "finalizers", view.Get("spec", "finalizers").Clone(out.arena));
+  Metadata(out).Set(out.arena, "resourceVersion", view.Get("metadata", "resourceVersion").Clone(out.arena));
+  return out;
+}
+
+const api::KindInfo& ScaleKind() {
+  static const api::KindInfo* const kKind = api::FindKind("autoscaling/v1", "Scale");
+  CHECK(kKind != nullptr);
+  return *kKind;
+}
+
+bool Has(const api::KindInfo& kind, std::string_view name) {
+  return std::ranges::find(kind.subresources, name) != kind.subresources.end();
+}
+
+// The views, each made once for a kind and kept: there are as many as kinds have subresources.
+struct ViewTable {
+  std::vector<std::pair<const api::KindInfo*, Subresource>> views;
+  ViewTable() {
+    for (const api::KindInfo& kind : api::AllKinds()) {
+      views.push_back({&kind, {"", &kind, Target::kObject, true, true, ProjectWhole, MergeWhole}});
+      if (Has(kind, "status")) {
+        views.push_back({&kind, {"status", &kind, Target::kStatus, true, true, ProjectWhole, MergeWhole}});
+      }
+      if (Has(kind, "scale")) {
+        views.push_back({&kind, {"scale", &ScaleKind(), Target::kSpecial, true, true, ProjectScale, MergeScale}});
+      }
+      if (Has(kind, "finalize")) {
+        views.push_back({&kind, {"finalize", &kind, Target::kSpecial, false, true, ProjectWhole, MergeFinalize}});
+      }
+    }
+  }
+};
+
+}  // namespace
+
+const Subresource* FindSubresource(const api::KindInfo& kind, std::string_view name) {
+  static const ViewTable kTable;
+  for (const auto& [owner, view] : kTable.views) {
+    if (owner == &kind && view.name == name) return &view;
+  }
+  return nullptr;
+}
+
+std::vector<ServedSubresource> ServedSubresources(const api::KindInfo& kind) {
+  std::vector<ServedSubresource> out;
+  const auto of = [](std::string_view api_version, std::string_view name) { return api::FindKind(api_version, name); };
+  for (const std::string_view name : kind.subresources) {
+    if (name == "status") out.push_back({name, &kind, {"get", "patch", "update"}});
+    if (name == "scale") out.push_back({name, &ScaleKind(), {"get", "patch", "update"}});
+    if (name == "finalize") out.push_back({name, &kind, {"update"}});
+    if (name == "binding") out.push_back({name, of("v1", "Binding"), {"create"}});
+    if (name == "eviction") out.push_back({name, of("policy/v1", "Eviction"), {"create"}});
+    if (name == "token") out.push_back({name, of("authentication.k8s.io/v1", "TokenRequest"), {"create"}});
+    if (name == "log") out.push_back({name, &kind, {"get"}});
+    if (name == "exec") out.push_back({name, of("v1", "PodExecOptions"), {"create", "get"}});
+  }
+  std::erase_if(out, [](const ServedSubresource& sub) { return sub.kind == nullptr; });
+  return out;
+}
+
+}  // namespace knarr::apiserver

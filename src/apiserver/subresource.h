@@ -1,0 +1,37 @@
+#pragma once
+
+// A subresource as a view of an object: what is read through it, and what a write through it does to the object. The
+// object itself is the view without a name.
+
+#include <string_view>
+
+#include "api/schema.h"
+#include "apiserver/strategy.h"
+#include "doc/value.h"
+
+namespace knarr::apiserver {
+
+struct Subresource {
+  std::string_view name;
+  const api::KindInfo* kind;  ///< of what is read and written (Scale, or the resource's own)
+  Target target = Target::kObject;
+  bool readable = true;
+  bool writable = true;
+  /// The view of an object.
+  Result<doc::Document> (*project)(const api::KindInfo& kind, const doc::Value& object);
+  /// The object that a written view asks for.
+  Result<doc::Document> (*merge)(const api::KindInfo& kind, const doc::Value& object, const doc::Value& view);
+};
+
+/// The view of a resource by its name; nullptr when there is none of that name that can be read or written.
+const Subresource* FindSubresource(const api::KindInfo& kind, std::string_view name);
+
+/// The names of everything this server has below a resource, with their verbs: for discovery.
+struct ServedSubresource {
+  std::string_view name;
+  const api::KindInfo* kind;
+  std::vector<std::string_view> verbs;
+};
+std::vector<ServedSubresource> ServedSubresources(const api::KindInfo& kind);
+
+}  // namespace knarr::apiserver

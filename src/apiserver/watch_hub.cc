@@ -1,0 +1,141 @@
+#include "apiserver/watch_hub.h"
+
+#include <algorithm>
+
+#include "apiserver/object_io.h"
+#include "base/log.h"
+
+namespace knarr::apiserver {
+namespace {
+
+constexpr size_t kRingMax = 2048;
+// Changes older than this leave the ring: whoever needs them still reads them from the store.
+constexpr Duration kRingAge = std::chrono::seconds(30);
+constexpr size_t kBatch = 256;
+
+}  // namespace
+
+const store::Bytes& Change::removed() const {
+  if (removed_ == nullptr) removed_ = WithResourceVersion(*event_->previous, event_->revision);
+  return removed_;
+}
+
+const api::ObjectPtr& Change::object(bool was) const {
+  api::ObjectPtr& slot = was ? object_was_ : object_;
+  if (slot == nullptr) slot = api::Object::FromBytes(was ? removed() : event_->value);
+  return slot;
+}
+
+Result<std::unique_ptr<WatchHub>> WatchHub::Start(rt::Runtime& runtime, store::Store& store, const Resource& resource,
+                                                  store::Revision after) {
+  auto watch = TRY(store.StartWatch(runtime, {resource.prefix, after}));
+  std::unique_ptr<WatchHub> hub(new WatchHub(runtime, std::move(watch), after));
+  hub->tasks_.Spawn("watch-hub", [raw = hub.get()] { raw->Run(); });
+  return hub;
+}
+
+WatchHub::WatchHub(rt::Runtime& runtime, std::unique_ptr<store::Watch> watch, store::Revision after)
+    : runtime_(runtime),
+      watch_(std::move(watch)),
+      tasks_(runtime, "watch-hub"),
+      readers_(runtime),
+      ring_after_(after) {}
+
+WatchHub::~WatchHub() = default;
+
+void WatchHub::Stop() { tasks_.StopAndJoin(); }
+
+void WatchHub::Run() {
+  for (;;) {
+    Result<std::vector<store::EventPtr>> batch = watch_->Next(kBatch);
+    if (!batch.ok()) {
+      if (!batch.Failed(Reason::kCancelled)) {
+        LOG_DEBUG("watch hub ended", {"error", batch.status()});
+      }
+      break;
+    }
+    const MonoTime now = runtime_.Mono();
+    for (store::EventPtr& event : *batch) {
+      ring_.push_back(std::make_shared<const Change>(std::move(event)));
+      times_.push_back(now);
+    }
+    while (!ring_.empty() && (ring_.size() > kRingMax || now - times_.front() > kRingAge)) {
+      ring_after_ = ring_.front()->event().revision;
+      ring_.pop_front();
+      times_.pop_front();
+      ++first_;
+    }
+    readers_.NotifyAll();
+  }
+  ended_ = true;
+  readers_.NotifyAll();
+}
+
+store::Revision WatchHub::progress() const { return watch_->progress(); }
+
+WatchCursor::WatchCursor(rt::Runtime& runtime, store::Store& store, std::shared_ptr<WatchHub> hub,
+                         const Resource& resource, store::Revision after)
+    : runtime_(runtime), store_(store), hub_(std::move(hub)), resource_(resource), after_(after) {}
+
+// Finds the place in the ring behind `after_`, when the ring reaches back that far.
+bool WatchCursor::Attach() {
+  if (hub_->ended_ || after_ < hub_->ring_after_) return false;
+  const auto at = std::ranges::upper_bound(hub_->ring_, after_, {},
+                                           [](const ChangePtr& change) { return change->event().revision; });
+  next_ = hub_->first_ + static_cast<uint64_t>(at - hub_->ring_.begin());
+  attached_ = true;
+  own_.reset();
+  return true;
+}
+
+Ok WatchCursor::Open() {
+  if (Attach()) return {};
+  own_ = TRY(store_.StartWatch(runtime_, {resource_.prefix, after_}));
+  return {};
+}
+
+Result<std::vector<ChangePtr>> WatchCursor::Next(MonoTime until) {
+  if (attached_ && next_ < hub_->first_) attached_ = false;  // fell out of the ring
+  if (!attached_ && !Attach()) return NextFromStore(until);
+  return NextFromHub(until);
+}
+
+Result<std::vector<ChangePtr>> WatchCursor::NextFromHub(MonoTime until) {
+  WatchHub& hub = *hub_;
+  const auto ready = [&] { return hub.ended_ || next_ < hub.first_ + hub.ring_.size(); };
+  const Ok waited = hub.readers_.WaitUntil(ready, until);
+  std::vector<ChangePtr> out;
+  if (!waited.ok()) {
+    // The time may be the caller's or that of a scope around it; the caller looks at its own clock.
+    if (waited.Failed(Reason::kTimeout) && runtime_.CheckCancelled().ok()) return out;
+    return waited.status();
+  }
+  if (next_ < hub.first_) return Next(until);
+  while (next_ < hub.first_ + hub.ring_.size() && out.size() < kBatch) out.push_back(hub.ring_[next_++ - hub.first_]);
+  if (!out.empty()) {
+    after_ = out.back()->event().revision;
+  } else if (hub.ended_) {
+    return Unavailable("the watch has ended");
+  }
+  return out;
+}
+
+Result<std::vector<ChangePtr>> WatchCursor::NextFromStore(MonoTime until) {
+  if (own_ == nullptr) own_ = TRY(store_.StartWatch(runtime_, {resource_.prefix, after_}));
+  std::vector<store::EventPtr> events = TRY(own_->Next(kBatch, until));
+  std::vector<ChangePtr> out;
+  out.reserve(events.size());
+  for (store::EventPtr& event : events) out.push_back(std::make_shared<const Change>(std::move(event)));
+  if (!out.empty()) after_ = out.back()->event().revision;
+  after_ = std::max(after_, own_->progress());
+  return out;
+}
+
+store::Revision WatchCursor::progress() const {
+  if (!attached_) return own_ == nullptr ? after_ : std::max(after_, own_->progress());
+  // Only when nothing waits in the ring has this watcher seen all that the hub has.
+  if (next_ == hub_->first_ + hub_->ring_.size()) return std::max(after_, hub_->progress());
+  return after_;
+}
+
+}  // namespace knarr::apiserver

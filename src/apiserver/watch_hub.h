@@ -1,0 +1,96 @@
+#pragma once
+
+// Fans out one resource's changes to all its watchers on one runtime: one store watch each, however many clients. The
+// hub keeps the latest changes in a ring; a watcher is a place in that ring, so a slow one costs nothing and delays
+// nobody. One that begins before the ring, or falls out of it, reads the store's history by itself until it has caught
+// up again; when the store has given that up as well, it is told Expired.
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/object.h"
+#include "apiserver/resource.h"
+#include "rt/sync.h"
+#include "store/store.h"
+
+namespace knarr::apiserver {
+
+/// A change with what is made of it once for all watchers. Belongs to one runtime.
+class Change {
+ public:
+  explicit Change(store::EventPtr event) : event_(std::move(event)) {}
+  const store::Event& event() const { return *event_; }
+  /// What the object was before the change, at the change's revision: the object of a DELETED event.
+  const store::Bytes& removed() const;
+  /// The decoded object: `was` of removed(), otherwise of the new value.
+  const api::ObjectPtr& object(bool was) const;
+  /// A place for an encoding made by a watcher for others that want the same (keyed by what it is of).
+  std::string& encoded(bool was) const { return was ? encoded_was_ : encoded_; }
+
+ private:
+  store::EventPtr event_;
+  mutable store::Bytes removed_;
+  mutable api::ObjectPtr object_;
+  mutable api::ObjectPtr object_was_;
+  mutable std::string encoded_;
+  mutable std::string encoded_was_;
+};
+using ChangePtr = std::shared_ptr<const Change>;
+
+class WatchHub {
+ public:
+  /// Changes after `after`. Expired when the store has compacted them.
+  static Result<std::unique_ptr<WatchHub>> Start(rt::Runtime& runtime, store::Store& store, const Resource& resource,
+                                                 store::Revision after);
+  ~WatchHub();
+  void Stop();
+  /// The store watch has ended: make another hub.
+  bool ended() const { return ended_; }
+
+ private:
+  friend class WatchCursor;
+  WatchHub(rt::Runtime& runtime, std::unique_ptr<store::Watch> watch, store::Revision after);
+  void Run();
+  store::Revision progress() const;
+
+  rt::Runtime& runtime_;
+  std::unique_ptr<store::Watch> watch_;
+  rt::TaskGroup tasks_;
+  rt::WaitQueue readers_;
+  std::deque<ChangePtr> ring_;
+  uint64_t first_ = 0;          ///< the sequence number of ring_.front()
+  store::Revision ring_after_;  ///< every change after this revision is in the ring
+  std::deque<MonoTime> times_;  ///< when each of ring_ came
+  bool ended_ = false;
+};
+
+/// One watcher's place.
+class WatchCursor {
+ public:
+  WatchCursor(rt::Runtime& runtime, store::Store& store, std::shared_ptr<WatchHub> hub, const Resource& resource,
+              store::Revision after);
+  /// Expired when neither the ring nor the store reaches back that far.
+  Ok Open();
+  /// The next changes, in order; none when `until` passed. Expired when it is too far behind.
+  Result<std::vector<ChangePtr>> Next(MonoTime until);
+  /// Every change up to this revision has been given out.
+  store::Revision progress() const;
+
+ private:
+  bool Attach();
+  Result<std::vector<ChangePtr>> NextFromHub(MonoTime until);
+  Result<std::vector<ChangePtr>> NextFromStore(MonoTime until);
+
+  rt::Runtime& runtime_;
+  store::Store& store_;
+  std::shared_ptr<WatchHub> hub_;
+  const Resource& resource_;
+  store::Revision after_;  ///< the revision of the last change given out, or more
+  bool attached_ = false;
+  uint64_t next_ = 0;
+  std::unique_ptr<store::Watch> own_;
+};
+
+}  // namespace knarr::apiserver

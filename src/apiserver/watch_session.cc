@@ -1,0 +1,155 @@
+#include "apiserver/watch_session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apiserver/errors.h"
+#include "apiserver/local.h"
+#include "apiserver/object_io.h"
+
+namespace knarr::apiserver {
+namespace {
+
+using client::WatchEventType;
+
+constexpr Duration kBookmarkEvery = std::chrono::minutes(1);
+constexpr Duration kTimeoutLeast = std::chrono::minutes(30);
+constexpr size_t kPresentBatch = 256;
+
+Status InvalidOption(std::string_view field, std::string_view why) {
+  StatusDetails details;
+  details.group = "meta.k8s.io";
+  details.kind = "ListOptions";
+  const std::string message = fmt::format("Forbidden: {}", why);
+  details.causes.push_back({"FieldValueForbidden", message, std::string(field)});
+  return {Reason::kInvalid, fmt::format("ListOptions.meta.k8s.io \"\" is invalid: {}: {}", field, message),
+          std::move(details)};
+}
+
+Ok CheckOptions(const WatchRequest& request) {
+  const std::string& match = request.resource_version_match;
+  if (request.send_initial_events.has_value()) {
+    if (match != "NotOlderThan") {
+      return InvalidOption("resourceVersionMatch",
+                           "sendInitialEvents requires setting resourceVersionMatch to "
+                           "NotOlderThan");
+    }
+    return {};
+  }
+  if (!match.empty()) {
+    return InvalidOption("resourceVersionMatch",
+                         "resourceVersionMatch is forbidden for watch unless sendInitialEvents "
+                         "is provided");
+  }
+  return {};
+}
+
+}  // namespace
+
+WatchSession::WatchSession(RequestContext& context, store::Store& store, const Resource& resource, WatchRequest request)
+    : runtime_(context.runtime),
+      local_(context.local),
+      store_(store),
+      resource_(resource),
+      request_(std::move(request)),
+      prefix_(resource.Prefix(request_.ns)) {
+  const MonoTime now = runtime_.Mono();
+  const auto spread = [&] { return Duration(static_cast<int64_t>(runtime_.Random() % kTimeoutLeast.count())); };
+  const Duration timeout = request_.timeout.has_value() ? *request_.timeout : kTimeoutLeast + spread();
+  end_ = timeout > MonoTime::max() - now ? MonoTime::max() : now + timeout;
+  bookmark_at_ = request_.bookmarks ? now + kBookmarkEvery : MonoTime::max();
+}
+
+Result<std::unique_ptr<WatchSession>> WatchSession::Start(RequestContext& context, store::Store& store,
+                                                          const Resource& resource, WatchRequest request) {
+  TRY(CheckOptions(request));
+  std::unique_ptr<WatchSession> session(new WatchSession(context, store, resource, std::move(request)));
+  TRY(session->Begin());
+  return session;
+}
+
+Ok WatchSession::Begin() {
+  const store::Revision asked = TRY(ParseResourceVersion(request_.resource_version));
+  const auto snapshot = store_.Latest();
+  if (asked > snapshot->revision()) return TooLargeResourceVersionError(asked, snapshot->revision());
+  const bool present = request_.send_initial_events.value_or(asked == 0);
+  store::Revision after = asked;
+  if (present) {
+    TakePresent(*snapshot);
+    after = snapshot->revision();
+  } else if (asked == 0) {
+    after = snapshot->revision();
+  }
+  const auto too_old = [&](const Status& status) -> Ok {
+    if (!status.Is(Reason::kExpired)) return status;
+    return Expired(fmt::format("too old resource version: {} ({})", after, snapshot->revision()));
+  };
+  auto hub = local_.Hub(resource_, after);
+  if (!hub.ok()) return too_old(hub.status());
+  cursor_ = std::make_unique<WatchCursor>(runtime_, store_, std::move(*hub), resource_, after);
+  const Ok reachable = cursor_->Open();
+  if (!reachable.ok()) return too_old(reachable.status());
+  given_ = after;
+  return {};
+}
+
+void WatchSession::TakePresent(const store::Snapshot& snapshot) {
+  snapshot.Visit(prefix_, "", [&](std::string_view key, const store::Bytes& bytes, store::Revision /*mod*/) {
+    if (request_.selection.Matches(resource_, key, bytes, local_.attributes())) {
+      present_.push_back({WatchEventType::kAdded, bytes, nullptr, false});
+    }
+    return true;
+  });
+  if (request_.bookmarks && request_.send_initial_events.value_or(false)) {
+    present_.push_back(Bookmark(snapshot.revision(), true));
+  }
+}
+
+WatchItem WatchSession::Bookmark(store::Revision revision, bool end_of_initial) const {
+  const std::string_view annotations =
+      end_of_initial ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : std::string_view();
+  std::string json = fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":{{"resourceVersion":"{}"{}}}}})",
+                                 kind().kind, kind().api_version, revision, annotations);
+  return {WatchEventType::kBookmark, std::make_shared<const std::string>(std::move(json)), nullptr, false};
+}
+
+std::optional<WatchItem> WatchSession::See(const ChangePtr& change) {
+  const store::Event& event = change->event();
+  if (!event.key.starts_with(prefix_)) return std::nullopt;
+  const auto matches = [&](const store::Bytes& bytes) {
+    return bytes != nullptr && request_.selection.Matches(resource_, event.key, bytes, local_.attributes());
+  };
+  const bool now = event.type == store::Event::Type::kPut && matches(event.value);
+  const bool before = matches(event.previous);
+  if (now) {
+    return WatchItem{before ? WatchEventType::kModified : WatchEventType::kAdded, event.value, change, false};
+  }
+  if (before) return WatchItem{WatchEventType::kDeleted, change->removed(), change, true};
+  return std::nullopt;
+}
+
+Result<std::vector<WatchItem>> WatchSession::Next() {
+  std::vector<WatchItem> out;
+  while (!present_.empty() && out.size() < kPresentBatch) {
+    out.push_back(std::move(present_.front()));
+    present_.pop_front();
+  }
+  if (!out.empty() || runtime_.Mono() >= end_) return out;
+  for (;;) {
+    const std::vector<ChangePtr> changes = TRY(cursor_->Next(std::min(end_, bookmark_at_)));
+    for (const ChangePtr& change : changes) {
+      if (std::optional<WatchItem> item = See(change)) out.push_back(std::move(*item));
+    }
+    if (!changes.empty()) given_ = changes.back()->event().revision;
+    const MonoTime now = runtime_.Mono();
+    const bool over = now >= end_;
+    if (request_.bookmarks && (now >= bookmark_at_ || (over && cursor_->progress() > given_))) {
+      bookmark_at_ = now + kBookmarkEvery;
+      out.push_back(Bookmark(std::max(given_, cursor_->progress()), false));
+    }
+    if (!out.empty() || over) return out;
+  }
+}
+
+}  // namespace knarr::apiserver
