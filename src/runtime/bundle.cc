@@ -143,8 +143,11 @@ Value Config::Mounts() {
   for (const MountSpec& extra : spec_.extra_mounts) {
     if (!taken(extra.container_path)) own.push_back(extra);
   }
-  std::ranges::stable_sort(
-      own, {}, [](const MountSpec& m) { return std::ranges::count(TrimRight(m.container_path, "/"), '/'); });
+  const auto depth = [](const MountSpec& m) { return std::ranges::count(TrimRight(m.container_path, "/"), '/'); };
+  // By insertion, which keeps the order of equals: there are few.
+  for (size_t i = 1; i < own.size(); i++) {
+    for (size_t at = i; at > 0 && depth(own[at]) < depth(own[at - 1]); at--) std::swap(own[at], own[at - 1]);
+  }
   const std::string_view access = container_.security.privileged ? "rw" : "ro";
   Value out = Value::Array();
   const auto usual = [&](std::string_view path, std::string_view type, std::string_view source,

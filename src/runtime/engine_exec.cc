@@ -18,7 +18,6 @@ namespace {
 
 constexpr size_t kChunkSize = 16 << 10;
 constexpr size_t kChunksMax = 4;
-constexpr Duration kKillTimeout = 10s;
 
 /// Whether stdout and stderr come as one stream.
 enum class Streams : uint8_t { kApart, kTogether };

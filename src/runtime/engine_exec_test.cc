@@ -140,14 +140,15 @@ TEST_F(EngineExecTest, Terminal) {
   });
 }
 
-TEST_F(EngineRecoveryTest, ANewEngineFindsEverything) {
-  std::string sandbox_id, running, ended, created, failed;
-  int pid = 0;
-  // The first engine lives in a process of its own, which is killed as it stands.
-  int report[2];
-  ASSERT_EQ(pipe(report), 0);
-  const pid_t child = fork();
-  if (child == 0) {
+class EngineKilledTest : public EngineTest {
+ protected:
+  // What a first engine leaves behind that is killed as it stands.
+  struct Left {
+    std::string sandbox, running, ended, created, failed;
+  };
+
+  // In a process of its own.
+  void MakeAndDie(int report) {
     RunOnFiber([&](rt::Runtime& runtime) {
       const auto engine = Open(runtime);
       const auto sandbox = engine->RunSandbox(Pod());
@@ -170,27 +171,38 @@ TEST_F(EngineRecoveryTest, ANewEngineFindsEverything) {
       std::filesystem::create_directories(options_.state_directory + "/sandboxes/half");
       std::filesystem::create_directories(options_.state_directory + "/sandboxes/" + sandbox->id +
                                           "/halfcontainer/upper");
-      EXPECT_EQ(write(report[1], ids.data(), ids.size()), static_cast<ssize_t>(ids.size()));
+      EXPECT_EQ(write(report, ids.data(), ids.size()), static_cast<ssize_t>(ids.size()));
       kill(getpid(), SIGKILL);
     });
-    _exit(1);
   }
-  close(report[1]);
-  std::string ids;
-  char data[1024];
-  for (ssize_t got; (got = read(report[0], data, sizeof(data))) > 0;) ids.append(data, static_cast<size_t>(got));
-  close(report[0]);
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFSIGNALED(status));
-  const auto lines = Lines(ids);
-  ASSERT_EQ(lines.size(), 5U);
-  sandbox_id = lines[0];
-  running = lines[1];
-  ended = lines[2];
-  created = lines[3];
-  failed = lines[4];
 
+  Left RunAndKill() {
+    int report[2];
+    EXPECT_EQ(pipe(report), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      MakeAndDie(report[1]);
+      _exit(1);
+    }
+    close(report[1]);
+    std::string ids;
+    char data[1024];
+    for (ssize_t got; (got = read(report[0], data, sizeof(data))) > 0;) ids.append(data, static_cast<size_t>(got));
+    close(report[0]);
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    const auto lines = Lines(ids);
+    EXPECT_EQ(lines.size(), 5U);
+    if (lines.size() != 5) return {};
+    return {std::string(lines[0]), std::string(lines[1]), std::string(lines[2]), std::string(lines[3]),
+            std::string(lines[4])};
+  }
+};
+
+TEST_F(EngineKilledTest, ANewEngineFindsEverything) {
+  const auto [sandbox_id, running, ended, created, failed] = RunAndKill();
+  int pid = 0;
   RunOnFiber([&](rt::Runtime& runtime) {
     const auto engine = Open(runtime);
     ASSERT_NE(engine, nullptr);
