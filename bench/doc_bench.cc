@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "doc/json.h"
+#include "doc/yaml.h"
 
 namespace knarr {
 namespace {
@@ -107,7 +110,19 @@ void Json(const std::string& name, const std::string& text) {
     out.clear();
     doc::WriteJson(document.root, out);
   });
-  if (out.size() != text.size()) std::fprintf(stderr, "read %zu, wrote %zu bytes\n", text.size(), out.size());
+}
+
+void Yaml(const std::string& name, const std::string& json) {
+  const doc::Document document = std::move(doc::ParseJson(json)).value();
+  const std::string text = doc::ToYaml(document.root);
+  Report(("yaml_parse_" + name).c_str(), text.size(), [&] {
+    if (!doc::ParseYaml(text).ok()) std::abort();
+  });
+  std::string out;
+  Report(("yaml_write_" + name).c_str(), text.size(), [&] {
+    out.clear();
+    doc::WriteYaml(document.root, out);
+  });
 }
 
 }  // namespace
@@ -116,5 +131,7 @@ void Json(const std::string& name, const std::string& text) {
 int main() {
   knarr::Json("pod", knarr::PodJson(1));
   knarr::Json("list_50mb", knarr::PodListJson(50'000'000));
+  knarr::Yaml("pod", knarr::PodJson(1));
+  knarr::Yaml("list_5mb", knarr::PodListJson(5'000'000));
   return 0;
 }

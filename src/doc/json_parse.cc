@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "base/unicode.h"
 #include "doc/json.h"
+#include "doc/text.h"
 
 namespace knarr::doc {
 namespace {
@@ -387,11 +388,7 @@ class Parser {
       scratch_ += text;
       return;
     }
-    while (!text.empty()) {
-      const DecodedRune decoded = DecodeRune(text);
-      AppendRune(scratch_, decoded.rune);
-      text.remove_prefix(decoded.length);
-    }
+    scratch_ += RepairUtf8(text);
   }
 
   // After a backslash.

@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "doc/json.h"
 #include "doc/number.h"
+#include "doc/text.h"
 #include "doc/yaml.h"
 #include "doc/yaml_events.h"
 #include "doc/yaml_resolve.h"
@@ -378,7 +379,7 @@ class YamlBuilder {
     if (event.tag == "tag:yaml.org,2002:binary") {
       auto bytes = Base64Decode(event.text);
       if (!bytes.ok()) return YamlError(event.at, "!!binary value contains invalid base64 data");
-      return Value::String(arena(), *bytes);
+      return Value::String(arena(), RepairUtf8(*bytes));
     }
     return Value::String(arena(), event.text);
   }

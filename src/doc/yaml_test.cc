@@ -69,6 +69,7 @@ TEST(Yaml, ScalarsResolveAsInGo) {
       {"! 12", R"("12")"},
       {"!mine 12", R"("12")"},
       {"!!binary aGk=", R"("hi")"},
+      {"!!binary /w==", "\"\ufffd\""},
       {"!!int x", "error: line 1, column 1: cannot decode `x` as a !!int"},
       {"!!binary '*'", "error: line 1, column 1: !!binary value contains invalid base64 data"},
       {".inf", "error: line 1, column 1: unsupported value: .inf has no form in JSON"},

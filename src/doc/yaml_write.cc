@@ -5,6 +5,7 @@
 
 #include "base/unicode.h"
 #include "doc/number.h"
+#include "doc/text.h"
 #include "doc/yaml.h"
 #include "doc/yaml_resolve.h"
 
@@ -264,20 +265,10 @@ class Emitter {
   }
 
   void String(std::string_view text, bool simple_key) {
-    if (!IsValidUtf8(text)) return String(Repaired(text), simple_key);
+    if (!IsValidUtf8(text)) return String(RepairUtf8(text), simple_key);
     if (text.find('\n') != std::string_view::npos) return Scalar(text, Style::kLiteral, simple_key);
     const bool plain = ResolveYamlScalar(text).kind == YamlScalar::Kind::kString && !LooksLikeBase60(text);
     Scalar(text, plain ? Style::kPlain : Style::kDoubleQuoted, simple_key);
-  }
-
-  static std::string Repaired(std::string_view text) {
-    std::string out;
-    while (!text.empty()) {
-      const DecodedRune decoded = DecodeRune(text);
-      AppendRune(out, decoded.rune);
-      text.remove_prefix(decoded.length);
-    }
-    return out;
   }
 
   void Scalar(std::string_view text, Style style, bool simple_key) {
