@@ -45,6 +45,18 @@ TEST(RealTest, PostFromOtherThreads) {
   });
 }
 
+// More tasks than a process may have mappings: they must not each hold a stack while they wait for their turn.
+TEST(RealTest, BurstOfTasksSharesStacks) {
+  InReal([](RealRuntime& runtime) {
+    constexpr int kTasks = 100'000;
+    int ran = 0;
+    runtime.Blocking([&] {
+      for (int i = 0; i < kTasks; ++i) runtime.Post([&] { ++ran; });
+    });
+    while (ran < kTasks) runtime.Yield();
+  });
+}
+
 TEST(RealTest, CallOnAnotherRuntime) {
   const auto pool = BlockingPool::Create(2);
   const auto other = RealRuntime::Create({.name = "other"}, pool);
