@@ -296,6 +296,39 @@ TEST_F(EngineRecoveryTest, TheInfraProcessDeathIsAnEvent) {
   });
 }
 
+// On a full disk an exit is recorded all the same, in what the start set aside; and everything can be removed.
+TEST_F(EngineRecoveryTest, AFullDisk) {
+  const std::string small = directory_ + "/small";
+  std::filesystem::create_directories(small);
+  ASSERT_TRUE(kernel::Mount("tmpfs", small, "tmpfs", 0, "size=4m").ok());
+  options_.state_directory = small + "/run";
+  RunOnFiber([&](rt::Runtime& runtime) {
+    auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    const auto sandbox = engine->RunSandbox(Pod());
+    ASSERT_TRUE(sandbox.ok()) << sandbox.status().ToString();
+    const auto id = Started(*engine, sandbox->id, Shell("sleep 0.3; exit 6"));
+    std::ofstream fill(small + "/fill");
+    for (int i = 0; i < 5000 && fill.good(); i++) fill << std::string(1024, 'x') << std::flush;
+    EXPECT_FALSE(fill.good());
+    EXPECT_EQ(WaitExit(runtime, *engine, id).exit_code, 6);
+    EXPECT_FALSE(engine->RunSandbox(Pod("more")).ok());
+    EXPECT_EQ(engine->ListSandboxes()->size(), 1U);
+    const auto pids = ParseShimPids(
+        kernel::ReadFile(options_.state_directory + "/sandboxes/" + sandbox->id + "/shim.pid").value_or(""));
+    ASSERT_TRUE(pids.ok());
+    engine.reset();
+    kill(pids->shim, SIGKILL);
+    engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    EXPECT_EQ(engine->GetContainer(id)->exit_code, 6);
+    const Ok removed = engine->RemoveSandbox(sandbox->id);
+    EXPECT_TRUE(removed.ok()) << removed.status().ToString();
+  });
+  RunOnFiber([&](rt::Runtime& runtime) { EXPECT_TRUE(RemoveEverything(runtime, options_).ok()); });
+  EXPECT_TRUE(kernel::Unmount(small).ok());
+}
+
 // A pod whose sandbox is made anew while the old one is still being removed keeps its group.
 TEST_F(EngineRecoveryTest, ANewSandboxOfTheSamePod) {
   RunOnFiber([&](rt::Runtime& runtime) {
