@@ -16,7 +16,7 @@ constexpr uint64_t kB = 0xd6e8feb86659fd93;
 
 uint64_t Word(const char* at, size_t size) {
   uint64_t word = 0;
-  std::memcpy(&word, at, size);
+  if (size > 0) std::memcpy(&word, at, size);
   return word;
 }
 
