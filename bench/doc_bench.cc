@@ -56,15 +56,18 @@ std::string PodJson(int number) {
          R"(,"fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:generateName":{},"f:labels":{".":{},"f:app":{},)"
          R"("f:pod-template-hash":{}},"f:ownerReferences":{".":{},"k:{\"uid\":\"1a2b3c4d\"}":{}}},"f:spec":{)"
          R"("f:containers":{"k:{\"name\":\"app\"}":{".":{},"f:image":{},"f:imagePullPolicy":{},"f:name":{},)"
-         R"("f:resources":{}}},"f:dnsPolicy":{},"f:restartPolicy":{}}}}]},"spec":{"volumes":[{"name":"data","emptyDir":{}},)"
+         R"("f:resources":{}}},"f:dnsPolicy":{},"f:restartPolicy":{}}}}]},"spec":{"volumes":[{"name":"data",)"
+         R"("emptyDir":{}},)"
          R"({"name":"kube-api-access-x7k2p","projected":{"sources":[{"serviceAccountToken":{"expirationSeconds":3607,)"
          R"("path":"token"}},{"configMap":{"name":"kube-root-ca.crt","items":[{"key":"ca.crt","path":"ca.crt"}]}}],)"
          R"("defaultMode":420}}],"containers":[)" +
          containers +
          R"(],"restartPolicy":"Always","terminationGracePeriodSeconds":30,"dnsPolicy":"ClusterFirst",)"
-         R"("serviceAccountName":"default","nodeName":"node-17","securityContext":{},"schedulerName":"default-scheduler",)"
+         R"("serviceAccountName":"default","nodeName":"node-17","securityContext":{},)"
+         R"("schedulerName":"default-scheduler",)"
          R"("tolerations":[{"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute",)"
-         R"("tolerationSeconds":300}],"priority":0,"enableServiceLinks":true,"preemptionPolicy":"PreemptLowerPriority"},)"
+         R"("tolerationSeconds":300}],"priority":0,"enableServiceLinks":true,)"
+         R"("preemptionPolicy":"PreemptLowerPriority"},)"
          R"("status":{"phase":"Running","conditions":[)" +
          conditions + R"(],"hostIP":"192.168.10.17","podIP":"10.42.3.19","startTime":)" + time +
          R"(,"containerStatuses":[)" + statuses + R"(],"qosClass":"Burstable"}})";

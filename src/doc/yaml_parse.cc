@@ -385,12 +385,18 @@ class YamlBuilder {
   }
 
   std::string Path(uint32_t node) const {
-    const YamlPositions::Node& self = out_.positions.nodes_[node];
-    if (node == 0) return "";
-    std::string out = Path(self.parent);
-    if (!self.member) return out + "[" + std::to_string(self.index) + "]";
-    if (!out.empty()) out += '.';
-    return out.append(self.key);
+    std::vector<const YamlPositions::Node*> way;
+    for (; node != 0; node = way.back()->parent) way.push_back(&out_.positions.nodes_[node]);
+    std::string out;
+    for (; !way.empty(); way.pop_back()) {
+      if (!way.back()->member) {
+        out += "[" + std::to_string(way.back()->index) + "]";
+        continue;
+      }
+      if (!out.empty()) out += '.';
+      out += way.back()->key;
+    }
+    return out;
   }
 
   Arena& arena() { return out_.document.arena; }

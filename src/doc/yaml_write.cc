@@ -64,7 +64,10 @@ bool KeyLess(std::string_view a, std::string_view b) {
 }
 
 // A merge sort of our own: KeyLess is not transitive ("8w" < "26" < "88" < "8w"), which std::sort does not survive.
-void SortByKey(std::vector<const Member*>& members) {
+[[gnu::noinline]] std::vector<const Member*> Sorted(const Value& object) {
+  std::vector<const Member*> members;
+  members.reserve(object.size());
+  for (const Member& member : object.members()) members.push_back(&member);
   std::vector<const Member*> merged(members.size());
   for (size_t width = 1; width < members.size(); width *= 2) {
     for (size_t begin = 0; begin < members.size(); begin += 2 * width) {
@@ -79,6 +82,7 @@ void SortByKey(std::vector<const Member*>& members) {
     }
     members.swap(merged);
   }
+  return members;
 }
 
 // --- What a scalar allows --------------------------------------------------------------------------------------------
@@ -189,10 +193,16 @@ class Emitter {
     return old;
   }
 
+  // Only this recursion is as deep as the tree: what the leaves need stays out of its frames (fibers' stacks are
+  // small).
   void Node(const Value& value, bool in_mapping) {
+    if (value.is_array()) return Sequence(value, in_mapping);
+    if (value.is_object()) return Mapping(value);
+    Leaf(value);
+  }
+
+  [[gnu::noinline]] void Leaf(const Value& value) {
     switch (value.kind()) {
-      case Kind::kNull:
-        return Scalar("null", Style::kPlain, false);
       case Kind::kBool:
         return Scalar(value.AsBool() ? "true" : "false", Style::kPlain, false);
       case Kind::kInt:
@@ -201,10 +211,8 @@ class Emitter {
         return Scalar(DoubleText(value.AsDouble()), Style::kPlain, false);
       case Kind::kString:
         return String(value.AsString(), false);
-      case Kind::kArray:
-        return Sequence(value, in_mapping);
-      case Kind::kObject:
-        return Mapping(value);
+      default:
+        return Scalar("null", Style::kPlain, false);
     }
   }
 
@@ -221,7 +229,7 @@ class Emitter {
     return text;
   }
 
-  void Sequence(const Value& value, bool in_mapping) {
+  [[gnu::noinline]] void Sequence(const Value& value, bool in_mapping) {
     if (value.empty()) {
       Indicator('[', true, true, false);
       return Indicator(']', false, false, false);
@@ -235,17 +243,13 @@ class Emitter {
     indent_ = outer;
   }
 
-  void Mapping(const Value& value) {
+  [[gnu::noinline]] void Mapping(const Value& value) {
     if (value.empty()) {
       Indicator('{', true, true, false);
       return Indicator('}', false, false, false);
     }
     const int outer = IncreaseIndent(false, false);
-    std::vector<const Member*> members;
-    members.reserve(value.size());
-    for (const Member& member : value.members()) members.push_back(&member);
-    SortByKey(members);
-    for (const Member* member : members) {
+    for (const Member* member : Sorted(value)) {
       Indent();
       Key(member->key);
       Node(member->value, true);
@@ -253,7 +257,7 @@ class Emitter {
     indent_ = outer;
   }
 
-  void Key(std::string_view key) {
+  [[gnu::noinline]] void Key(std::string_view key) {
     if (key.size() <= kSimpleKeyMax && !Analyze(key).multiline) {
       String(key, true);
       return Indicator(':', false, false, false);
