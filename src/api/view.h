@@ -45,6 +45,8 @@ class View {
   /// Whether the member is there.
   explicit operator bool() const { return value_ != nullptr && !value_->is_null(); }
   const doc::Value& value() const;
+  /// The same; also of kinds that have a field called value.
+  const doc::Value& tree() const { return value(); }
 
  protected:
   const doc::Value& Member(std::string_view name) const { return value().At(name); }

@@ -1,0 +1,152 @@
+#include "api/validation/errors.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/strings.h"
+#include "doc/json.h"
+
+namespace knarr::api {
+namespace validation {
+
+Path Path::operator/(std::string_view child) const {
+  Path path = *this;
+  if (!path.text_.empty()) path.text_ += '.';
+  path.text_ += child;
+  return path;
+}
+
+Path Path::operator[](size_t index) const {
+  Path path = *this;
+  path.text_ += '[' + std::to_string(index) + ']';
+  return path;
+}
+
+Path Path::Key(std::string_view key) const {
+  Path path = *this;
+  path.text_ += '[' + std::string(key) + ']';
+  return path;
+}
+
+std::string Shown(const doc::Value& value) { return value.is_string() ? Shown(value.AsString()) : doc::ToJson(value); }
+std::string Shown(std::string_view text) { return GoQuote(text); }
+std::string Shown(int64_t number) { return std::to_string(number); }
+
+void Errors::Add(const Path& path, const std::string& shown, std::string_view detail) {
+  Add(FieldErrorType::kInvalid, path, "Invalid value: " + shown, detail);
+}
+
+void Errors::Add(FieldErrorType type, const Path& path, std::string body, std::string_view detail) {
+  if (!detail.empty()) body += ": " + std::string(detail);
+  list_.push_back({type, path.text(), std::move(body)});
+}
+
+void Errors::Required(const Path& path, std::string_view detail) {
+  Add(FieldErrorType::kRequired, path, "Required value", detail);
+}
+
+namespace {
+
+std::string SupportedValues(std::span<const std::string_view> supported) {
+  std::vector<std::string> quoted;
+  std::ranges::transform(supported, std::back_inserter(quoted), [](std::string_view text) { return GoQuote(text); });
+  return quoted.empty() ? std::string() : "supported values: " + Join(quoted, ", ");
+}
+
+}  // namespace
+
+void Errors::NotSupported(const Path& path, std::string_view value, std::span<const std::string_view> supported) {
+  Add(FieldErrorType::kNotSupported, path, "Unsupported value: " + Shown(value), SupportedValues(supported));
+}
+void Errors::NotSupported(const Path& path, const doc::Value& value,
+                          std::initializer_list<std::string_view> supported) {
+  Add(FieldErrorType::kNotSupported, path, "Unsupported value: " + Shown(value),
+      SupportedValues({supported.begin(), supported.size()}));
+}
+
+void Errors::Duplicate(const Path& path, std::string_view value) {
+  Add(FieldErrorType::kDuplicate, path, "Duplicate value: " + Shown(value), {});
+}
+void Errors::Duplicate(const Path& path, const doc::Value& value, std::string_view detail) {
+  Add(FieldErrorType::kDuplicate, path, "Duplicate value: " + Shown(value), detail);
+}
+void Errors::NotFound(const Path& path, std::string_view value) {
+  Add(FieldErrorType::kNotFound, path, "Not found: " + Shown(value), {});
+}
+void Errors::Forbidden(const Path& path, std::string_view detail) {
+  Add(FieldErrorType::kForbidden, path, "Forbidden", detail);
+}
+void Errors::TooLong(const Path& path, size_t most) {
+  Add(FieldErrorType::kTooLong, path, "Too long",
+      "may not be more than " + std::to_string(most) + (most == 1 ? " byte" : " bytes"));
+}
+void Errors::TooMany(const Path& path, size_t actual, size_t most) {
+  Add(FieldErrorType::kTooMany, path, "Too many: " + std::to_string(actual),
+      "must have at most " + std::to_string(most) + (most == 1 ? " item" : " items"));
+}
+
+void Errors::OneOf(const Path& path, std::string_view value, std::initializer_list<std::string_view> supported) {
+  if (value.empty()) {
+    Required(path);
+  } else if (std::ranges::find(supported, value) == supported.end()) {
+    NotSupported(path, value, supported);
+  }
+}
+
+void Errors::NonNegative(const Path& path, int64_t value) {
+  if (value < 0) Invalid(path, value, kNegative);
+}
+
+void Errors::Append(Errors&& other) {
+  std::ranges::move(other.list_, std::back_inserter(list_));
+  other.list_.clear();
+}
+
+namespace {
+
+std::string_view CauseType(FieldErrorType type) {
+  switch (type) {
+    case FieldErrorType::kNotFound:
+      return "FieldValueNotFound";
+    case FieldErrorType::kRequired:
+      return "FieldValueRequired";
+    case FieldErrorType::kDuplicate:
+      return "FieldValueDuplicate";
+    case FieldErrorType::kInvalid:
+      return "FieldValueInvalid";
+    case FieldErrorType::kNotSupported:
+      return "FieldValueNotSupported";
+    case FieldErrorType::kForbidden:
+      return "FieldValueForbidden";
+    case FieldErrorType::kTooLong:
+      return "FieldValueTooLong";
+    case FieldErrorType::kTooMany:
+      return "FieldValueTooMany";
+    case FieldErrorType::kInternal:
+      return "InternalError";
+  }
+  return {};
+}
+
+}  // namespace
+}  // namespace validation
+
+Status InvalidObject(const KindInfo& kind, std::string_view name, const ErrorList& errors) {
+  StatusDetails details;
+  details.group = kind.group;
+  details.kind = kind.kind;
+  details.name = name;
+  std::vector<std::string> texts;
+  for (const FieldError& error : errors) {
+    details.causes.push_back({std::string(validation::CauseType(error.type)), error.body, error.field});
+    std::string text = error.field + ": " + error.body;
+    if (std::ranges::find(texts, text) == texts.end()) texts.push_back(std::move(text));
+  }
+  std::string message(kind.kind);
+  if (!kind.group.empty()) message += "." + std::string(kind.group);
+  message += " " + GoQuote(name) + " is invalid: ";
+  message += texts.size() == 1 ? texts.front() : "[" + Join(texts, ", ") + "]";
+  return Status(Reason::kInvalid, std::move(message), std::move(details));
+}
+
+}  // namespace knarr::api

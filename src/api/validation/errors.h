@@ -1,0 +1,83 @@
+#pragma once
+
+// How rules report: a path, and one function for each type of error. Internal to api/validation.
+
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/validation.h"
+#include "doc/value.h"
+
+namespace knarr::api::validation {
+
+/// "spec.containers[0].resources.limits[cpu]".
+class Path {
+ public:
+  Path() = default;
+  explicit Path(std::string_view root) : text_(root) {}
+  Path operator/(std::string_view child) const;
+  Path operator[](size_t index) const;
+  Path Key(std::string_view key) const;
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+inline Path MetadataPath() { return Path("metadata"); }
+inline Path SpecPath() { return Path("spec"); }
+
+/// A value as Go's error bodies print it.
+std::string Shown(const doc::Value& value);
+std::string Shown(std::string_view text);
+std::string Shown(int64_t number);
+
+class Errors {
+ public:
+  void Required(const Path& path, std::string_view detail = {});
+  void Invalid(const Path& path, std::string_view value, std::string_view detail) { Add(path, Shown(value), detail); }
+  void Invalid(const Path& path, const char* value, std::string_view detail) { Add(path, Shown(value), detail); }
+  void Invalid(const Path& path, int64_t value, std::string_view detail) { Add(path, Shown(value), detail); }
+  void Invalid(const Path& path, const doc::Value& value, std::string_view detail) { Add(path, Shown(value), detail); }
+  /// One error for each problem.
+  void InvalidAll(const Path& path, std::string_view value, const std::vector<std::string>& problems) {
+    for (const std::string& problem : problems) Invalid(path, value, problem);
+  }
+  void InvalidAll(const Path& path, int64_t value, const std::vector<std::string>& problems) {
+    for (const std::string& problem : problems) Invalid(path, value, problem);
+  }
+  void NotSupported(const Path& path, std::string_view value, std::span<const std::string_view> supported);
+  void NotSupported(const Path& path, std::string_view value, std::initializer_list<std::string_view> supported) {
+    NotSupported(path, value, std::span(supported.begin(), supported.size()));
+  }
+  /// The same of something that is no text.
+  void NotSupported(const Path& path, const doc::Value& value, std::initializer_list<std::string_view> supported);
+  void Duplicate(const Path& path, std::string_view value);
+  void Duplicate(const Path& path, const doc::Value& value, std::string_view detail = {});
+  void NotFound(const Path& path, std::string_view value);
+  void Forbidden(const Path& path, std::string_view detail);
+  void TooLong(const Path& path, size_t most);
+  void TooMany(const Path& path, size_t actual, size_t most);
+
+  /// Required when it is empty; NotSupported when it is none of these.
+  void OneOf(const Path& path, std::string_view value, std::initializer_list<std::string_view> supported);
+  void NonNegative(const Path& path, int64_t value);
+
+  bool empty() const { return list_.empty(); }
+  size_t size() const { return list_.size(); }
+  void Append(Errors&& other);
+  ErrorList Take() && { return std::move(list_); }
+
+ private:
+  void Add(const Path& path, const std::string& shown, std::string_view detail);
+  void Add(FieldErrorType type, const Path& path, std::string body, std::string_view detail);
+  ErrorList list_;
+};
+
+inline constexpr std::string_view kImmutable = "field is immutable";
+inline constexpr std::string_view kNegative = "must be greater than or equal to 0";
+
+}  // namespace knarr::api::validation

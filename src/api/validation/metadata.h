@@ -1,0 +1,43 @@
+#pragma once
+
+// Names, labels, selectors and the rest of what every kind has. Internal to api/validation.
+
+#include <string_view>
+#include <vector>
+
+#include "api/meta_v1.h"
+#include "api/validation/errors.h"
+
+namespace knarr::api::validation {
+
+using Problems = std::vector<std::string>;
+
+/// Upstream's naming rules; `prefix` for a generateName, whose trailing hyphen is fine.
+using NameRule = Problems (*)(std::string_view name, bool prefix);
+Problems NameIsSubdomain(std::string_view name, bool prefix);
+Problems NameIsLabel(std::string_view name, bool prefix);
+Problems NameIsDns1035Label(std::string_view name, bool prefix);
+Problems NameIsPathSegment(std::string_view name, bool prefix);
+NameRule NameRuleOf(const KindInfo& kind);
+
+void ValidateMetadata(const doc::Value& metadata, bool namespaced, NameRule rule, const Path& path, Errors& errors);
+void ValidateMetadataUpdate(const doc::Value& metadata, const doc::Value& old, const Path& path, Errors& errors);
+
+/// Qualified, or one of the three that are not.
+bool IsFinalizerName(std::string_view name);
+
+void ValidateLabelName(std::string_view name, const Path& path, Errors& errors);
+void ValidateQualifiedName(std::string_view name, const Path& path, Errors& errors);
+void ValidateLabels(const StringMap& labels, const Path& path, Errors& errors);
+void ValidateAnnotations(const StringMap& annotations, const Path& path, Errors& errors);
+/// `strict_values`: the values must be label values too.
+void ValidateLabelSelector(const meta_v1::LabelSelector& selector, bool strict_values, const Path& path,
+                           Errors& errors);
+void ValidateDns1123Label(std::string_view value, const Path& path, Errors& errors);
+void ValidateDns1123Subdomain(std::string_view value, const Path& path, Errors& errors);
+/// An address as upstream takes it in old fields.
+void ValidateIp(std::string_view value, const Path& path, Errors& errors);
+/// Reports "field is immutable" when the two differ.
+void ValidateImmutable(const doc::Value& value, const doc::Value& old, const Path& path, Errors& errors);
+
+}  // namespace knarr::api::validation

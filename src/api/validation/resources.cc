@@ -1,0 +1,139 @@
+// Requests and limits.
+
+#include <algorithm>
+#include <array>
+
+#include "api/validation/metadata.h"
+#include "api/validation/pods.h"
+#include "base/names.h"
+#include "base/quantity.h"
+
+namespace knarr::api::validation {
+namespace {
+
+bool IsHugePages(std::string_view resource) { return resource.starts_with("hugepages-"); }
+bool IsNative(std::string_view resource) {
+  return resource.find('/') == std::string_view::npos || resource.find("kubernetes.io/") != std::string_view::npos;
+}
+bool IsExtended(std::string_view resource) {
+  if (IsNative(resource) || resource.starts_with("requests.")) return false;
+  return CheckQualifiedName("requests." + std::string(resource)).empty();
+}
+bool MayOvercommit(std::string_view resource) { return IsNative(resource) && !IsHugePages(resource); }
+
+bool IsInteger(std::string_view resource) {
+  static constexpr std::array kIntegers = {std::string_view("pods"),
+                                           std::string_view("resourcequotas"),
+                                           std::string_view("services"),
+                                           std::string_view("secrets"),
+                                           std::string_view("replicationcontrollers"),
+                                           std::string_view("configmaps"),
+                                           std::string_view("persistentvolumeclaims"),
+                                           std::string_view("services.nodeports"),
+                                           std::string_view("services.loadbalancers")};
+  return std::ranges::find(kIntegers, resource) != kIntegers.end() || IsExtended(resource);
+}
+
+Quantity Parsed(std::string_view text) {
+  const Result<Quantity> quantity = Quantity::Parse(text);
+  return quantity.ok() ? *quantity : Quantity();
+}
+
+struct Seen {
+  bool compute = false;
+  bool huge_pages = false;
+  void Add(std::string_view resource) {
+    compute |= resource == "cpu" || resource == "memory";
+    huge_pages |= IsHugePages(resource);
+  }
+};
+
+void ValidateRequest(std::string_view resource, std::string_view amount, const StringMap& limits, const Path& requests,
+                     const Path& limits_path, Errors& errors) {
+  const auto limit = limits.Find(resource);
+  if (!limit) {
+    if (!MayOvercommit(resource)) {
+      errors.Required(limits_path, "Limit must be set for non overcommitable resources");
+    }
+    return;
+  }
+  const std::string of = std::string(resource) + " limit of " + std::string(*limit);
+  const auto order = Parsed(amount) <=> Parsed(*limit);
+  if (order != 0 && !MayOvercommit(resource)) {
+    errors.Invalid(requests, amount, "must be equal to " + of);
+  } else if (order > 0) {
+    errors.Invalid(requests, amount, "must be less than or equal to " + of);
+  }
+}
+
+bool IsContainerResource(std::string_view resource) {
+  return resource == "cpu" || resource == "memory" || resource == "ephemeral-storage" || IsHugePages(resource);
+}
+
+}  // namespace
+
+void ValidateResourceName(std::string_view resource, const Path& path, Errors& errors) {
+  const Problems problems = CheckQualifiedName(resource);
+  errors.InvalidAll(path, resource, problems);
+  if (!problems.empty() || resource.find('/') != std::string_view::npos) return;
+  static constexpr std::array kOthers = {std::string_view("requests.cpu"),
+                                         std::string_view("requests.memory"),
+                                         std::string_view("requests.ephemeral-storage"),
+                                         std::string_view("limits.cpu"),
+                                         std::string_view("limits.memory"),
+                                         std::string_view("limits.ephemeral-storage"),
+                                         std::string_view("storage"),
+                                         std::string_view("requests.storage")};
+  const bool standard = IsContainerResource(resource) || IsInteger(resource) ||
+                        resource.starts_with("requests.hugepages-") ||
+                        std::ranges::find(kOthers, resource) != kOthers.end();
+  if (!standard) errors.Invalid(path, resource, "must be a standard resource type or fully qualified");
+}
+
+void ValidateContainerResourceName(std::string_view resource, const Path& path, Errors& errors) {
+  ValidateResourceName(resource, path, errors);
+  if (resource.find('/') == std::string_view::npos) {
+    if (!IsContainerResource(resource)) errors.Invalid(path, resource, "must be a standard resource for containers");
+  } else if (!IsNative(resource) && !IsExtended(resource)) {
+    errors.Invalid(path, resource, "doesn't follow extended resource name standard");
+  }
+}
+
+void ValidateResourceQuantity(std::string_view resource, std::string_view quantity, const Path& path, Errors& errors) {
+  const Quantity amount = Parsed(quantity);
+  if (amount.Sign() < 0) errors.Invalid(path, quantity, kNegative);
+  if (IsInteger(resource) && amount.MilliValue() % 1000 != 0) errors.Invalid(path, quantity, "must be an integer");
+}
+
+void ValidateResources(const core_v1::ResourceRequirements& resources, const std::set<std::string_view>& claims,
+                       const Path& path, Errors& errors) {
+  if (!resources) return;
+  const Path limits = path / "limits";
+  const Path requests = path / "requests";
+  Seen seen;
+  for (const auto& [resource, amount] : resources.limits()) {
+    ValidateContainerResourceName(resource, limits.Key(resource), errors);
+    ValidateResourceQuantity(resource, amount, limits.Key(resource), errors);
+    seen.Add(resource);
+  }
+  for (const auto& [resource, amount] : resources.requests()) {
+    ValidateContainerResourceName(resource, requests.Key(resource), errors);
+    ValidateResourceQuantity(resource, amount, requests.Key(resource), errors);
+    ValidateRequest(resource, amount, resources.limits(), requests, limits, errors);
+    seen.Add(resource);
+  }
+  if (!seen.compute && seen.huge_pages) errors.Forbidden(path, "HugePages require cpu or memory");
+  std::set<std::string_view> names;
+  size_t index = 0;
+  for (const core_v1::ResourceClaim claim : resources.claims()) {
+    const Path at = (path / "claims")[index++];
+    if (claim.name().empty()) {
+      errors.Required(at / "name");
+      continue;
+    }
+    if (!names.insert(claim.name()).second) errors.Duplicate(at, claim.name());
+    if (!claims.contains(claim.name())) errors.NotFound(at / "name", claim.name());
+  }
+}
+
+}  // namespace knarr::api::validation

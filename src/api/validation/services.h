@@ -1,0 +1,17 @@
+#pragma once
+
+// Services and the addresses behind them. Internal to api/validation.
+
+#include "api/validation/errors.h"
+#include "doc/value.h"
+
+namespace knarr::api::validation {
+
+void ValidateService(const doc::Value& object, Errors& errors);
+void ValidateServiceUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
+void ValidateEndpoints(const doc::Value& object, Errors& errors);
+void ValidateEndpointsUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
+void ValidateEndpointSlice(const doc::Value& object, Errors& errors);
+void ValidateEndpointSliceUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
+
+}  // namespace knarr::api::validation

@@ -1,0 +1,19 @@
+#pragma once
+
+// PersistentVolumes and their claims. Internal to api/validation.
+
+#include "api/core_v1.h"
+#include "api/validation/errors.h"
+
+namespace knarr::api::validation {
+
+void ValidateClaimSpec(const core_v1::PersistentVolumeClaimSpec& spec, const Path& path, Errors& errors);
+/// Of an ephemeral volume: the metadata a claim is made with, and its spec.
+void ValidateClaimTemplate(const doc::Value& claim, const Path& path, Errors& errors);
+
+void ValidatePersistentVolume(const doc::Value& object, Errors& errors);
+void ValidatePersistentVolumeClaim(const doc::Value& object, Errors& errors);
+void ValidatePersistentVolumeUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
+void ValidatePersistentVolumeClaimUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
+
+}  // namespace knarr::api::validation

@@ -1,0 +1,136 @@
+// Which rules belong to which kind, and what holds of kinds without rules of their own.
+
+#include "api/validation.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "api/validation/errors.h"
+#include "api/validation/metadata.h"
+#include "api/validation/objects.h"
+#include "api/validation/pods.h"
+#include "api/validation/services.h"
+#include "api/validation/storage.h"
+#include "api/validation/workloads.h"
+
+namespace knarr::api {
+namespace validation {
+namespace {
+
+using doc::Value;
+
+using CreateRule = void (*)(const Value& object, Errors& errors);
+using UpdateRule = void (*)(const Value& object, const Value& old, Errors& errors);
+
+struct Rules {
+  std::string_view group;
+  std::string_view kind;
+  CreateRule create;
+  UpdateRule update;  ///< nullptr: the metadata's, and the rules of creation
+  UpdateRule status;  ///< nullptr: only the metadata's
+};
+
+constexpr Rules kRules[] = {
+    {"", "Pod", ValidatePod, ValidatePodUpdate, ValidatePodStatusUpdate},
+    {"", "PodTemplate", ValidatePodTemplateObject, ValidatePodTemplateObjectUpdate, nullptr},
+    {"", "ReplicationController", ValidateReplicationController, ValidateReplicationControllerUpdate,
+     ValidateReplicasStatus},
+    {"apps", "ReplicaSet", ValidateReplicaSet, ValidateReplicaSetUpdate, ValidateReplicasStatus},
+    {"apps", "Deployment", ValidateDeployment, ValidateDeploymentUpdate, ValidateReplicasStatus},
+    {"apps", "DaemonSet", ValidateDaemonSet, ValidateDaemonSetUpdate, ValidateReplicasStatus},
+    {"apps", "StatefulSet", ValidateStatefulSet, ValidateStatefulSetUpdate, ValidateReplicasStatus},
+    {"apps", "ControllerRevision", ValidateControllerRevision, ValidateControllerRevisionUpdate, nullptr},
+    {"", "Service", ValidateService, ValidateServiceUpdate, nullptr},
+    {"", "Endpoints", ValidateEndpoints, ValidateEndpointsUpdate, nullptr},
+    {"discovery.k8s.io", "EndpointSlice", ValidateEndpointSlice, ValidateEndpointSliceUpdate, nullptr},
+    {"", "ConfigMap", ValidateConfigMap, ValidateConfigMapUpdate, nullptr},
+    {"", "Secret", ValidateSecret, ValidateSecretUpdate, nullptr},
+    {"", "Namespace", ValidateNamespace, ValidateNamespaceUpdate, ValidateNamespaceStatusUpdate},
+    {"", "Node", ValidateNode, ValidateNodeUpdate, ValidateNodeUpdate},
+    {"", "PersistentVolume", ValidatePersistentVolume, ValidatePersistentVolumeUpdate, nullptr},
+    {"", "PersistentVolumeClaim", ValidatePersistentVolumeClaim, ValidatePersistentVolumeClaimUpdate, nullptr},
+    {"", "Binding", ValidateBinding, nullptr, nullptr},
+    {"", "Event", ValidateEvent, nullptr, nullptr},
+    {"events.k8s.io", "Event", ValidateEvent, nullptr, nullptr},
+    {"", "LimitRange", ValidateLimitRange, nullptr, nullptr},
+    {"", "ResourceQuota", ValidateResourceQuota, nullptr, nullptr},
+    {"coordination.k8s.io", "Lease", ValidateLease, nullptr, nullptr},
+};
+
+const Rules* FindRules(const KindInfo& kind) {
+  const auto* found = std::ranges::find_if(
+      kRules, [&kind](const Rules& rules) { return rules.kind == kind.kind && rules.group == kind.group; });
+  return found == std::end(kRules) ? nullptr : found;
+}
+
+bool IsEmpty(const Value& value) {
+  return value.is_null() || (value.is_string() && value.AsString().empty()) ||
+         ((value.is_array() || value.is_object()) && value.empty());
+}
+
+// The schema's required fields and enums, below the metadata.
+void ValidateBySchema(const Type& type, const Value& message, const Path& path, Errors& errors) {
+  for (const Field* field : type.flat) {
+    if (path.text().empty() && field->name == "metadata") continue;
+    const Value& value = message.At(field->name);
+    const Path at = path / field->name;
+    if (field->Has(FieldFlag::kRequired) && IsEmpty(value)) errors.Required(at);
+    if (!field->enum_values.empty() && value.is_string() && !value.AsString().empty() &&
+        std::ranges::find(field->enum_values, value.AsString()) == field->enum_values.end()) {
+      errors.NotSupported(at, value.AsString(), field->enum_values);
+    }
+    if (field->type != FieldType::kMessage) continue;
+    if (field->shape == Shape::kSingle) {
+      if (value.is_object()) ValidateBySchema(*field->message, value, at, errors);
+    } else if (field->shape == Shape::kList) {
+      for (size_t i = 0; i < value.size(); ++i) ValidateBySchema(*field->message, value[i], at[i], errors);
+    }
+  }
+}
+
+void ValidateGeneric(const KindInfo& kind, const Value& object, Errors& errors) {
+  ValidateMetadata(object.At("metadata"), kind.namespaced, NameRuleOf(kind), MetadataPath(), errors);
+  ValidateBySchema(*kind.type, object, Path(), errors);
+}
+
+}  // namespace
+}  // namespace validation
+
+ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object) {
+  validation::Errors errors;
+  if (const validation::Rules* rules = validation::FindRules(kind)) {
+    rules->create(object, errors);
+  } else {
+    validation::ValidateGeneric(kind, object, errors);
+  }
+  return std::move(errors).Take();
+}
+
+ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {
+  validation::Errors errors;
+  const validation::Rules* rules = validation::FindRules(kind);
+  if (rules != nullptr && rules->update != nullptr) {
+    rules->update(object, old, errors);
+    return std::move(errors).Take();
+  }
+  validation::ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), validation::MetadataPath(), errors);
+  if (rules != nullptr) {
+    rules->create(object, errors);
+  } else {
+    validation::ValidateGeneric(kind, object, errors);
+  }
+  return std::move(errors).Take();
+}
+
+ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {
+  validation::Errors errors;
+  const validation::Rules* rules = validation::FindRules(kind);
+  if (rules != nullptr && rules->status != nullptr) {
+    rules->status(object, old, errors);
+  } else {
+    validation::ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), validation::MetadataPath(), errors);
+  }
+  return std::move(errors).Take();
+}
+
+}  // namespace knarr::api
