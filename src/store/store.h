@@ -130,16 +130,21 @@ class Store {
   /// The state at a revision. Expired when it is compacted, BadRequest when it is still to come. Any thread.
   virtual Result<std::shared_ptr<const Snapshot>> At(Revision revision) const = 0;
 
-  /// All or nothing, and durable on return. Conflict when a comparison fails (details.name = the key). World thread.
+  /// All or nothing, and durable on return. Conflict when a comparison fails (details.name = the key). Unavailable when
+  /// the disk refused it or the store is closed: a full disk may be tried again, after any other failed write the store
+  /// is read-only. Deleting a key that is not there does nothing and takes no revision. A fiber that is cancelled while
+  /// its change is on the way to the disk still gets the outcome. World thread.
   virtual Result<TxnResult> Txn(std::vector<Compare> compares, std::vector<Op> ops) = 0;
   /// The newest value of a key including changes that are not durable yet: for a read-check-write on the world thread
   /// (follow it with Txn comparing mod_revision; no wait in between).
   virtual std::optional<KeyValue> Newest(std::string_view key) const = 0;
 
-  /// Expired when `after` is compacted. Any thread; `runtime` is the one whose fibers will call Next.
+  /// Expired when `after` is compacted, or further back than the backlog allows. From a revision still to come, only
+  /// the changes behind that one. Any thread; `runtime` is the one whose fibers will call Next.
   virtual Result<std::unique_ptr<Watch>> StartWatch(rt::Runtime& runtime, WatchOptions options) = 0;
 
-  /// Forgets history up to and including the revision. World thread.
+  /// Forgets history up to and including the revision (its state can still be read, and watched from). The disk follows
+  /// in the background. World thread.
   virtual Ok Compact(Revision revision) = 0;
   virtual StoreStats stats() const = 0;
   /// Flushes and ends: watches get Unavailable. World thread.
