@@ -66,12 +66,12 @@ class Apply : public Command {
     const std::string ns = TRY(session.NamespaceFor(*object.kind, object.ns));
     SetNamespace(object.document, *object.kind, ns);
     const client::ObjectName name{ns, object.name};
-    client::Client* client = TRY(session.client());
-    Result<api::ObjectPtr> live = client->Get(*object.kind, name);
-    if (live.Failed(Reason::kNotFound)) return CreateNew(session, *client, object, ns);
-    for (int tries = kTries; true; live = client->Get(*object.kind, name)) {
+    client::Client& client = session.client();
+    Result<api::ObjectPtr> live = client.Get(*object.kind, name);
+    if (live.Failed(Reason::kNotFound)) return CreateNew(session, client, object, ns);
+    for (int tries = kTries; true; live = client.Get(*object.kind, name)) {
       if (!live.ok()) return live.status();
-      Ok patched = PatchLive(session, *client, object, name, **live);
+      Ok patched = PatchLive(session, client, object, name, **live);
       if (!patched.Failed(Reason::kConflict) || --tries == 0) return patched;
     }
   }

@@ -52,7 +52,7 @@ class Create : public Command {
       SetNamespace(document, kind, ns);
       created = api::Object::FromDocument(doc::Document::Copy(document.root));
     } else {
-      created = TRY(TRY(session.client())->Create(kind, ns, document.root, write_.Options()));
+      created = TRY(session.client().Create(kind, ns, document.root, write_.Options()));
     }
     TRY(write_.PrintResult(session, kind, *created, "created"));
     return 0;

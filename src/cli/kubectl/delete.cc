@@ -88,12 +88,12 @@ class Delete : public Command {
 
   /// The uid of what is being deleted.
   Result<std::string> DeleteOne(Session& session, const SelectFlags::Item& item, const client::DeleteOptions& options) {
-    client::Client* client = TRY(session.client());
+    client::Client& client = session.client();
     api::ObjectPtr object;
     if (dry_run_ == "client") {
-      object = TRY(client->Get(*item.kind, item.name));
+      object = TRY(client.Get(*item.kind, item.name));
     } else {
-      object = TRY(client->Delete(*item.kind, item.name, options));
+      object = TRY(client.Delete(*item.kind, item.name, options));
     }
     if (output_ == "name") {
       TRY(session.PrintLine(TypedName(*item.kind, item.name.name)));
@@ -110,15 +110,15 @@ class Delete : public Command {
 
   Ok WaitGone(Session& session, const SelectFlags::Item& item, const std::string& uid) {
     rt::CancelScope limit(session.runtime(), timeout_ > Duration::zero() ? timeout_ : Duration(7 * 24h));
-    client::Client* client = TRY(session.client());
+    client::Client& client = session.client();
     while (true) {
-      Result<api::ObjectPtr> now = client->Get(*item.kind, item.name);
+      Result<api::ObjectPtr> now = client.Get(*item.kind, item.name);
       if (now.Failed(Reason::kNotFound)) return {};
       if (!now.ok()) return now.status();
       if ((*now)->uid() != uid) return {};
       client::WatchOptions options{.field_selector = "metadata.name=" + item.name.name,
                                    .resource_version = std::string((*now)->resource_version())};
-      auto stream = TRY(client->Watch(*item.kind, item.name.ns, options));
+      auto stream = TRY(client.Watch(*item.kind, item.name.ns, options));
       while (true) {
         Result<std::vector<client::WatchEvent>> events = stream->Next();
         if (events.Failed(Reason::kTimeout)) {

@@ -32,14 +32,19 @@ std::string Joined(const doc::Value& list) {
   return out;
 }
 
+Result<doc::Document> GetJson(Connection& connection, std::string_view path) {
+  std::string text = TRY(connection.GetRaw(path));
+  return doc::ParseJson(text);
+}
+
 /// "/api/v1", "/apis/apps/v1", …: as the server says.
 Result<std::vector<std::pair<std::string, std::string>>> GroupVersions(Connection& connection) {
   std::vector<std::pair<std::string, std::string>> out;
-  doc::Document core = TRY(doc::ParseJson(TRY(connection.GetRaw("/api"))));
+  doc::Document core = TRY(GetJson(connection, "/api"));
   for (const doc::Value& version : core.root.At("versions").items()) {
     out.emplace_back(version.AsString(), "/api/" + std::string(version.AsString()));
   }
-  doc::Document groups = TRY(doc::ParseJson(TRY(connection.GetRaw("/apis"))));
+  doc::Document groups = TRY(GetJson(connection, "/apis"));
   for (const doc::Value& group : groups.root.At("groups").items()) {
     for (const doc::Value& version : group.At("versions").items()) {
       const std::string name(version.At("groupVersion").AsString());
@@ -67,9 +72,9 @@ class ApiResources : public Command {
       return BadRequest(fmt::format("--output {} is not available", output_));
     }
     std::vector<ServedResource> resources;
-    Connection* connection = TRY(session.connection());
-    for (const auto& [version, path] : TRY(GroupVersions(*connection))) {
-      TRY(Collect(*connection, version, path, resources));
+    Connection& connection = session.connection();
+    for (const auto& [version, path] : TRY(GroupVersions(connection))) {
+      TRY(Collect(connection, version, path, resources));
     }
     const bool filter_namespaced = session.flags().Changed("namespaced");
     std::erase_if(resources, [&](const ServedResource& r) { return filter_namespaced && r.namespaced != namespaced_; });
@@ -90,7 +95,7 @@ class ApiResources : public Command {
 
   Ok Collect(Connection& connection, const std::string& version, const std::string& path,
              std::vector<ServedResource>& out) const {
-    doc::Document list = TRY(doc::ParseJson(TRY(connection.GetRaw(path))));
+    doc::Document list = TRY(GetJson(connection, path));
     for (const doc::Value& item : list.root.At("resources").items()) {
       ServedResource resource{.name = std::string(item.At("name").AsString()),
                               .short_names = Joined(item.At("shortNames")),
@@ -145,7 +150,7 @@ class ApiVersions : public Command {
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
     if (!args.empty()) return UsageError(fmt::format("unexpected arguments: [{}]", fmt::join(args, " ")));
     std::set<std::string> versions;
-    for (const auto& [version, path] : TRY(GroupVersions(*TRY(session.connection())))) versions.insert(version);
+    for (const auto& [version, path] : TRY(GroupVersions(session.connection()))) versions.insert(version);
     for (const std::string& version : versions) TRY(session.PrintLine(version));
     return 0;
   }
@@ -172,7 +177,7 @@ class Version : public Command {
     all.root.Set(all.arena, "clientVersion", client);
     doc::Document server;
     if (!client_only_) {
-      server = TRY(doc::ParseJson(TRY(TRY(session.connection())->GetRaw("/version"))));
+      server = TRY(GetJson(session.connection(), "/version"));
       all.root.Set(all.arena, "serverVersion", server.root);
     }
     if (output_ == "yaml") {

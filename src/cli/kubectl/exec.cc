@@ -52,7 +52,7 @@ class Exec : public Command {
       return BadRequest(fmt::format("cannot exec into a container in a completed pod; current phase is {}", phase));
     }
     options.container = TRY(PickContainer(session, *pod));
-    auto stream = TRY(TRY(session.connection())->pods().Exec(pod->ns(), pod->name(), options));
+    auto stream = TRY(session.connection().pods().Exec(pod->ns(), pod->name(), options));
     int code = TRY(Stream(session, *stream, options));
     if (code != 0) {
       TRY(session.console().Flush());
@@ -71,8 +71,8 @@ class Exec : public Command {
       }
       name = resources.items.front().name;
     }
-    const std::string ns = TRY(session.ns());
-    return TRY(session.client())->Get(api::core_v1::PodInfo(), {ns, name});
+    const std::string ns = session.ns();
+    return session.client().Get(api::core_v1::PodInfo(), {ns, name});
   }
 
   Result<std::string> PickContainer(Session& session, const api::Object& object) {

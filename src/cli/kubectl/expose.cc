@@ -56,8 +56,7 @@ class Expose : public Command {
     if (write_.dry_run() == DryRun::kClient) {
       made = api::Object::FromDocument(doc::Document::Copy(document.root));
     } else {
-      made = TRY(
-          TRY(session.client())->Create(api::core_v1::ServiceInfo(), item.name.ns, document.root, write_.Options()));
+      made = TRY(session.client().Create(api::core_v1::ServiceInfo(), item.name.ns, document.root, write_.Options()));
     }
     return write_.PrintResult(session, api::core_v1::ServiceInfo(), *made, "exposed");
   }

@@ -140,14 +140,16 @@ Result<std::vector<std::pair<std::string, std::string>>> Generator::Data(Session
     if (!info.ok()) return BadRequest(fmt::format("error reading {}: no such file or directory", path));
     if (info->type != rt::FileType::kDirectory) {
       const std::string key = equals == std::string::npos ? BaseName(path) : source.substr(0, equals);
-      TRY(AddKey(data, key, TRY(ReadUserFile(session, path))));
+      std::string text = TRY(ReadUserFile(session, path));
+      TRY(AddKey(data, key, std::move(text)));
       continue;
     }
     std::vector<rt::DirectoryEntry> entries = TRY(session.runtime().files().List(full));
     std::ranges::sort(entries, {}, &rt::DirectoryEntry::name);
     for (const rt::DirectoryEntry& entry : entries) {
       if (entry.type != rt::FileType::kFile || !CheckConfigMapKey(entry.name).empty()) continue;
-      TRY(AddKey(data, entry.name, TRY(ReadUserFile(session, path + "/" + entry.name))));
+      std::string text = TRY(ReadUserFile(session, path + "/" + entry.name));
+      TRY(AddKey(data, entry.name, std::move(text)));
     }
   }
   for (const std::string& path : env_files_) TRY(AddEnvFile(data, TRY(ReadUserFile(session, path))));

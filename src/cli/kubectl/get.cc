@@ -134,7 +134,7 @@ class Get : public Command {
 
   Ok GetOne(Session& session, const api::KindInfo& kind, const client::ObjectName& name, std::vector<Found>& found,
             std::vector<Status>& missing) {
-    Result<ObjectPtr> object = TRY(session.client())->Get(kind, name);
+    Result<ObjectPtr> object = session.client().Get(kind, name);
     if (object.Failed(Reason::kNotFound)) {
       if (!ignore_not_found_) missing.push_back(object.status());
       return {};
@@ -151,9 +151,9 @@ class Get : public Command {
   Result<Found> ListAll(Session& session, const api::KindInfo& kind, const std::string& ns) {
     Found out{.kind = &kind};
     client::ListOptions options{.label_selector = selector_, .field_selector = field_selector_, .limit = chunk_};
-    client::Client* client = TRY(session.client());
+    client::Client& client = session.client();
     while (true) {
-      client::ObjectList list = TRY(client->List(kind, ns, options));
+      client::ObjectList list = TRY(client.List(kind, ns, options));
       out.objects.insert(out.objects.end(), list.items.begin(), list.items.end());
       out.resource_version = list.resource_version;
       if (list.continue_token.empty()) break;
@@ -164,7 +164,8 @@ class Get : public Command {
   }
 
   Ok Sort(std::vector<ObjectPtr>& objects) const {
-    doc::JsonPath path = TRY(doc::JsonPath::Parse(TRY(doc::RelaxJsonPath(sort_by_))));
+    const std::string relaxed = TRY(doc::RelaxJsonPath(sort_by_));
+    doc::JsonPath path = TRY(doc::JsonPath::Parse(relaxed));
     std::vector<std::pair<doc::Value, ObjectPtr>> keyed;
     for (const ObjectPtr& object : objects) {
       auto results = TRY(path.Find(object->tree(), doc::JsonPath::MissingKeys::kIgnore));
@@ -255,7 +256,7 @@ class Get : public Command {
     if (printed > 0 || !complain_if_empty || ignore_not_found_) return {};
     const bool in_namespace = !all_namespaces_ && !found.empty() && found.front().kind->namespaced;
     if (!in_namespace) return session.Warn("No resources found\n");
-    return session.Warn(fmt::format("No resources found in {} namespace.\n", TRY(session.ns())));
+    return session.Warn(fmt::format("No resources found in {} namespace.\n", session.ns()));
   }
 
   Result<int> Watch(Session& session, const std::vector<Found>& found, const std::vector<Status>& missing) {
@@ -280,9 +281,9 @@ class Get : public Command {
       widths.push_back(Row(session, *part.kind, *object, with_namespace, show_kind_));
     }
     const std::string ns = all_namespaces_ ? "" : TRY(session.NamespaceFor(*part.kind));
-    client::Client* client = TRY(session.client());
+    client::Client& client = session.client();
     while (true) {
-      auto stream = TRY(client->Watch(*part.kind, ns, options));
+      auto stream = TRY(client.Watch(*part.kind, ns, options));
       while (true) {
         Result<std::vector<client::WatchEvent>> events = stream->Next();
         if (events.Failed(Reason::kServiceUnavailable)) break;  // the server's time limit: go on from here

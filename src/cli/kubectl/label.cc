@@ -134,9 +134,8 @@ class SetMap : public Command {
     }
     api::ObjectPtr result = item.object;
     if ((changed || removed) && write_.dry_run() != DryRun::kClient) {
-      result = TRY(
-          TRY(session.client())
-              ->Patch(*item.kind, item.name, client::PatchType::kMerge, doc::ToJson(patch.root), "", write_.Options()));
+      result = TRY(session.client().Patch(*item.kind, item.name, client::PatchType::kMerge, doc::ToJson(patch.root), "",
+                                          write_.Options()));
     }
     return write_.PrintResult(session, *item.kind, *result, done);
   }

@@ -68,9 +68,9 @@ class Logs : public Command {
       resources = TRY(ParseResourceArgs({arg}));
     }
     const ResourceArgs::Item& item = resources.items.front();
-    client::Client* client = TRY(session.client());
+    client::Client& client = session.client();
     const std::string ns = TRY(session.NamespaceFor(*item.kind));
-    api::ObjectPtr object = TRY(client->Get(*item.kind, {ns, item.name}));
+    api::ObjectPtr object = TRY(client.Get(*item.kind, {ns, item.name}));
     if (item.kind == &api::core_v1::PodInfo()) return object;
     const doc::Value& selector = object->tree().Get("spec", "selector");
     const bool labels_only = item.kind->kind == "ReplicationController" || item.kind->kind == "Service";
@@ -78,7 +78,7 @@ class Logs : public Command {
                                      : TRY(api::ToLabelSelector(api::meta_v1::LabelSelector(selector)));
     if (made.nothing() || made.empty())
       return BadRequest(fmt::format("cannot get the logs from {}", TypedName(*item.kind, item.name)));
-    client::ObjectList pods = TRY(client->List(api::core_v1::PodInfo(), ns, {.label_selector = made.ToString()}));
+    client::ObjectList pods = TRY(client.List(api::core_v1::PodInfo(), ns, {.label_selector = made.ToString()}));
     if (pods.items.empty()) {
       return Timeout("timed out waiting for the condition");
     }
@@ -119,7 +119,7 @@ class Logs : public Command {
   Ok PrintLog(Session& session, const api::Object& pod, const std::string& container) {
     client::LogOptions options = options_;
     options.container = container;
-    auto stream = TRY(TRY(session.connection())->pods().Logs(pod.ns(), pod.name(), options));
+    auto stream = TRY(session.connection().pods().Logs(pod.ns(), pod.name(), options));
     const std::string prefix = prefix_ ? fmt::format("[pod/{}/{}] ", pod.name(), container) : "";
     bool line_start = true;
     while (true) {
@@ -138,9 +138,8 @@ class Logs : public Command {
   }
 
   Result<int> BySelector(Session& session) {
-    const std::string ns = TRY(session.ns());
-    client::ObjectList pods =
-        TRY(TRY(session.client())->List(api::core_v1::PodInfo(), ns, {.label_selector = selector_}));
+    const std::string ns = session.ns();
+    client::ObjectList pods = TRY(session.client().List(api::core_v1::PodInfo(), ns, {.label_selector = selector_}));
     if (pods.items.empty()) {
       TRY(session.Warn(fmt::format("No resources found in {} namespace.\n", ns)));
       return 0;

@@ -51,7 +51,8 @@ Result<std::string> CustomColumns(std::string_view spec, const std::vector<doc::
       return BadRequest(fmt::format("unexpected custom-columns spec: {}, expected <header>:<json-path-expr>", column));
     }
     rows[0].emplace_back(column.substr(0, colon));
-    paths.push_back(TRY(doc::JsonPath::Parse(TRY(doc::RelaxJsonPath(column.substr(colon + 1))))));
+    const std::string relaxed = TRY(doc::RelaxJsonPath(column.substr(colon + 1)));
+    paths.push_back(TRY(doc::JsonPath::Parse(relaxed)));
   }
   for (const doc::Document& object : objects) {
     std::vector<std::string>& row = rows.emplace_back();

@@ -97,13 +97,13 @@ class RunVerb : public Command {
   }
 
   Ok Write(Session& session, const api::KindInfo& kind, doc::Document& document) const {
-    const std::string ns = TRY(session.ns());
+    const std::string ns = session.ns();
     api::ObjectPtr made;
     if (write_.dry_run() == DryRun::kClient) {
       if (!session.globals().ns.empty()) SetNamespace(document, kind, ns);
       made = api::Object::FromDocument(doc::Document::Copy(document.root));
     } else {
-      made = TRY(TRY(session.client())->Create(kind, ns, document.root, write_.Options()));
+      made = TRY(session.client().Create(kind, ns, document.root, write_.Options()));
     }
     return write_.PrintResult(session, kind, *made, "created");
   }

@@ -41,8 +41,8 @@ class Scale : public Command {
       return BadRequest(
           fmt::format("cannot scale {}: it has no scale subresource", TypedName(*item.kind, item.name.name)));
     }
-    client::Client* client = TRY(session.client());
-    api::ObjectPtr scale = TRY(client->Get(*item.kind, item.name, "scale"));
+    client::Client& client = session.client();
+    api::ObjectPtr scale = TRY(client.Get(*item.kind, item.name, "scale"));
     const int64_t now = api::autoscaling_v1::Scale(scale->tree()).spec().replicas();
     if (current_ >= 0 && now != current_) {
       return BadRequest(fmt::format("Expected replicas to be {}, was {}", current_, now));
@@ -53,7 +53,7 @@ class Scale : public Command {
     }
     if (write_.dry_run() != DryRun::kClient) {
       const std::string patch = fmt::format(R"({{"spec":{{"replicas":{}}}}})", replicas_);
-      TRY(client->Patch(*item.kind, item.name, client::PatchType::kMerge, patch, "scale", write_.Options()));
+      TRY(client.Patch(*item.kind, item.name, client::PatchType::kMerge, patch, "scale", write_.Options()));
     }
     return write_.PrintResult(session, *item.kind, *item.object, "scaled");
   }

@@ -37,8 +37,7 @@ Status UsageError(std::string message) {
   return BadRequest(std::move(message)).WithCause({.type = std::string(kUsageCause), .message = "", .field = ""});
 }
 
-Session::Session(Invocation invocation, Connect connect)
-    : invocation_(std::move(invocation)), connect_(std::move(connect)) {
+Session::Session(Invocation invocation) : invocation_(std::move(invocation)) {
   flags_.String(&globals_.kubeconfig, "kubeconfig", 0, "Path to the kubeconfig file");
   flags_.String(&globals_.context, "context", 0, "The kubeconfig context to use");
   flags_.String(&globals_.cluster, "cluster", 0, "The kubeconfig cluster to use");
@@ -55,16 +54,9 @@ Session::Session(Invocation invocation, Connect connect)
   flags_.String(&globals_.verbosity, "v", 'v', "How much to log");
 }
 
-Result<Connection*> Session::connection() {
-  if (connection_ == nullptr) connection_ = TRY(connect_(invocation_, globals_));
-  return connection_.get();
-}
-
-Result<client::Client*> Session::client() { return &TRY(connection())->client(); }
-
-Result<std::string> Session::ns() {
-  if (!globals_.ns.empty()) return globals_.ns;
-  return TRY(connection())->ns();
+Ok Session::Open(const Connect& connect) {
+  connection_ = TRY(connect(invocation_, globals_));
+  return {};
 }
 
 Result<std::string> Session::NamespaceFor(const api::KindInfo& kind, std::string_view written) {
@@ -120,7 +112,7 @@ int ListVerbs(Console& console) {
 int RunVerb(const Verb& verb, Invocation invocation, const Connect& connect) {
   Console& console = invocation.console;
   const std::vector<std::string> args = invocation.args;
-  Session session(std::move(invocation), connect);
+  Session session(std::move(invocation));
   std::unique_ptr<Command> command = verb.make();
   command->AddFlags(session.flags());
   if (AsksForHelp(args)) {
@@ -130,10 +122,12 @@ int RunVerb(const Verb& verb, Invocation invocation, const Connect& connect) {
   }
   Result<int> done = 1;
   Result<std::vector<std::string>> rest = session.flags().Parse(args);
-  if (rest.ok()) {
-    done = command->Run(session, *rest);
-  } else {
+  if (!rest.ok()) {
     done = UsageError(rest.status().message());
+  } else if (Ok opened = session.Open(connect); !opened.ok()) {
+    done = opened.status();
+  } else {
+    done = command->Run(session, *rest);
   }
   if (done.ok()) return *done;
   // An error after output that nobody reads any more (a closed pipe) is not worth a line.

@@ -53,7 +53,9 @@ Result<std::unique_ptr<Connection>> ConnectByKubeconfig(const Invocation& invoca
 
 class Session {
  public:
-  Session(Invocation invocation, Connect connect);
+  explicit Session(Invocation invocation);
+  /// By the global flags, once they are parsed.
+  Ok Open(const Connect& connect);
 
   rt::Runtime& runtime() { return invocation_.runtime; }
   Console& console() { return invocation_.console; }
@@ -61,11 +63,11 @@ class Session {
   FlagSet& flags() { return flags_; }
   const GlobalFlags& globals() const { return globals_; }
 
-  /// Connects on first use.
-  Result<Connection*> connection();
-  Result<client::Client*> client();
+  /// Ready before a command runs (the network is used with the first request only).
+  Connection& connection() { return *connection_; }
+  client::Client& client() { return connection_->client(); }
   /// --namespace, or the context's.
-  Result<std::string> ns();
+  std::string ns() const { return globals_.ns.empty() ? connection_->ns() : globals_.ns; }
   /// "" for kinds without a namespace.
   Result<std::string> NamespaceFor(const api::KindInfo& kind, std::string_view written = {});
 
@@ -75,7 +77,6 @@ class Session {
 
  private:
   Invocation invocation_;
-  Connect connect_;
   GlobalFlags globals_;
   FlagSet flags_;
   std::unique_ptr<Connection> connection_;

@@ -96,14 +96,14 @@ Result<std::vector<SelectFlags::Item>> SelectFlags::Select(Session& session, con
         return BadRequest("resource(s) were provided, but no name was specified");
       }
       client::ListOptions options{.label_selector = selector, .field_selector = field_selector};
-      for (api::ObjectPtr& object : TRY(TRY(session.client())->List(*item.kind, ns, options)).items) {
+      for (api::ObjectPtr& object : TRY(session.client().List(*item.kind, ns, options)).items) {
         client::ObjectName name{std::string(object->ns()), std::string(object->name())};
         out.push_back({item.kind, std::move(name), std::move(object)});
       }
     }
   }
   for (Item& item : out) {
-    if (fetch && item.object == nullptr) item.object = TRY(TRY(session.client())->Get(*item.kind, item.name));
+    if (fetch && item.object == nullptr) item.object = TRY(session.client().Get(*item.kind, item.name));
   }
   return out;
 }
