@@ -18,6 +18,8 @@ struct PodNetworkOptions {
   std::string state_directory;            ///< where leases of addresses are kept
   std::string pod_cidr = "10.42.0.0/24";  ///< the node's share
   std::string cluster_cidr = "10.42.0.0/16";
+  /// Routed to the bridge, so that the machine reaches Services without a default route; "" for none.
+  std::string service_cidr = "10.43.0.0/16";
   std::string bridge = "knarr0";
   int mtu = 1500;
 };
@@ -43,10 +45,12 @@ class PodNetwork {
 
 struct ServiceProxyOptions {
   std::string cluster_cidr = "10.42.0.0/16";
+  /// What is sent to an address in here that is no Service is refused at once; "" for none.
+  std::string service_cidr = "10.43.0.0/16";
   std::string node_name;
 };
 
-/// ClusterIP and NodePort Services as nftables maps in the table `inet knarr-services` (or ip/ip6 pairs), changed in
+/// ClusterIP and NodePort Services as nftables maps in the table `ip knarr-services`, changed in
 /// one transaction per batch of changes; the cost of a change does not grow with the number of services.
 class ServiceProxy {
  public:

@@ -1,0 +1,455 @@
+// Pods' links and Services' rules in the real kernel, inside a network namespace of the test's own: nothing of the
+// machine's is touched, and all of it goes when the test ends.
+
+#include "network/network.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <set>
+
+#include "network/links.h"
+#include "network/service_table.h"
+#include "network/testing_services.h"
+#include "rt/file_system.h"
+#include "rt/real.h"
+
+namespace knarr::network {
+namespace {
+
+constexpr int kAskSeconds = 2;
+
+sockaddr_in SocketAddress(const std::string& ip, int port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_port = htons(static_cast<uint16_t>(port));
+  inet_pton(AF_INET, ip.c_str(), &out.sin_addr);
+  return out;
+}
+
+void EnterNamespace(const std::string& path) {
+  if (path.empty()) return;
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || setns(fd, CLONE_NEWNET) != 0) _exit(99);
+  close(fd);
+}
+
+// A process with a network namespace of its own (or ours), in which a server answers each TCP connection and each UDP
+// packet on port 8080 with "<name> <client's address>".
+class Place {
+ public:
+  Place(std::string name, bool own) : name_(std::move(name)) {
+    std::array<int, 2> ready{};
+    EXPECT_EQ(pipe(ready.data()), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (own && unshare(CLONE_NEWNET) != 0) _exit(98);
+      Serve(ready[1]);
+    }
+    close(ready[1]);
+    char byte = 0;
+    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+  }
+  ~Place() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  std::string netns() const { return "/proc/" + std::to_string(pid_) + "/ns/net"; }
+  int pid() const { return pid_; }
+
+ private:
+  [[noreturn]] void Serve(int ready) const {
+    const sockaddr_in at = SocketAddress("0.0.0.0", 8080);
+    const int tcp = socket(AF_INET, SOCK_STREAM, 0);
+    const int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    const int yes = 1;
+    setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (bind(tcp, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 || listen(tcp, 64) != 0) _exit(97);
+    if (bind(udp, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) _exit(96);
+    if (write(ready, "r", 1) != 1) _exit(95);
+    if (fork() == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      while (true) {
+        sockaddr_in from{};
+        socklen_t size = sizeof from;
+        char byte = 0;
+        if (recvfrom(udp, &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &size) < 0) continue;
+        const std::string answer = name_ + " " + inet_ntoa(from.sin_addr);
+        (void)sendto(udp, answer.data(), answer.size(), 0, reinterpret_cast<sockaddr*>(&from), size);
+      }
+    }
+    while (true) {
+      sockaddr_in from{};
+      socklen_t size = sizeof from;
+      const int fd = accept(tcp, reinterpret_cast<sockaddr*>(&from), &size);
+      const std::string answer = name_ + " " + inet_ntoa(from.sin_addr);
+      (void)send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
+      close(fd);
+    }
+  }
+  std::string name_;
+  int pid_ = -1;
+};
+
+// What the server at that address answers to a client in the namespace ("" is the host's), or the error.
+std::string Ask(const std::string& netns, const std::string& ip, int port, bool udp = false) {
+  std::array<int, 2> answer{};
+  EXPECT_EQ(pipe(answer.data()), 0);
+  const int pid = fork();
+  if (pid == 0) {
+    EnterNamespace(netns);
+    const int fd = socket(AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+    const timeval limit{kAskSeconds, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    const sockaddr_in to = SocketAddress(ip, port);
+    std::array<char, 200> text{};
+    ssize_t size = -1;
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) {
+      if (udp) (void)send(fd, "x", 1, 0);
+      size = recv(fd, text.data(), text.size(), 0);
+    }
+    const int error = errno;
+    std::string out(text.data(), size > 0 ? static_cast<size_t>(size) : 0);
+    // A connect that runs out of time says EINPROGRESS, a receive EAGAIN.
+    if (size <= 0) out = error == EINPROGRESS || error == EAGAIN ? "timeout" : strerrorname_np(error);
+    (void)write(answer[1], out.data(), out.size());
+    _exit(0);
+  }
+  close(answer[1]);
+  std::array<char, 300> text{};
+  const ssize_t size = read(answer[0], text.data(), text.size());
+  close(answer[0]);
+  waitpid(pid, nullptr, 0);
+  return {text.data(), size > 0 ? static_cast<size_t>(size) : 0};
+}
+
+void Shell(const std::string& command) { ASSERT_EQ(std::system(command.c_str()), 0) << command; }
+
+std::string Output(const std::string& command) {
+  FILE* pipe = popen(command.c_str(), "r");
+  std::string out;
+  std::array<char, 4096> piece;
+  while (const size_t got = fread(piece.data(), 1, piece.size(), pipe)) out.append(piece.data(), got);
+  pclose(pipe);
+  return out;
+}
+
+class NetworkTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    // Each test in a namespace of its own; those before die with the processes in them. The pool's threads are started
+    // from this one, and so are in it too.
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    Shell("ip link set lo up");
+    std::string name = "/tmp/image-network-XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    state_ = name;
+  }
+  void TearDown() override {
+    if (!state_.empty()) std::filesystem::remove_all(state_);
+  }
+  void Run(const std::function<void(rt::Runtime& runtime)>& body) {
+    const auto runtime = rt::RealRuntime::Create({}, rt::BlockingPool::Create(4));
+    runtime->Run([&] { body(*runtime); });
+  }
+  PodNetworkOptions Options() const {
+    return {.state_directory = state_, .pod_cidr = "10.42.0.0/24", .bridge = "image0"};
+  }
+  Ok Commit(rt::Runtime& runtime, nft::Transaction transaction) {
+    Ok result;
+    runtime.Blocking([&] {
+      if (!socket_) socket_.emplace(MUST(NetlinkSocket::Open(NETLINK_NETFILTER)));
+      result = transaction.Commit(*socket_);
+    });
+    return result;
+  }
+  std::optional<NetlinkSocket> socket_;
+  std::string state_;
+};
+
+TEST_F(NetworkTest, PodsReachEachOtherAndTheHost) {
+  Run([&](rt::Runtime& runtime) {
+    const auto network = PodNetwork::Open(runtime, Options());
+    ASSERT_TRUE(network.ok()) << network.status().message();
+    const Place host("host", false);
+    const Place one("one", true);
+    const Place two("two", true);
+    const auto a = (*network)->Attach("sandbox-1", one.netns());
+    ASSERT_TRUE(a.ok()) << a.status().message();
+    const auto b = (*network)->Attach("sandbox-2", two.netns());
+    ASSERT_TRUE(b.ok()) << b.status().message();
+    EXPECT_EQ(a->ip, "10.42.0.2");
+    EXPECT_EQ(a->gateway, "10.42.0.1");
+    EXPECT_EQ(b->ip, "10.42.0.3");
+    EXPECT_EQ(Ask(one.netns(), b->ip, 8080), "two " + a->ip);
+    EXPECT_EQ(Ask(two.netns(), a->ip, 8080), "one " + b->ip);
+    EXPECT_EQ(Ask("", a->ip, 8080), "one 10.42.0.1");
+    EXPECT_EQ(Ask(one.netns(), a->gateway, 8080), "host " + a->ip);
+    EXPECT_EQ(Ask(one.netns(), "127.0.0.1", 8080), "one 127.0.0.1");
+
+    // Again is the same; a new owner of the address is reached at once.
+    EXPECT_EQ((*network)->Attach("sandbox-1", one.netns())->ip, a->ip);
+    EXPECT_TRUE((*network)->Detach("sandbox-1").ok());
+    EXPECT_TRUE((*network)->Detach("sandbox-1").ok());
+    EXPECT_NE(Ask(two.netns(), a->ip, 8080), "one " + b->ip);
+
+    // Another process takes over.
+    const auto again = PodNetwork::Open(runtime, Options());
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_EQ(Ask("", b->ip, 8080), "two 10.42.0.1");
+    EXPECT_EQ((*again)->Attach("sandbox-2", two.netns())->ip, b->ip);
+    const Place three("three", true);
+    const auto c = (*again)->Attach("sandbox-3", three.netns());
+    ASSERT_TRUE(c.ok()) << c.status().message();
+    EXPECT_EQ(c->ip, "10.42.0.4");
+    EXPECT_TRUE((*again)->Retain({"sandbox-3"}).ok());
+    EXPECT_NE(Ask("", b->ip, 8080), "two 10.42.0.1");
+    EXPECT_EQ(Ask("", c->ip, 8080), "three 10.42.0.1");
+
+    // A namespace that is gone is an error, and costs no address.
+    EXPECT_TRUE((*again)->Attach("sandbox-4", "/proc/1/ns/nothing").Failed(Reason::kNotFound));
+
+    EXPECT_TRUE(RemoveNetwork(runtime, Options()).ok());
+    EXPECT_TRUE(RemoveNetwork(runtime, Options()).ok());
+    EXPECT_EQ(Output("nft list tables"), "");
+    EXPECT_EQ(Output("ip -br link | grep -v '^lo' | grep -v '^ifb'"), "");
+    EXPECT_EQ(Output("ip route"), "");
+    EXPECT_FALSE(std::filesystem::exists(state_ + "/leases"));
+    EXPECT_EQ(Output("cat /proc/sys/net/ipv4/conf/all/send_redirects"), "1\n");
+  });
+}
+
+TEST_F(NetworkTest, AttachIsQuick) {
+  Run([&](rt::Runtime& runtime) {
+    const auto network = PodNetwork::Open(runtime, Options());
+    ASSERT_TRUE(network.ok()) << network.status().message();
+    std::vector<std::unique_ptr<Place>> places;
+    for (int i = 0; i < 20; ++i) places.push_back(std::make_unique<Place>("p", true));
+    std::vector<double> times;
+    for (size_t i = 0; i < places.size(); ++i) {
+      const MonoTime start = runtime.Mono();
+      ASSERT_TRUE((*network)->Attach("s" + std::to_string(i), places[i]->netns()).ok());
+      times.push_back(std::chrono::duration<double, std::milli>(runtime.Mono() - start).count());
+    }
+    std::sort(times.begin(), times.end());
+    std::printf("attach: median %.2f ms, most %.2f ms\n", times[times.size() / 2], times.back());
+    EXPECT_LT(times[times.size() / 2], 20);
+  });
+}
+
+// A cluster of this node, three pods and a client outside; Services as YAML.
+class ServiceTest : public NetworkTest {
+ protected:
+  void Start(rt::Runtime& runtime, const std::string& yaml) {
+    network_ = MUST(PodNetwork::Open(runtime, Options()));
+    for (const char* name : {"a", "b", "c"}) {
+      pods_.push_back(std::make_unique<Place>(name, true));
+      (void)MUST(network_->Attach(name, pods_.back()->netns()));
+    }
+    // The world outside: 192.168.9.2, with the node at 192.168.9.1.
+    outside_ = std::make_unique<Place>("outside", true);
+    const std::string pid = std::to_string(outside_->pid());
+    Shell("ip link add image-out type veth peer name eth0 netns " + pid);
+    Shell("ip addr add 192.168.9.1/24 dev image-out && ip link set image-out up");
+    Shell("nsenter -t " + pid +
+          " -n sh -c 'ip addr add 192.168.9.2/24 dev eth0 && ip link set eth0 up && "
+          "ip link set lo up && ip route add default via 192.168.9.1'");
+    table_ = std::make_unique<ServiceTable>(ServiceContext{
+        .cluster = MUST(Cidr::Parse("10.42.0.0/16")), .node_name = "here", .service_network = "10.43.0.0/16"});
+    const Ok loaded = LoadServices(yaml, *table_);
+    ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+    const Ok committed = Commit(runtime, table_->Rebuild());
+    ASSERT_TRUE(committed.ok()) << committed.status().message();
+  }
+  std::string Pod(size_t index) const { return pods_[index]->netns(); }
+  static std::string Ip(size_t index) { return "10.42.0." + std::to_string(2 + index); }
+  // Who answers, over many connections.
+  static std::set<std::string> Names(const std::string& netns, const std::string& ip, int port, bool udp = false) {
+    std::set<std::string> out;
+    for (int i = 0; i < 20; ++i) {
+      const std::string answer = Ask(netns, ip, port, udp);
+      out.insert(answer.substr(0, answer.find(' ')));
+    }
+    return out;
+  }
+  std::unique_ptr<PodNetwork> network_;
+  std::vector<std::unique_ptr<Place>> pods_;
+  std::unique_ptr<Place> outside_;
+  std::unique_ptr<ServiceTable> table_;
+};
+
+std::string Slice(const std::string& service, const std::string& endpoints) {
+  return "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " + service +
+         "-1, namespace: d, labels: {kubernetes.io/service-name: " + service +
+         "}}\naddressType: IPv4\nports: [{name: t, port: 8080, protocol: TCP}, {name: u, port: 8080, protocol: UDP}]\n"
+         "endpoints: [" +
+         endpoints + "]\n";
+}
+
+std::string Service(const std::string& name, const std::string& ip, int node_port, const std::string& more = "") {
+  const std::string port = node_port > 0 ? ", nodePort: " + std::to_string(node_port) : "";
+  return "---\napiVersion: v1\nkind: Service\nmetadata: {name: " + name +
+         ", namespace: d}\nspec: {type: " + (node_port > 0 ? "NodePort" : "ClusterIP") + ", clusterIP: " + ip +
+         ", ports: [{name: t, port: 80" + port + "}, {name: u, port: 80, protocol: UDP}]" + more + "}\n";
+}
+
+constexpr const char* kAB = "{addresses: [10.42.0.2], nodeName: here}, {addresses: [10.42.0.3], nodeName: here}";
+
+using Set = std::set<std::string>;
+
+TEST_F(ServiceTest, AnswersEverywhere) {
+  Run([&](rt::Runtime& runtime) {
+    Start(runtime, Service("web", "10.43.0.10", 30080) + Slice("web", kAB) + Service("none", "10.43.0.11", 30081) +
+                       Service("self", "10.43.0.12", 0) + Slice("self", "{addresses: [10.42.0.4], nodeName: here}"));
+    EXPECT_EQ(Names(Pod(2), "10.43.0.10", 80), (Set{"a", "b"}));
+    EXPECT_EQ(Names(Pod(2), "10.43.0.10", 80, true), (Set{"a", "b"}));
+    EXPECT_EQ(Names("", "10.43.0.10", 80), (Set{"a", "b"}));
+    EXPECT_EQ(Names(Pod(0), "10.43.0.10", 80), (Set{"a", "b"}));  // one of them is itself
+    EXPECT_EQ(Ask(Pod(2), "10.43.0.12", 80), "c 10.42.0.1");      // to itself: masqueraded
+    EXPECT_EQ(Ask(Pod(0), "10.43.0.12", 80), "c 10.42.0.2");      // otherwise the client's address is kept
+    for (const char* ip : {"192.168.9.1", "10.42.0.1"}) {
+      EXPECT_EQ(Names("", ip, 30080), (Set{"a", "b"})) << ip;
+      EXPECT_EQ(Names(Pod(2), ip, 30080), (Set{"a", "b"})) << ip;
+    }
+    EXPECT_EQ(Names("", "127.0.0.1", 30080), (Set{"a", "b"}));
+    EXPECT_EQ(Names(outside_->netns(), "192.168.9.1", 30080), (Set{"a", "b"}));
+    EXPECT_EQ(Ask(outside_->netns(), "192.168.9.1", 30080).substr(1), " 10.42.0.1");
+
+    // Nobody there: refused at once, everywhere.
+    for (const std::string& from : {std::string(), Pod(0)}) {
+      EXPECT_EQ(Ask(from, "10.43.0.11", 80), "ECONNREFUSED") << from;
+      EXPECT_EQ(Ask(from, "10.43.0.10", 81), "ECONNREFUSED") << from;
+      EXPECT_EQ(Ask(from, "10.43.77.77", 80), "ECONNREFUSED");
+      EXPECT_EQ(Ask(from, "192.168.9.1", 30081), "ECONNREFUSED");
+    }
+    EXPECT_EQ(Ask(outside_->netns(), "192.168.9.1", 30081), "ECONNREFUSED");
+    // What listens on the node's 127.0.0.1 is not for pods.
+    const Place host("host", false);
+    Shell("nsenter -t " + std::to_string(pods_[0]->pid()) +
+          " -n ip route add 127.0.0.0/8 via 10.42.0.1 dev eth0 onlink table 7 && nsenter -t " +
+          std::to_string(pods_[0]->pid()) + " -n ip rule add to 127.0.0.2 lookup 7 pref 0");
+    EXPECT_NE(Ask(Pod(0), "127.0.0.2", 8080).substr(0, 4), "host");
+
+    // One endpoint goes, one comes: an update, not a rebuild.
+    ASSERT_TRUE(LoadServices(Service("web", "10.43.0.10", 30080) +
+                                 Slice("web", "{addresses: [10.42.0.3]}, {addresses: [10.42.0.4]}"),
+                             *table_)
+                    .ok());
+    table_->Set("d/none", {});
+    const Ok updated = Commit(runtime, table_->Update());
+    ASSERT_TRUE(updated.ok()) << updated.status().message();
+    EXPECT_EQ(Names(Pod(0), "10.43.0.10", 80), (Set{"b", "c"}));
+    EXPECT_EQ(Names(outside_->netns(), "192.168.9.1", 30080), (Set{"b", "c"}));
+    // The kernel has what an anew built table would have.
+    const std::string before = Output("nft list table ip knarr-services | grep -v elements");
+    ASSERT_TRUE(Commit(runtime, table_->Rebuild()).ok());
+    EXPECT_EQ(std::count(before.begin(), before.end(), '\n'), [&] {
+      const std::string after = Output("nft list table ip knarr-services | grep -v elements");
+      return std::count(after.begin(), after.end(), '\n');
+    }());
+    table_->Set("d/web", {});
+    table_->Set("d/self", {});
+    ASSERT_TRUE(Commit(runtime, table_->Update()).ok());
+    EXPECT_EQ(Ask(Pod(0), "10.43.0.10", 80), "ECONNREFUSED");
+    EXPECT_EQ(Output("nft list table ip knarr-services | grep -c d/"), "0\n");
+  });
+}
+
+TEST_F(ServiceTest, KeepsClientsWithTheirEndpoint) {
+  Run([&](rt::Runtime& runtime) {
+    const std::string sticky = ", sessionAffinity: ClientIP";
+    Start(runtime, Service("web", "10.43.0.10", 30080, sticky) + Slice("web", kAB));
+    const Set first = Names(Pod(2), "10.43.0.10", 80);
+    EXPECT_TRUE(first == Set{"a"} || first == Set{"b"}) << *first.begin();
+    const Set out = Names(outside_->netns(), "192.168.9.1", 30080);
+    EXPECT_TRUE(out == Set{"a"} || out == Set{"b"}) << *out.begin();
+    // Its endpoint goes: the client is moved, and stays again.
+    const std::string other = first == Set{"a"} ? "10.42.0.3" : "10.42.0.2";
+    ASSERT_TRUE(LoadServices(Service("web", "10.43.0.10", 30080, sticky) +
+                                 Slice("web", "{addresses: [" + other + "]}, {addresses: [10.42.0.4]}"),
+                             *table_)
+                    .ok());
+    ASSERT_TRUE(Commit(runtime, table_->Update()).ok());
+    const Set moved = Names(Pod(2), "10.43.0.10", 80);
+    EXPECT_NE(moved, first);
+    EXPECT_TRUE(moved == Set{"a"} || moved == Set{"b"} || moved == Set{"c"}) << *moved.begin();
+    table_->Set("d/web", {});
+    const Ok removed = Commit(runtime, table_->Update());
+    EXPECT_TRUE(removed.ok()) << removed.status().message();
+  });
+}
+
+TEST_F(ServiceTest, FollowsTrafficPolicies) {
+  Run([&](rt::Runtime& runtime) {
+    const std::string local = ", externalTrafficPolicy: Local";
+    const std::string mixed = "{addresses: [10.42.0.2], nodeName: here}, {addresses: [10.42.0.3], nodeName: there}";
+    const std::string remote = "{addresses: [10.42.0.3], nodeName: there}";
+    Start(runtime, Service("kept", "10.43.0.10", 30080, local) + Slice("kept", mixed) +
+                       Service("away", "10.43.0.11", 30081, local) + Slice("away", remote) +
+                       Service("inner", "10.43.0.12", 0, ", internalTrafficPolicy: Local") + Slice("inner", mixed) +
+                       Service("lost", "10.43.0.13", 0, ", internalTrafficPolicy: Local") + Slice("lost", remote));
+    EXPECT_EQ(Names(outside_->netns(), "192.168.9.1", 30080), (Set{"a"}));
+    EXPECT_EQ(Ask(outside_->netns(), "192.168.9.1", 30080), "a 192.168.9.2");  // the client's own address
+    EXPECT_EQ(Names(Pod(2), "192.168.9.1", 30080), (Set{"a", "b"}));
+    EXPECT_EQ(Names("", "192.168.9.1", 30080), (Set{"a", "b"}));
+    EXPECT_EQ(Ask(outside_->netns(), "192.168.9.1", 30081), "timeout");
+    EXPECT_EQ(Ask("", "192.168.9.1", 30081).substr(0, 1), "b");
+    EXPECT_EQ(Names(Pod(2), "10.43.0.10", 80), (Set{"a", "b"}));
+    EXPECT_EQ(Names(Pod(2), "10.43.0.12", 80), (Set{"a"}));
+    EXPECT_EQ(Ask(Pod(2), "10.43.0.13", 80), "timeout");
+  });
+}
+
+TEST_F(ServiceTest, ManyServicesCostLittle) {
+  Run([&](rt::Runtime& runtime) {
+    std::string yaml;
+    for (int i = 0; i < 500; ++i) {
+      const std::string name = "s" + std::to_string(i);
+      yaml +=
+          Service(name, "10.43." + std::to_string(1 + i / 250) + "." + std::to_string(i % 250), 0) + Slice(name, kAB);
+    }
+    Start(runtime, "");
+    ASSERT_TRUE(LoadServices(yaml, *table_).ok());
+    MonoTime start = runtime.Mono();
+    const Ok built = Commit(runtime, table_->Update());
+    ASSERT_TRUE(built.ok()) << built.status().message();
+    std::printf("500 services with 1000 ports: %.2f ms\n",
+                std::chrono::duration<double, std::milli>(runtime.Mono() - start).count());
+    EXPECT_EQ(Names(Pod(2), "10.43.2.249", 80), (Set{"a", "b"}));
+    std::vector<double> times;
+    for (int i = 0; i < 20; ++i) {
+      start = runtime.Mono();
+      ASSERT_TRUE(
+          LoadServices(Service("s7", "10.43.1.7", 0) + Slice("s7", i % 2 == 0 ? "{addresses: [10.42.0.4]}" : kAB),
+                       *table_)
+              .ok());
+      ASSERT_TRUE(Commit(runtime, table_->Update()).ok());
+      times.push_back(std::chrono::duration<double, std::milli>(runtime.Mono() - start).count());
+    }
+    std::sort(times.begin(), times.end());
+    std::printf("one change among 500: median %.2f ms\n", times[times.size() / 2]);
+  });
+}
+
+}  // namespace
+}  // namespace knarr::network
