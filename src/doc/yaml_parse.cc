@@ -21,20 +21,26 @@ namespace {
 
 constexpr std::string_view kTagPrefix = "tag:yaml.org,2002:";
 constexpr size_t kKeysLinear = 24;
+constexpr std::string_view kTooManyAliases = "document contains excessive aliasing";
 
 // How much of a document may come from aliases: go-yaml's rule. Small documents may be nearly all aliases; for large
-// ones the allowed share falls to a tenth, so that the expansion never exceeds some 400,000 nodes.
+// ones the allowed share falls to a tenth, so that the expansion never exceeds some 400,000 nodes. The text in them,
+// which the tree shares but every printed form repeats, has a bound of its own.
 class AliasBudget {
  public:
   void Count(size_t nodes) { total_ += nodes; }
-  bool Expand(size_t nodes) {
+  bool Expand(size_t nodes, size_t bytes) {
     total_ += nodes;
     expanded_ += nodes;
+    bytes_ += bytes;
+    if (bytes_ > kBytesMax) return false;
     if (expanded_ <= 100 || total_ <= 1000) return true;
     return static_cast<double>(expanded_) <= Allowed() * static_cast<double>(total_);
   }
 
  private:
+  static constexpr size_t kBytesMax = 16 << 20;
+
   double Allowed() const {
     constexpr double kLow = 400'000;
     constexpr double kHigh = 4'000'000;
@@ -45,6 +51,7 @@ class AliasBudget {
   }
   size_t total_ = 0;
   size_t expanded_ = 0;
+  size_t bytes_ = 0;
 };
 
 // A copy that can be changed by itself; its strings, which are never changed in place, are shared.
@@ -94,12 +101,17 @@ class YamlBuilder {
   }
 
  private:
+  // How large a node is.
+  struct Extent {
+    size_t nodes = 1;
+    size_t depth = 0;  // levels of containers
+    size_t bytes = 0;  // of keys and strings
+  };
   struct Anchor {
     Value value;
     bool complete = false;
     size_t serial = 0;  // tells a redefinition from the node itself
-    size_t nodes = 1;
-    size_t depth = 0;
+    Extent extent = {};
   };
   struct Frame {
     bool object;
@@ -111,8 +123,7 @@ class YamlBuilder {
     size_t values = 0;     // where the elements begin
     size_t members = 0;    // where the members begin
     size_t member = 0;     // the one whose value comes
-    size_t nodes = 1;      // in this container, itself included
-    size_t depth = 1;      // levels of containers in it
+    Extent extent{.depth = 1};
     std::string anchor;
     size_t anchor_serial = 0;
     std::vector<size_t> merged{};                                // members that came by a merge and may be overridden
@@ -129,9 +140,10 @@ class YamlBuilder {
       case What::kScalar: {
         const Value value = TRY(ScalarValue(event));
         if (!event.anchor.empty()) {
-          anchors_[std::string(event.anchor)] = {.value = value, .complete = true, .serial = ++serial_};
+          anchors_[std::string(event.anchor)] = {
+              .value = value, .complete = true, .serial = ++serial_, .extent = {.bytes = event.text.size()}};
         }
-        return Emit(value, 1, 0, event.at);
+        return Emit(value, {.bytes = event.text.size()}, event.at);
       }
       case What::kAlias:
         return TakeAlias(event);
@@ -183,9 +195,9 @@ class YamlBuilder {
     }
     if (!frame.anchor.empty() && anchors_[frame.anchor].serial == frame.anchor_serial) {
       anchors_[frame.anchor] = {
-          .value = value, .complete = true, .serial = frame.anchor_serial, .nodes = frame.nodes, .depth = frame.depth};
+          .value = value, .complete = true, .serial = frame.anchor_serial, .extent = frame.extent};
     }
-    return Emit(value, frame.nodes, frame.depth, at);
+    return Emit(value, frame.extent, at);
   }
 
   Result<const Anchor*> FindAnchor(const YamlEvent& event) {
@@ -198,22 +210,23 @@ class YamlBuilder {
 
   Ok TakeAlias(const YamlEvent& event) {
     const Anchor& anchor = *TRY(FindAnchor(event));
-    if (!budget_.Expand(anchor.nodes)) return YamlError(event.at, "document contains excessive aliasing");
-    if (frames_.size() + anchor.depth > static_cast<size_t>(kDepthMax)) {
+    if (!budget_.Expand(anchor.extent.nodes, anchor.extent.bytes)) return YamlError(event.at, kTooManyAliases);
+    if (frames_.size() + anchor.extent.depth > static_cast<size_t>(kDepthMax)) {
       return YamlError(event.at, "exceeded max depth of " + std::to_string(kDepthMax));
     }
-    return Emit(CopyContainers(anchor.value, arena()), anchor.nodes, anchor.depth, event.at);
+    return Emit(CopyContainers(anchor.value, arena()), anchor.extent, event.at);
   }
 
   // A finished node: the root, an element, a member's value or what is to be merged.
-  Ok Emit(Value value, size_t nodes, size_t depth, Position at) {
+  Ok Emit(Value value, const Extent& extent, Position at) {
     if (frames_.empty()) {
       out_.document.root = value;
       return {};
     }
     Frame& frame = frames_.back();
-    frame.nodes += nodes;
-    frame.depth = std::max(frame.depth, depth + 1);
+    frame.extent.nodes += extent.nodes;
+    frame.extent.depth = std::max(frame.extent.depth, extent.depth + 1);
+    frame.extent.bytes += extent.bytes;
     ++frame.count;
     if (!frame.object) {
       values_.push_back(value);
@@ -274,11 +287,12 @@ class YamlBuilder {
   Ok TakeKey(const YamlEvent& event) {
     Frame& frame = frames_.back();
     frame.key_next = false;
-    ++frame.nodes;
+    ++frame.extent.nodes;
     const bool plain_merge = event.kind == YamlEvent::Kind::kScalar && event.text == "<<" &&
                              (event.plain || event.tag == "tag:yaml.org,2002:merge");
     std::string_view key = "<<";
     if (!plain_merge) key = arena().Copy(TRY(KeyText(event)));
+    frame.extent.bytes += key.size();
     auto& nodes = out_.positions.nodes_;
     frame.child = static_cast<uint32_t>(nodes.size());
     nodes.push_back({.parent = frame.node, .index = 0, .member = true, .key = key, .at = event.at});
@@ -298,6 +312,7 @@ class YamlBuilder {
   Result<std::string> KeyText(const YamlEvent& event) {
     if (event.kind == YamlEvent::Kind::kAlias) {
       const Anchor& anchor = *TRY(FindAnchor(event));
+      if (!budget_.Expand(1, anchor.extent.bytes)) return YamlError(event.at, kTooManyAliases);
       const Value& value = anchor.value;
       if (value.is_string()) return std::string(value.AsString());
       if (value.is_bool() || value.is_number()) return ToJson(value);
@@ -308,7 +323,10 @@ class YamlBuilder {
     }
     const YamlScalar scalar = TRY(Resolve(event));
     if (!event.anchor.empty()) {
-      anchors_[std::string(event.anchor)] = {.value = TRY(ScalarValue(event)), .complete = true, .serial = ++serial_};
+      anchors_[std::string(event.anchor)] = {.value = TRY(ScalarValue(event)),
+                                             .complete = true,
+                                             .serial = ++serial_,
+                                             .extent = {.bytes = event.text.size()}};
     }
     switch (scalar.kind) {
       case YamlScalar::Kind::kBool:

@@ -19,11 +19,12 @@ bool LooksLikeJson(std::string_view text) {
 Result<YamlDocument> ParseOne(std::string_view text, const YamlOptions& options) {
   auto parsed = ParseYaml(text, options);
   if (parsed.ok() || !LooksLikeJson(text)) return parsed;
-  // The line breaks before it make the JSON parser count lines as the whole file has them.
-  const std::string padded = std::string(options.first_line - 1, '\n') + std::string(text);
   bool duplicates = false;
-  auto json = ParseJson(padded, {.on_duplicate = [&](std::string_view) { duplicates = true; }});
-  if (!json.ok()) return json.status();
+  auto json = ParseJson(text, {.on_duplicate = [&](std::string_view) { duplicates = true; }});
+  if (!json.ok()) {
+    // Once more with line breaks before it: the parser then counts lines as the whole file has them.
+    return ParseJson(std::string(options.first_line - 1, '\n') + std::string(text)).status();
+  }
   if (duplicates) return parsed;
   YamlDocument out;
   out.document = std::move(json).value();

@@ -138,6 +138,12 @@ TEST(Yaml, BombsAreRefused) {
     bomb += "]\n";
   }
   EXPECT_NE(AsJson(bomb).find("document contains excessive aliasing"), std::string::npos);
+  std::string text = "- &a [" + std::string(100'000, 'x') + "]\n";
+  for (int i = 0; i < 200; ++i) text += "- *a\n";
+  EXPECT_NE(AsJson(text).find("document contains excessive aliasing"), std::string::npos);
+  text = "k: &a " + std::string(100'000, 'x') + "\n";
+  for (int i = 0; i < 200; ++i) text += "k" + std::to_string(i) + ": {*a : 1}\n";
+  EXPECT_NE(AsJson(text).find("document contains excessive aliasing"), std::string::npos);
   std::string deep = "a0: &a0 [x]\n";
   for (int i = 1; i < 200; ++i) {
     deep += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [*a" + std::to_string(i - 1) + "]\n";
