@@ -64,9 +64,10 @@ Ok Strategy::PrepareForUpdate(const StrategyContext& /*context*/, Target target,
 
 Ok Strategy::AdmitCreate(const StrategyContext& /*context*/, Document& /*object*/) const { return {}; }
 Ok Strategy::AdmitDelete(const StrategyContext& /*context*/, std::string_view /*name*/) const { return {}; }
-api::ErrorList Strategy::Validate(const Value& /*object*/) const { return {}; }
-api::ErrorList Strategy::ValidateUpdate(Target /*target*/, const Value& /*object*/, const Value& /*old*/) const {
-  return {};
+api::ErrorList Strategy::Validate(const Value& object) const { return api::ValidateCreate(kind_, object); }
+api::ErrorList Strategy::ValidateUpdate(Target target, const Value& object, const Value& old) const {
+  if (target == Target::kStatus) return api::ValidateStatusUpdate(kind_, object, old);
+  return api::ValidateUpdate(kind_, object, old);
 }
 std::vector<std::string> Strategy::Warnings(const Value& /*object*/) const { return {}; }
 std::optional<int64_t> Strategy::GraceSeconds(const Value& /*object*/, std::optional<int64_t> /*asked*/) const {
