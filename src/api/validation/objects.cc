@@ -268,7 +268,12 @@ void ValidateNodeUpdate(const Value& object, const Value& old_object, Errors& er
   size_t index = 0;
   for (const core_v1::NodeAddress address : node.status().addresses()) {
     const Path at = (Path("status") / "addresses")[index++];
-    if (!addresses.emplace(address.type(), address.address()).second) errors.Duplicate(at, address.tree());
+    if (addresses.emplace(address.type(), address.address()).second) continue;
+    doc::Arena arena;
+    Value shown = Value::Object();  // as upstream's own struct prints
+    shown.Set(arena, "Type", Value::Borrow(address.type()));
+    shown.Set(arena, "Address", Value::Borrow(address.address()));
+    errors.Duplicate(at, shown);
   }
   const Value& before = old.spec().tree().At("podCIDRs");
   const Value& now = node.spec().tree().At("podCIDRs");

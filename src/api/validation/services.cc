@@ -96,7 +96,10 @@ void ValidateFamilies(const ServiceSpec& spec, Errors& errors) {
     if (!seen.insert(family).second) errors.Duplicate(at, family);
   }
   if (const auto policy = spec.ip_family_policy()) {
-    errors.OneOf(SpecPath() / "ipFamilyPolicy", *policy, {"PreferDualStack", "RequireDualStack", "SingleStack"});
+    if (*policy != "PreferDualStack" && *policy != "RequireDualStack" && *policy != "SingleStack") {
+      errors.NotSupported(SpecPath() / "ipFamilyPolicy", *policy,
+                          {"PreferDualStack", "RequireDualStack", "SingleStack"});
+    }
   }
 }
 
