@@ -37,10 +37,17 @@ class ServiceStrategy : public Strategy {
   bool returns_deleted_object() const override { return true; }
   bool reserves() const override { return true; }
 
+  Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override {
+    TRY(Strategy::PrepareForCreate(context, object));
+    FitAddressList(object, nullptr);
+    return {};
+  }
+
   Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
                       const Value& old) const override {
     TRY(Strategy::PrepareForUpdate(context, target, object, old));
     if (target != Target::kObject) return {};
+    FitAddressList(object, &old);
     KeepAllocated(object, old);
     DropUnneeded(object, old);
     return {};
@@ -69,6 +76,24 @@ class ServiceStrategy : public Strategy {
   void ReleaseChanged(const Value& object, const Value& old) override { pools_.Give(old, &object); }
 
  private:
+  // clusterIP is the old, single form of clusterIPs: a client that only knows it still says what both are.
+  static void FitAddressList(doc::Document& object, const Value* old) {
+    Value& spec = object.root.Ensure(object.arena, "spec");
+    const std::string_view one = std::as_const(spec).At("clusterIP").AsString();
+    const Value& list = std::as_const(spec).At("clusterIPs");
+    if (old == nullptr
+            ? !list.empty() || one.empty()
+            : one == old->Get("spec", "clusterIP").AsString() || !list.Equals(old->Get("spec", "clusterIPs"))) {
+      return;
+    }
+    if (one.empty()) {
+      spec.Remove("clusterIPs");
+      return;
+    }
+    const Value only = Value::String(object.arena, one);
+    spec.Set(object.arena, "clusterIPs", Value::ArrayOf(object.arena, {&only, 1}));
+  }
+
   // A client that does not repeat what was allocated keeps it.
   static void KeepAllocated(doc::Document& object, const Value& old) {
     Value& spec = object.root.Ensure(object.arena, "spec");
