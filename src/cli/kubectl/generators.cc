@@ -152,7 +152,10 @@ Result<std::vector<std::pair<std::string, std::string>>> Generator::Data(Session
       TRY(AddKey(data, entry.name, std::move(text)));
     }
   }
-  for (const std::string& path : env_files_) TRY(AddEnvFile(data, TRY(ReadUserFile(session, path))));
+  for (const std::string& path : env_files_) {
+    const std::string text = TRY(ReadUserFile(session, path));
+    TRY(AddEnvFile(data, text));
+  }
   std::ranges::sort(data);
   return data;
 }
