@@ -42,7 +42,8 @@ Result<std::unique_ptr<Store>> OpenEmbedded(rt::Runtime& world, EmbeddedOptions 
   if (!files.Exists(path)) {
     auto made = files.Open(path, rt::OpenMode::kCreateNew, 0600);
     if (!made.ok() && !made.Failed(Reason::kAlreadyExists)) return made.status();
-    TRY(files.SyncDirectory(options.directory));
+    // SQLite syncs the folder when it first writes; the folder's own entry is ours to care for.
+    TRY(files.SyncDirectory(options.directory.substr(0, std::max<size_t>(options.directory.rfind('/'), 1))));
   }
   OpenedLog opened = TRY(OpenSqliteLog(world, path));
   CoreOptions core{.history_events_max = options.history_events_max,

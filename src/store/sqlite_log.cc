@@ -160,15 +160,21 @@ Ok SqliteLog::Open() {
   if (code != SQLITE_OK) return Error(code, "open");
   // Exclusive: the lock that keeps a second server out, and no shared-memory file beside the database.
   TRY(Run("PRAGMA locking_mode=EXCLUSIVE"));
+  // Nothing is at stake while the file is being made: its syncs wait for the checkpoint at the end.
+  bool fresh = TRY(Query("PRAGMA page_count")) == 0;
+  TRY(Run(fresh ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL"));
   TRY(Run("PRAGMA page_size=8192"));
   TRY(Run("PRAGMA auto_vacuum=INCREMENTAL"));
   TRY(Run("PRAGMA journal_mode=WAL"));
-  TRY(Run("PRAGMA synchronous=FULL"));
   TRY(Run("PRAGMA cache_size=-1024"));
   TRY(Run("PRAGMA cell_size_check=ON"));
   TRY(Run("PRAGMA wal_autocheckpoint=1024"));
   TRY(Run("PRAGMA journal_size_limit=16777216"));
   TRY(CheckFormat());
+  if (fresh) {
+    TRY(Run("PRAGMA synchronous=FULL"));
+    if (TRY(Query("PRAGMA wal_checkpoint(TRUNCATE)")) != 0) return Error(SQLITE_BUSY, "checkpoint");
+  }
   return Prepare();
 }
 

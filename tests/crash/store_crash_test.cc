@@ -169,23 +169,23 @@ class Parent {
     Start(round);
     // One in five dies while it starts or recovers, the others under load.
     if (random_() % 5 == 0) {
-      ReadUntil(std::chrono::steady_clock::now() + std::chrono::microseconds(random_() % 30000));
+      Listen(30ms);
     } else {
-      uint64_t states = states_;
-      ReadUntil(std::chrono::steady_clock::now() + 10s, [&] { return states_ > states; });
-      if (states_ == states) Fail("no store within ten seconds");
-      ReadUntil(std::chrono::steady_clock::now() + std::chrono::microseconds(random_() % 150000));
+      AwaitStore();
+      Listen(150ms);
     }
-    kill(child_, SIGKILL);
-    // What it said before it died still counts.
-    ReadUntil(std::chrono::steady_clock::time_point::max());
-    int status = 0;
-    waitpid(child_, &status, 0);
-    if (!WIFSIGNALED(status)) Fail("the child ended by itself");
-    close(pipe_);
-    half_.reset();
-    line_.clear();
-    found_.clear();
+    Kill();
+  }
+
+  /// Killed while it makes the store; the next one must manage.
+  void Birth() {
+    Start(1);
+    Listen(12ms);
+    Kill();
+    Start(2);
+    AwaitStore();
+    Listen(10ms);
+    Kill();
   }
 
   void Finish(uint64_t round) {
@@ -229,6 +229,31 @@ class Parent {
     }
     close(ends[1]);
     pipe_ = ends[0];
+  }
+
+  /// For a random time up to `most`.
+  void Listen(std::chrono::microseconds most) {
+    ReadUntil(std::chrono::steady_clock::now() +
+              std::chrono::microseconds(random_() % static_cast<uint64_t>(most.count())));
+  }
+
+  void AwaitStore() {
+    uint64_t states = states_;
+    ReadUntil(std::chrono::steady_clock::now() + 10s, [&] { return states_ > states; });
+    if (states_ == states) Fail("no store within ten seconds");
+  }
+
+  void Kill() {
+    kill(child_, SIGKILL);
+    // What it said before it died still counts.
+    ReadUntil(std::chrono::steady_clock::time_point::max());
+    int status = 0;
+    waitpid(child_, &status, 0);
+    if (!WIFSIGNALED(status)) Fail("the child ended by itself");
+    close(pipe_);
+    half_.reset();
+    line_.clear();
+    found_.clear();
   }
 
   /// Takes in what the child says until then, or until it is gone, or enough.
@@ -396,6 +421,9 @@ int RunParent(const std::string& program, uint64_t kills, uint64_t seed) {
   signal(SIGPIPE, SIG_IGN);
   Parent parent(program, folder, seed);
   for (uint64_t round = 1; round <= kills; round++) parent.Round(round);
+  for (uint64_t birth = 0; birth < kills / 10; birth++) {
+    Parent(program, folder + "/" + std::to_string(birth), seed + birth).Birth();
+  }
   parent.Finish(kills + 1);
   parent.Report(kills);
   std::filesystem::remove_all(folder);
