@@ -29,6 +29,7 @@ class Server : public ApiServer {
   Ok Listen() override {
     net::HttpServerOptions options;
     options.tls = core_.options().tls;
+    options.home = &core_.world();
     std::vector<rt::Runtime*> runtimes = io_;
     if (runtimes.empty()) runtimes.push_back(&core_.world());
     http_ = TRY(net::HttpServer::Start(std::move(runtimes), core_.options().listen, std::move(options), handler()));
