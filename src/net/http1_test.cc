@@ -69,7 +69,9 @@ TEST(Http1Head, RefusesWhatTwoReadersCouldSeeDifferently) {
     ASSERT_FALSE(head.ok()) << c.text;
     EXPECT_EQ(head.status().code(), c.code) << c.text << head.status().message();
   }
-  std::string null_byte("GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 37);
+  std::string null_byte = "GET / HTTP/1.1\r\nHost: h\r\nX: a?b\r\n\r\n";
+  EXPECT_TRUE(ParseRequestHead(null_byte).ok());
+  null_byte[null_byte.find("a?b") + 1] = '\0';
   EXPECT_FALSE(ParseRequestHead(null_byte).ok());
 }
 

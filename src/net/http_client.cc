@@ -28,6 +28,8 @@ struct Host {
   size_t http1_open = 0;
   bool dialing = false;
   bool only_http1 = false;
+  uint64_t failures = 0;  // dials that failed, and why the last one did
+  std::optional<Status> failure;
   rt::WaitQueue changed;
 };
 
@@ -181,7 +183,10 @@ class HttpClientImpl : public HttpClient {
       bool may_share = !host.only_http1 && options_.http2 && url.scheme == "https";
       bool full = !may_share && host.http1_open >= options_.connections_max;
       if ((may_share && host.dialing) || full) {
+        uint64_t failures = host.failures;
         TRY(host.changed.Wait());
+        // Whoever waited for a dial shares its failure: one after the other would only wait longer for the same.
+        if (may_share && host.failures != failures) return *host.failure;
         continue;
       }
       return DialFor(host, url, may_share);
@@ -197,6 +202,10 @@ class HttpClientImpl : public HttpClient {
     host.changed.NotifyAll();
     if (!stream.ok()) {
       --host.http1_open;
+      if (runtime_.CheckCancelled().ok()) {  // not the dialler's own end
+        ++host.failures;
+        host.failure = stream.status();
+      }
       return stream.status();
     }
     auto* tls = dynamic_cast<TlsStream*>(stream->get());

@@ -304,6 +304,29 @@ TEST_P(HttpModes, ConnectionsAreKept) {
   });
 }
 
+TEST(HttpClient, WaitersShareAFailedDial) {
+  RunReal([](rt::RealRuntime& runtime) {
+    // A server that takes connections and says nothing: each handshake runs into the first caller's time limit.
+    auto silent = Listen(runtime, {"127.0.0.1", 0, ""});
+    auto client = HttpClient::Create(runtime, {});
+    ClientRequest request;
+    request.url = *Url::Parse("https://" + (*silent)->local().ToString() + "/");
+    rt::TaskGroup group(runtime, "test");
+    group.Spawn("close", [&] {
+      auto first = (*silent)->Accept();
+      ASSERT_TRUE(runtime.Sleep(50ms).ok());
+      first->reset();
+    });
+    int failed = 0;
+    for (int i = 0; i < 20; ++i) {
+      group.Spawn("request", [&] { failed += client->Send(request).Failed(Reason::kServiceUnavailable) ? 1 : 0; });
+    }
+    rt::CancelScope scope(runtime, 5s);
+    group.Join();
+    EXPECT_EQ(failed, 20);
+  });
+}
+
 TEST(HttpServer, ManyRuntimes) {
   auto pool = rt::BlockingPool::Create(2);
   auto first = rt::RealRuntime::Create({.name = "io1"}, pool);
