@@ -71,8 +71,8 @@ TEST(Registries, KnowsLoopback) {
 }
 
 TEST(Registries, ReadsChallenges) {
-  const auto bearer = ParseAuthChallenge(
-      R"(Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push",error=x)");
+  const auto bearer = ParseAuthChallenge(R"(Bearer realm="https://auth.docker.io/token",service="registry.docker.io",)"
+                                         R"(scope="repository:a/b:pull,push",error=x)");
   ASSERT_TRUE(bearer.ok());
   EXPECT_EQ(bearer->scheme, "bearer");
   EXPECT_EQ(bearer->parameters.at("realm"), "https://auth.docker.io/token");

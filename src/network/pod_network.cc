@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#include <linux/netlink.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/log.h"
@@ -50,7 +52,8 @@ class PodNetworkImpl : public PodNetwork {
   PodNetworkOptions options_;
   AddressPool pool_;
   rt::WaitQueue busy_;
-  std::set<std::string> working_;  // sandboxes that are being attached or detached
+  std::optional<NetlinkSocket> nftables_;  // kept, because closing it takes longer than the transaction
+  std::set<std::string> working_;          // sandboxes that are being attached or detached
 };
 
 // One fiber at a time for each sandbox.
@@ -103,7 +106,10 @@ Ok PodNetworkImpl::Open() {
   transaction.AddTable();
   const Cidr cluster = TRY(Cidr::Parse(options_.cluster_cidr));
   for (const nft::Chain& chain : PodTableChains(options_.bridge, pool_.network(), cluster)) transaction.AddChain(chain);
-  return OnPool([&] { return transaction.Commit(); });
+  return OnPool([&]() -> Ok {
+    nftables_.emplace(TRY(NetlinkSocket::Open(NETLINK_NETFILTER)));
+    return transaction.Commit(*nftables_);
+  });
 }
 
 // What one pod sends another comes and leaves by the bridge, of which the kernel would tell the sender with a redirect:
