@@ -119,7 +119,8 @@ TEST_F(KubeconfigTest, TheFirstFileOfTheListWins) {
     std::string a = Put("a", kOne);
     Put("ca.pem", "CA");
     std::string b = Put("b", R"({"current-context": "two", "clusters": [
-      {"name": "two", "cluster": {"server": "https://two"}}, {"name": "shared", "cluster": {"server": "https://second"}}],
+      {"name": "two", "cluster": {"server": "https://two"}},
+      {"name": "shared", "cluster": {"server": "https://second"}}],
       "users": [], "contexts": [{"name": "two", "context": {"cluster": "two", "user": "token"}}]})");
     auto ab = LoadKubeconfig(runtime, {.environment = folder_ + "/missing:" + a + ":" + b});
     ASSERT_TRUE(ab.ok()) << ab.status().message();
@@ -144,7 +145,11 @@ TEST_F(KubeconfigTest, ExecPlugins) {
     std::string path = Put("config", R"(users:
 - name: a
   user:
-    exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, args: [x], env: [{name: EXTRA, value: extra}]}
+    exec:
+      apiVersion: client.authentication.k8s.io/v1
+      command: ./plugin
+      args: [x]
+      env: [{name: EXTRA, value: extra}]
 - name: b
   user:
     exec: {apiVersion: client.authentication.k8s.io/v1, command: "false"}

@@ -477,9 +477,9 @@ TEST(Http1Server, HeadersCantBreakOut) {
 
 TEST(StatusOfResponse, ReadsStatusObjects) {
   Status status = StatusOfResponse(
-      409,
-      R"({"kind":"Status","apiVersion":"v1","status":"Failure","message":"m","reason":"AlreadyExists",)"
-      R"("details":{"name":"a","kind":"pods","causes":[{"reason":"R","message":"x","field":"f"}],"retryAfterSeconds":3},"code":409})");
+      409, R"({"kind":"Status","apiVersion":"v1","status":"Failure","message":"m","reason":"AlreadyExists",)"
+           R"("details":{"name":"a","kind":"pods","causes":[{"reason":"R","message":"x","field":"f"}],)"
+           R"("retryAfterSeconds":3},"code":409})");
   EXPECT_EQ(status.reason(), Reason::kAlreadyExists);
   EXPECT_EQ(status.message(), "m");
   EXPECT_EQ(status.details().name, "a");
