@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "image/archive.h"
 #include "image/content.h"
+#include "image/file_lock.h"
 #include "image/manifest.h"
 #include "image/records.h"
 #include "image/registry_client.h"
@@ -26,28 +27,34 @@ constexpr size_t kUserFileMax = 4 << 20;
 // Keeps garbage collection away while images come in: many pulls, or one collection.
 class ContentUse {
  public:
-  explicit ContentUse(rt::Runtime& runtime) : changed_(runtime) {}
+  explicit ContentUse(rt::Runtime& runtime) : changed_(runtime), lock_(runtime) {}
+  Ok Open(const std::string& path) { return lock_.Open(path); }
   Ok Enter() {
     TRY(changed_.WaitUntil([this] { return !collecting_; }));
-    ++users_;
-    return {};
+    if (++users_ > 1) return {};
+    Ok locked = lock_.LockShared();
+    if (!locked.ok()) Leave();
+    return locked;
   }
   void Leave() {
-    --users_;
+    if (--users_ == 0) lock_.Unlock();
     changed_.NotifyAll();
   }
+  /// False while anybody uses content, in this process or another.
   bool TryCollect() {
-    if (users_ > 0 || collecting_) return false;
+    if (users_ > 0 || collecting_ || !lock_.TryLockExclusive()) return false;
     collecting_ = true;
     return true;
   }
   void EndCollect() {
+    lock_.Unlock();
     collecting_ = false;
     changed_.NotifyAll();
   }
 
  private:
   rt::WaitQueue changed_;
+  FileLock lock_;
   int users_ = 0;
   bool collecting_ = false;
 };
@@ -66,7 +73,8 @@ class StoreImpl : public Store {
         options_(std::move(options)),
         content_(runtime, options_.directory),
         use_(runtime),
-        writing_(runtime) {}
+        writing_(runtime),
+        index_lock_(runtime) {}
 
   Ok Open();
   Result<Image> Get(std::string_view name) override;
@@ -87,6 +95,8 @@ class StoreImpl : public Store {
   class Using;
   std::string IndexPath() const { return options_.directory + "/images.json"; }
   Ok Change(const std::function<Ok(ImageRecords& records)>& change);
+  /// Reads the index again if another process has replaced it.
+  Ok Refresh();
   Result<Image> ToImage(const ImageRecord& record);
   Result<int64_t> SizeOf(const ImageRecord& record);
   Result<RegistryClient*> Registry();
@@ -105,7 +115,9 @@ class StoreImpl : public Store {
   Content content_;
   ContentUse use_;
   rt::Mutex writing_;
+  FileLock index_lock_;
   ImageRecords records_;
+  rt::FileInfo index_info_;                        // of the index that records_ shows
   std::map<std::string, ConfigDocument> configs_;  // by image id: what was read once
   std::unique_ptr<RegistryClient> registry_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;
@@ -131,13 +143,22 @@ class StoreImpl::Using {
 
 Ok StoreImpl::Open() {
   TRY(content_.Open());
-  auto text = runtime_.files().ReadFile(IndexPath());
-  if (text.ok()) {
-    records_ = TRY(ImageRecords::Parse(*text).Context(IndexPath()));
-  } else if (!text.Failed(Reason::kNotFound)) {
-    return text.status();
-  }
+  TRY(use_.Open(options_.directory + "/content.lock"));
+  TRY(index_lock_.Open(options_.directory + "/index.lock"));
+  TRY(Refresh());
   CollectGarbage();
+  return {};
+}
+
+Ok StoreImpl::Refresh() {
+  const auto info = runtime_.files().Stat(IndexPath());
+  if (info.Failed(Reason::kNotFound)) return {};
+  if (!info.ok()) return info.status();
+  // Every change is a new file.
+  if (info->inode == index_info_.inode && info->modified == index_info_.modified) return {};
+  const std::string text = TRY(runtime_.files().ReadFile(IndexPath()));
+  records_ = TRY(ImageRecords::Parse(text).Context(IndexPath()));
+  index_info_ = *info;
   return {};
 }
 
@@ -146,6 +167,12 @@ Ok StoreImpl::Open() {
 void StoreImpl::CollectGarbage() {
   const rt::Shield shield(runtime_);
   if (!use_.TryCollect()) return;
+  const Ok fresh = Refresh();
+  if (!fresh.ok()) {
+    use_.EndCollect();
+    LOG_WARN("image store: removing what is not used", {"error", fresh.status()});
+    return;
+  }
   const Ok collected = content_.Collect(records_.BlobsInUse(), records_.LayersInUse());
   use_.EndCollect();
   if (!collected.ok()) LOG_WARN("image store: removing what is not used", {"error", collected.status()});
@@ -153,11 +180,18 @@ void StoreImpl::CollectGarbage() {
 
 Ok StoreImpl::Change(const std::function<Ok(ImageRecords& records)>& change) {
   const auto guard = TRY(writing_.Lock());
-  ImageRecords changed = records_;
-  TRY(change(changed));
-  TRY(runtime_.files().WriteFileAtomic(IndexPath(), changed.ToJson()));
-  records_ = std::move(changed);
-  return {};
+  TRY(index_lock_.LockExclusive());
+  const Ok done = [&]() -> Ok {
+    TRY(Refresh());
+    ImageRecords changed = records_;
+    TRY(change(changed));
+    TRY(runtime_.files().WriteFileAtomic(IndexPath(), changed.ToJson()));
+    records_ = std::move(changed);
+    index_info_ = TRY(runtime_.files().Stat(IndexPath()));
+    return {};
+  }();
+  index_lock_.Unlock();
+  return done;
 }
 
 Result<Image> StoreImpl::ToImage(const ImageRecord& record) {
@@ -182,9 +216,13 @@ Result<Image> StoreImpl::ToImage(const ImageRecord& record) {
   return image;
 }
 
-Result<Image> StoreImpl::Get(std::string_view name) { return ToImage(*TRY(records_.Find(name))); }
+Result<Image> StoreImpl::Get(std::string_view name) {
+  TRY(Refresh());
+  return ToImage(*TRY(records_.Find(name)));
+}
 
 Result<std::vector<Image>> StoreImpl::List() {
+  TRY(Refresh());
   std::vector<std::string> ids;
   for (const auto& [id, record] : records_.images()) ids.push_back(id);
   std::vector<Image> out;

@@ -335,6 +335,47 @@ TEST_F(StoreTest, ExplainsFailedPulls) {
   });
 }
 
+// Killed at any moment while images come and go: what the next run lists is whole, and nothing else is left.
+TEST_F(StoreTest, SurvivesKills) {
+  std::vector<std::string> archives;
+  for (int i = 0; i < 3; ++i) {
+    const TestImage image = MakeImage(std::string(200000, static_cast<char>('a' + i)));
+    archives.push_back(Write("k" + std::to_string(i), DockerArchive(image, "\"k" + std::to_string(i) + "\"")));
+  }
+  size_t found = 0;
+  for (int round = 0; round < 40; ++round) {
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto runtime = rt::RealRuntime::Create({}, rt::BlockingPool::Create(2));
+      runtime->Run([&] {
+        const auto store = Open(*runtime);
+        for (int i = 0;; ++i) {
+          if (!store->Load(archives[static_cast<size_t>(i % 3)]).ok()) _exit(1);
+          if (i % 2 == 1 && !store->Remove("k" + std::to_string((i - 1) % 3), nullptr).ok()) _exit(2);
+        }
+      });
+    }
+    usleep(static_cast<useconds_t>(3000 + round * 1171));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "exit code " << WEXITSTATUS(status);
+    Run([&](rt::Runtime& runtime) {
+      const auto store = Open(runtime);
+      const auto images = store->List();
+      ASSERT_TRUE(images.ok()) << images.status().message();
+      for (const Image& image : *images) {
+        EXPECT_EQ(Read(image.layer_directories.at(0) + "/content").size(), 200000u);
+      }
+      EXPECT_EQ(CountIn("layers"), images->size());
+      EXPECT_EQ(CountIn("blobs/sha256"), images->size() * 2);
+      EXPECT_EQ(CountIn("tmp"), 0u);
+      found += images->size();
+    });
+  }
+  EXPECT_GT(found, 10u);
+}
+
 // The real thing, where it is installed: Debian's docker-registry, filled by skopeo.
 TEST_F(StoreTest, PullsFromDockerRegistry) {
   if (access("/usr/bin/docker-registry", X_OK) != 0 || access("/usr/bin/skopeo", X_OK) != 0) {

@@ -428,6 +428,39 @@ TEST_F(ServiceTest, FollowsTrafficPolicies) {
   });
 }
 
+// One socket, one sender: connection tracking would lead it to the endpoint that is gone for as long as it sends.
+TEST_F(ServiceTest, MovesUdpSenders) {
+  Run([&](rt::Runtime& runtime) {
+    Start(runtime, Service("u", "10.43.0.10", 0) + Slice("u", "{addresses: [10.42.0.2], nodeName: here}"));
+    EXPECT_EQ(table_->TakeChangedUdp().size(), 1u);
+    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    const sockaddr_in to = SocketAddress("10.43.0.10", 80);
+    const timeval limit{1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+    const auto ask = [&] {
+      std::array<char, 100> text{};
+      (void)send(fd, "x", 1, 0);
+      const ssize_t size = recv(fd, text.data(), text.size(), 0);
+      return std::string(text.data(), size > 0 ? 1 : 0);
+    };
+    EXPECT_EQ(ask(), "a");
+    ASSERT_TRUE(
+        LoadServices(Service("u", "10.43.0.10", 0) + Slice("u", "{addresses: [10.42.0.3], nodeName: here}"), *table_)
+            .ok());
+    ASSERT_TRUE(Commit(runtime, table_->Update()).ok());
+    EXPECT_EQ(ask(), "a");  // as it is without
+    const auto targets = table_->TakeChangedUdp();
+    ASSERT_EQ(targets.size(), 1u);
+    const auto forgotten = ForgetStaleUdp(*socket_, targets);
+    ASSERT_TRUE(forgotten.ok()) << forgotten.status().message();
+    EXPECT_EQ(*forgotten, 1u);
+    EXPECT_EQ(ask(), "b");
+    EXPECT_EQ(*ForgetStaleUdp(*socket_, targets), 0u);
+    close(fd);
+  });
+}
+
 TEST_F(ServiceTest, ManyServicesCostLittle) {
   Run([&](rt::Runtime& runtime) {
     std::string yaml;

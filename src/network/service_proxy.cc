@@ -74,6 +74,7 @@ class ServiceProxyImpl : public ServiceProxy {
   void Run();
   void Recompute();
   Ok Commit(nft::Transaction transaction);
+  Ok ForgetUdp();
 
   rt::Runtime& runtime_;
   client::Informer& services_;
@@ -115,6 +116,17 @@ Ok ServiceProxyImpl::Commit(nft::Transaction transaction) {
   return result;
 }
 
+Ok ServiceProxyImpl::ForgetUdp() {
+  const std::vector<UdpTarget> targets = table_.TakeChangedUdp();
+  if (targets.empty()) return {};
+  Ok result;
+  runtime_.Blocking([&] {
+    const auto forgotten = ForgetStaleUdp(*socket_, targets);
+    if (!forgotten.ok()) result = forgotten.status();
+  });
+  return result;
+}
+
 void ServiceProxyImpl::Run() {
   if (!services_.WaitSynced().ok() || !slices_.WaitSynced().ok()) return;
   bool rebuild = true;  // what a former run left is unknown, and replaced in one step
@@ -131,6 +143,8 @@ void ServiceProxyImpl::Run() {
     }
     rebuild = false;
     retry = kRetryFirst;
+    const Ok forgotten = ForgetUdp();
+    if (!forgotten.ok()) LOG_WARN("service proxy: old UDP flows were not forgotten", {"error", forgotten.status()});
     if (!runtime_.Sleep(kSpacing).ok() || !dirty_->changed.Wait().ok()) return;
   }
 }

@@ -111,6 +111,7 @@ class PortRules {
     const nft::Element key{{nft::AddressKey(address), nft::ProtocolKey(protocol_), nft::PortKey(port)}, ""};
     const bool only_local = spec_.internal_traffic_policy().value_or("Cluster") == "Local";
     const auto& endpoints = only_local ? endpoints_.local() : endpoints_.all();
+    if (protocol_ == Protocol::kUdp) out_.udp.push_back({address, port, endpoints});
     if (endpoints.empty()) {
       // Nobody at all is refused; nobody here, but elsewhere, is silence.
       Lead(kNoEndpointsMap, key, endpoints_.all().empty() ? kRejectChain : kDropChain);
@@ -124,6 +125,7 @@ class PortRules {
 
   void NodePort(uint16_t port) {
     const nft::Element key{{nft::ProtocolKey(protocol_), nft::PortKey(port)}, ""};
+    if (protocol_ == Protocol::kUdp) out_.udp.push_back({std::nullopt, port, endpoints_.all()});
     if (endpoints_.all().empty()) return Lead(kNoEndpointNodePortsMap, key, kRejectChain);
     std::vector<Rule> rules;
     if (spec_.external_traffic_policy() != "Local") {

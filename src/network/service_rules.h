@@ -15,6 +15,7 @@
 #include "api/core_v1.h"
 #include "api/discovery_v1.h"
 #include "base/ip.h"
+#include "network/conntrack.h"
 #include "network/nft.h"
 
 namespace knarr::network {
@@ -39,6 +40,7 @@ struct ServiceRules {
   std::map<std::string, std::vector<nft::Rule>> chains;
   std::map<std::string, nft::Map> maps;                     ///< of remembered clients, its own
   std::set<std::pair<std::string, nft::Element>> elements;  ///< of the shared maps: name and element
+  std::vector<UdpTarget> udp;                               ///< what connection tracking may lead to
 };
 
 /// `slices` are the Service's own. Services without a cluster address (headless, ExternalName) give nothing.

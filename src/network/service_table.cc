@@ -51,11 +51,26 @@ void ServiceTable::Set(const std::string& owner, ServiceRules rules) {
     changed_elements_.insert(id);
     elements_[id][owner] = element.chain;
   }
+  if (old.udp != rules.udp) {
+    const auto change = [this](UdpTarget target) {
+      const std::string address = target.address ? target.address->ToString() : "";
+      changed_udp_[{address, target.port}] = std::move(target);
+    };
+    for (const UdpTarget& target : old.udp) change({target.address, target.port, {}});
+    for (const UdpTarget& target : rules.udp) change(target);
+  }
   if (rules.chains.empty() && rules.elements.empty()) {
     owners_.erase(owner);
   } else {
     old = std::move(rules);
   }
+}
+
+std::vector<UdpTarget> ServiceTable::TakeChangedUdp() {
+  std::vector<UdpTarget> out;
+  for (auto& [key, target] : changed_udp_) out.push_back(std::move(target));
+  changed_udp_.clear();
+  return out;
 }
 
 const std::string* ServiceTable::Target(const ElementId& id) const {

@@ -27,6 +27,10 @@ class ServiceTable {
   /// Only what has changed since; empty when nothing has. Counts as taken by the kernel: after a failure, Rebuild.
   nft::Transaction Update();
 
+  /// Where UDP senders may still be led by connection tracking that Set has changed since this was last asked: to be
+  /// forgotten once the kernel has the new rules.
+  std::vector<UdpTarget> TakeChangedUdp();
+
   /// All of it, in nft's syntax.
   std::string ToText() const;
 
@@ -47,6 +51,7 @@ class ServiceTable {
   std::set<std::string> changed_chains_;
   std::set<std::string> changed_maps_;
   std::set<ElementId> changed_elements_;
+  std::map<std::pair<std::string, uint16_t>, UdpTarget> changed_udp_;  // by address ("" for node ports) and port
   std::map<std::string, std::string> chain_owner_;
   std::map<std::string, std::string> map_owner_;
 };
