@@ -18,7 +18,9 @@ namespace {
 
 using doc::Value;
 
-constexpr std::string_view kProtobufV2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+// Asked for by its old name ("@" is no character of media types), answered by its new one.
+constexpr std::string_view kProtobufV2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+constexpr std::string_view kProtobufV2Old = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 constexpr std::string_view kProtobufV3 = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
 
 Value Info(doc::Arena& arena) {
@@ -140,7 +142,8 @@ Result<Answer> OpenApi::ServeV3(Call& call, std::string_view group_version) {
 Result<Answer> OpenApi::ServeV2(Call& call) {
   doc::Arena arena;
   const Value root = MakeV2(resources_, arena);
-  if (Accepts(call, kProtobufV2)) return Tagged(call, EncodeSwaggerProtobuf(root), std::string(kProtobufV2));
+  if (Accepts(call, kProtobufV2) || Accepts(call, kProtobufV2Old))
+    return Tagged(call, EncodeSwaggerProtobuf(root), std::string(kProtobufV2));
   return Tagged(call, doc::ToJson(root), "application/json");
 }
 

@@ -1,0 +1,159 @@
+#include "apiserver/test_server.h"
+#include "rt/sync.h"
+
+namespace knarr::apiserver {
+namespace {
+
+using client::WatchEventType;
+
+std::string Map(std::string_view name, std::string_view label, std::string_view data = "0") {
+  return R"({"metadata":{"name":")" + std::string(name) + R"(","labels":{"l":")" + std::string(label) +
+         R"("}},"data":{"d":")" + std::string(data) + R"("}})";
+}
+
+// "ADDED a@5 MODIFIED a@6": the next `count` events.
+std::string Take(client::WatchStream& stream, size_t count) {
+  std::string out;
+  size_t seen = 0;
+  while (seen < count) {
+    const auto events = stream.Next();
+    if (!events.ok()) return out + "!" + events.status().ToString();
+    for (const client::WatchEvent& event : *events) {
+      static constexpr std::string_view kNames[] = {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"};
+      if (!out.empty()) out += ' ';
+      out += kNames[static_cast<size_t>(event.type)];
+      out += ' ';
+      out += event.object->name();
+      ++seen;
+    }
+  }
+  return out;
+}
+
+TEST(Watch, PresentThenChanges) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+    ASSERT_TRUE(server.Create("ConfigMap", Map("a", "x")).ok());
+    auto stream = MUST(server.client().Watch(kind, "default", {}));
+    EXPECT_EQ(Take(*stream, 1), "ADDED a");
+    ASSERT_TRUE(server.Create("ConfigMap", Map("b", "x")).ok());
+    MUST(server.client().Patch(kind, {"default", "a"}, client::PatchType::kMerge, R"({"data":{"d":"1"}})"));
+    const auto gone = MUST(server.client().Delete(kind, {"default", "b"}));
+    EXPECT_EQ(Take(*stream, 3), "ADDED b MODIFIED a DELETED b");
+  });
+}
+
+TEST(Watch, SelectorTransitionsAreAddedAndDeleted) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+    client::WatchOptions options;
+    options.label_selector = "l=x";
+    auto stream = MUST(server.client().Watch(kind, "", options));
+    ASSERT_TRUE(server.Create("ConfigMap", Map("a", "y")).ok());
+    const auto relabel = [&](std::string_view to) {
+      return MUST(server.client().Patch(kind, {"default", "a"}, client::PatchType::kMerge,
+                                        R"({"metadata":{"labels":{"l":")" + std::string(to) + R"("}}})"));
+    };
+    relabel("x");
+    const auto left = relabel("z");
+    relabel("x");
+    const auto first = MUST(stream->Next());
+    ASSERT_EQ(first.size(), 3U);
+    EXPECT_EQ(first[0].type, WatchEventType::kAdded);
+    EXPECT_EQ(first[1].type, WatchEventType::kDeleted);
+    // What it was, at the revision at which it left.
+    EXPECT_EQ(first[1].object->tree().Get("metadata", "labels", "l").AsString(), "x");
+    EXPECT_EQ(first[1].object->resource_version(), left->resource_version());
+    EXPECT_EQ(first[2].type, WatchEventType::kAdded);
+  });
+}
+
+TEST(Watch, FromARevisionMissesNothing) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+    const auto first = MUST(server.Create("ConfigMap", Map("a", "x")));
+    ASSERT_TRUE(server.Create("ConfigMap", Map("b", "x")).ok());
+    // Makes the hub begin here: the next watch starts before it.
+    auto late = MUST(server.client().Watch(kind, "", {}));
+    EXPECT_EQ(Take(*late, 2), "ADDED a ADDED b");
+    client::WatchOptions options;
+    options.resource_version = first->resource_version();
+    auto stream = MUST(server.client().Watch(kind, "", options));
+    ASSERT_TRUE(server.Create("ConfigMap", Map("c", "x")).ok());
+    EXPECT_EQ(Take(*stream, 2), "ADDED b ADDED c");
+    ASSERT_TRUE(server.Create("ConfigMap", Map("d", "x")).ok());
+    EXPECT_EQ(Take(*stream, 1), "ADDED d");
+    EXPECT_EQ(Take(*late, 2), "ADDED c ADDED d");
+  });
+}
+
+TEST(Watch, CompactedIsExpiredAndFutureIsTooLarge) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+    const auto first = MUST(server.Create("ConfigMap", Map("a", "x")));
+    ASSERT_TRUE(server.Create("ConfigMap", Map("b", "x")).ok());
+    ASSERT_TRUE(server.Create("ConfigMap", Map("c", "x")).ok());
+    MUST(server.store().Compact(server.store().Latest()->revision()));
+    client::WatchOptions options;
+    options.resource_version = first->resource_version();
+    EXPECT_TRUE(server.client().Watch(kind, "", options).Failed(Reason::kExpired));
+    options.resource_version = "100000";
+    EXPECT_TRUE(server.client().Watch(kind, "", options).Failed(Reason::kTimeout));
+  });
+}
+
+TEST(Watch, BookmarksCarryTheStoresRevision) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    client::WatchOptions options;
+    options.bookmarks = true;
+    options.resource_version = std::to_string(server.store().Latest()->revision());
+    auto stream = MUST(server.client().Watch(TestServer::Kind("ConfigMap"), "", options));
+    const auto other = MUST(server.Create("Secret", R"({"metadata":{"name":"s"}})"));
+    const auto events = MUST(stream->Next());
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(events[0].type, WatchEventType::kBookmark);
+    EXPECT_EQ(events[0].object->resource_version(), other->resource_version());
+  });
+}
+
+TEST(Watch, EndsInTime) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    client::WatchOptions options;
+    options.timeout = 5s;
+    options.resource_version = std::to_string(server.store().Latest()->revision());
+    const MonoTime began = runtime.Mono();
+    auto stream = MUST(server.client().Watch(TestServer::Kind("ConfigMap"), "", options));
+    EXPECT_TRUE(stream->Next().Failed(Reason::kServiceUnavailable));
+    EXPECT_EQ(runtime.Mono() - began, Duration(5s));
+  });
+}
+
+TEST(Watch, ASlowWatcherFallsBackToTheStore) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+    auto slow = MUST(server.client().Watch(kind, "", {}));
+    constexpr int kWrites = 3000;  // more than the hub's ring holds
+    ASSERT_TRUE(server.Create("ConfigMap", Map("a", "x")).ok());
+    EXPECT_EQ(Take(*slow, 1), "ADDED a");
+    for (int i = 1; i <= kWrites; ++i) {
+      MUST(server.client().Patch(kind, {"default", "a"}, client::PatchType::kMerge,
+                                 R"({"data":{"d":")" + std::to_string(i) + R"("}})"));
+    }
+    int seen = 0;
+    while (seen < kWrites) {
+      for (const client::WatchEvent& event : MUST(slow->Next())) {
+        EXPECT_EQ(event.object->tree().Get("data", "d").AsString(), std::to_string(++seen));
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace knarr::apiserver
