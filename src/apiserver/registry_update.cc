@@ -93,6 +93,8 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   TRY(CheckUid(resource, request.name, given_uid, old.root.Get("metadata", "uid").AsString()));
   TRY(CheckVersion(resource, request.name, object.root, current));
   CarryOver(object, old.root);
+  Metadata(object).Set(object.arena, "resourceVersion",
+                       doc::Value::String(object.arena, std::to_string(current.mod_revision)));
 
   const StrategyContext strategy_context = MakeContext(context, request.dry_run);
   TRY(resource.strategy->PrepareForUpdate(strategy_context, request.target, object, old.root));

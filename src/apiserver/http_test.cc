@@ -1,0 +1,274 @@
+#include "net/http.h"
+#include <algorithm>
+
+#include "apiserver/test_server.h"
+#include "base/strings.h"
+#include "net/tls.h"
+
+namespace knarr::apiserver {
+namespace {
+
+/// What a raw HTTP/1.1 request was answered.
+struct Raw {
+  int code = 0;
+  std::string head;
+  std::string body;
+  doc::Document Json() const {
+    auto parsed = doc::ParseJson(body);
+    return parsed.ok() ? std::move(*parsed) : doc::Document();
+  }
+};
+
+std::string Unchunk(std::string_view text) {
+  std::string out;
+  while (true) {
+    const auto line = Cut(text, "\r\n");
+    if (!line.has_value()) return out;
+    const size_t size = std::stoul(std::string(line->first), nullptr, 16);
+    if (size == 0) return out;
+    out += line->second.substr(0, size);
+    text = line->second.substr(size + 2);
+  }
+}
+
+Raw Parse(std::string_view text) {
+  Raw out;
+  const auto parts = Cut(text, "\r\n\r\n");
+  if (!parts.has_value()) return out;
+  out.head = parts->first;
+  out.code = std::stoi(out.head.substr(9, 3));
+  out.body = ToLower(out.head).find("transfer-encoding: chunked") != std::string::npos ? Unchunk(parts->second)
+                                                                                       : std::string(parts->second);
+  return out;
+}
+
+class HttpWorld {
+ public:
+  explicit HttpWorld(rt::Runtime& runtime, ApiServerOptions options = {})
+      : runtime_(runtime), server(runtime, Prepare(std::move(options))) {}
+
+  Raw Send(std::string_view method, std::string_view target, std::string_view body = "", std::string_view headers = "",
+           std::string_view token = "secret") {
+    auto [ours, theirs] = net::MemoryPipe(runtime_);
+    rt::TaskGroup group(runtime_, "connection");
+    group.Spawn("serve", [this, stream = std::make_shared<std::unique_ptr<net::Stream>>(std::move(theirs))] {
+      net::ServeConnection(runtime_, std::move(*stream), {}, server.server().handler());
+    });
+    std::string text =
+        std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    if (!token.empty()) text += "Authorization: Bearer " + std::string(token) + "\r\n";
+    text += headers;
+    text += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+    text += body;
+    (void)ours->Write(text);  // a server that refuses the body closes early
+    std::string answer;
+    char buffer[4096];
+    for (;;) {
+      const auto got = ours->Read(buffer, sizeof buffer);
+      if (!got.ok() || *got == 0) break;
+      answer.append(buffer, *got);
+    }
+    ours->Close();
+    group.Join();
+    return Parse(answer);
+  }
+
+ private:
+  static ApiServerOptions Prepare(ApiServerOptions options) {
+    options.tokens.push_back({"secret", {"root", "", {"system:masters"}}});
+    options.tokens.push_back({"weak", {"jane", "", {"dev"}}});
+    options.service_account_key_pem = MUST(net::GenerateKey(false));
+    return options;
+  }
+  rt::Runtime& runtime_;
+
+ public:
+  TestServer server;
+};
+
+TEST(Http, WhoMayWhat) {
+  InSim([](rt::Runtime& runtime) {
+    HttpWorld world(runtime);
+    struct Case {
+      std::string_view token, target;
+      int code;
+      std::string_view message;
+    };
+    const Case cases[] = {
+        {"", "/livez", 200, ""},
+        {"", "/version", 200, ""},
+        {"", "/readyz/ping", 200, ""},
+        {"", "/api", 403, "forbidden: User \"system:anonymous\" cannot get path \"/api\""},
+        {"", "/metrics", 403, "forbidden: User \"system:anonymous\" cannot get path \"/metrics\""},
+        {"bad", "/api", 401, "Unauthorized"},
+        {"weak", "/api/v1/namespaces/default/pods", 403,
+         "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the namespace "
+         "\"default\""},
+        {"weak", "/apis/apps/v1/namespaces/d/deployments/x/scale", 403,
+         "deployments.apps \"x\" is forbidden: User \"jane\" cannot get resource \"deployments/scale\" in API group "
+         "\"apps\" in the namespace \"d\""},
+        {"weak", "/api/v1/nodes", 403,
+         "nodes is forbidden: User \"jane\" cannot list resource \"nodes\" in API group \"\" at the cluster scope"},
+        {"secret", "/api/v1/nodes", 200, ""},
+        {"secret", "/api/v1/toads", 404, "the server could not find the requested resource"},
+        {"secret", "/nowhere", 404, "the server could not find the requested resource"},
+        {"secret", "/livez/nothing", 404, "the server could not find the requested resource"},
+    };
+    for (const Case& test : cases) {
+      const Raw raw = world.Send("GET", test.target, "", "", test.token);
+      EXPECT_EQ(raw.code, test.code) << test.target << raw.body;
+      if (!test.message.empty()) {
+        EXPECT_EQ(raw.Json().root.At("message").AsString(), test.message);
+      }
+    }
+  });
+}
+
+TEST(Http, ServiceAccountTokensAuthenticate) {
+  InSim([](rt::Runtime& runtime) {
+    HttpWorld world(runtime);
+    const Raw made = world.Send("POST", "/api/v1/namespaces/default/serviceaccounts/default/token",
+                                R"({"spec":{"expirationSeconds":600}})");
+    ASSERT_EQ(made.code, 201) << made.body;
+    const doc::Document answer = made.Json();
+    const std::string token(answer.root.Get("status", "token").AsString());
+    Raw denied = world.Send("GET", "/api/v1/nodes", "", "", token);
+    EXPECT_EQ(denied.code, 403);
+    EXPECT_NE(denied.body.find("system:serviceaccount:default:default"), std::string::npos);
+    EXPECT_EQ(world.Send("GET", "/api/v1/nodes", "", "", token + "x").code, 401);
+    MUST(runtime.Sleep(700s));
+    EXPECT_EQ(world.Send("GET", "/api/v1/nodes", "", "", token).code, 401);
+  });
+}
+
+TEST(Http, BodiesAndForms) {
+  InSim([](rt::Runtime& runtime) {
+    HttpWorld world(runtime);
+    const std::string pods = "/api/v1/namespaces/default/pods";
+    const std::string unknown = PodJson("p", "", R"(,"foo":1)");
+    struct Case {
+      std::string method, target, body, headers;
+      int code;
+      std::string_view text;  // somewhere in head or body
+    };
+    const Case cases[] = {
+        {"POST", pods + "?fieldValidation=Strict", unknown, "", 400,
+         R"(Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.foo\")"},
+        {"POST", pods, unknown, "", 201, R"(299 - "unknown field \"spec.foo\"")"},
+        {"POST", pods, "{", "", 400, "cannot be handled as a Pod"},
+        {"POST", pods, "kind: Pod\nmetadata: {name: yy}\nspec: {containers: [{name: a, image: b}]}\n",
+         "Content-Type: application/yaml\r\n", 201, R"("name":"yy")"},
+        {"POST", pods, "x", "Content-Type: text/plain\r\n", 415, "the body of the request was in an unknown format"},
+        {"GET", pods, "", "Accept: text/html\r\n", 406, "only the following media types are accepted"},
+        {"GET", pods, "", "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n", 200, R"("kind":"Table")"},
+        {"GET", pods, "", "Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io\r\n", 200,
+         R"("kind":"PartialObjectMetadata")"},
+        {"GET", pods, "", "Accept: application/yaml\r\n", 200, "kind: PodList"},
+        {"GET", pods + "/p", "", "Accept: application/vnd.kubernetes.protobuf\r\n", 200, std::string_view("k8s\0", 4)},
+        {"GET", pods + "/p/status", "", "", 200, R"("phase":"Pending")"},
+        {"GET", pods + "/p/attach", "", "", 404, "could not find the requested resource"},
+        {"PATCH", pods + "/p", "{}", "Content-Type: application/apply-patch+yaml\r\n", 415, "server-side apply"},
+        {"PATCH", pods + "/p", R"([{"op":"test","path":"/kind","value":"x"}])",
+         "Content-Type: application/json-patch+json\r\n", 422, "the server rejected our request"},
+        {"DELETE", pods + "/p", R"({"gracePeriodSeconds":0,"kind":"DeleteOptions","apiVersion":"v1"})", "", 200,
+         R"("kind":"Pod")"},
+        {"DELETE", "/api/v1/namespaces/default/configmaps/none", "", "", 404, R"(configmaps \"none\" not found)"},
+        {"GET", pods + "?labelSelector=a%3D%3D%3Db", "", "", 400, "BadRequest"},
+        {"GET", pods + "?resourceVersion=x", "", "", 400, "Invalid value"},
+        {"GET", pods + "?resourceVersionMatch=Exact", "", "", 422, "unless resourceVersion is provided"},
+        {"GET", pods + "?resourceVersion=99999", "", "", 504, "Too large resource version: 99999"},
+        {"GET", pods + "/yy/exec?command=ls&stdout=1", "", "Upgrade: SPDY/3.1\r\nConnection: Upgrade\r\n", 400,
+         "WebSocket"},
+        {"PUT", pods + "/yy", PodJson("z"), "", 400,
+         "the name of the object (z) does not match the name on the URL (yy)"},
+        {"POST", pods, std::string(static_cast<size_t>(4) << 20, ' '), "", 413, "TooLarge"},
+        {"GET", "/apis", "", "Accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList\r\n", 200,
+         R"("kind":"APIGroupDiscoveryList")"},
+        {"GET", "/apis/apps", "", "", 200, R"("kind":"APIGroup")"},
+        {"GET", "/openapi/v3", "", "", 200, "/openapi/v3/apis/apps/v1?hash="},
+        {"GET", "/openapi/v3/apis/apps/v1", "", "", 200, "io.k8s.api.apps.v1.Deployment"},
+        {"GET", "/openapi/v2", "", "", 200, R"("swagger":"2.0")"},
+    };
+    for (const Case& test : cases) {
+      const Raw raw = world.Send(test.method, test.target, test.body, test.headers);
+      EXPECT_EQ(raw.code, test.code) << test.method << " " << test.target << "\n" << raw.body.substr(0, 500);
+      EXPECT_TRUE(raw.head.find(test.text) != std::string::npos || raw.body.find(test.text) != std::string::npos)
+          << test.method << " " << test.target << "\n"
+          << raw.head << "\n"
+          << raw.body.substr(0, 500);
+    }
+  });
+}
+
+TEST(Http, WatchStreamsEvents) {
+  InSim([](rt::Runtime& runtime) {
+    HttpWorld world(runtime);
+    rt::TaskGroup group(runtime, "writer");
+    group.Spawn("write", [&] {
+      MUST(runtime.Sleep(1s));
+      MUST(world.server.Create("ConfigMap", R"({"metadata":{"name":"a"}})"));
+    });
+    const Raw raw = world.Send("GET", "/api/v1/configmaps?watch=1&timeoutSeconds=3");
+    group.Join();
+    EXPECT_EQ(raw.code, 200);
+    EXPECT_TRUE(raw.body.starts_with(R"({"type":"ADDED","object":{"kind":"ConfigMap","apiVersion":"v1")")) << raw.body;
+    EXPECT_EQ(std::ranges::count(raw.body, '\n'), 1);
+    const Raw initial = world.Send("GET",
+                                   "/api/v1/configmaps?watch=1&timeoutSeconds=1&sendInitialEvents=true&"
+                                   "allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan");
+    EXPECT_NE(initial.body.find("k8s.io/initial-events-end"), std::string::npos) << initial.body;
+  });
+}
+
+TEST(Http, AnOldWatchIsToldExpired) {
+  InSim([](rt::Runtime& runtime) {
+    HttpWorld world(runtime);
+    MUST(world.server.Create("ConfigMap", R"({"metadata":{"name":"a"}})"));
+    MUST(world.server.store().Compact(world.server.store().Latest()->revision()));
+    const Raw raw = world.Send("GET", "/api/v1/configmaps?watch=1&resourceVersion=1");
+    EXPECT_EQ(raw.code, 200);
+    const doc::Document event = raw.Json();
+    EXPECT_EQ(event.root.At("type").AsString(), "ERROR") << raw.body;
+    EXPECT_EQ(event.root.Get("object", "code").AsInt(), 410);
+    EXPECT_EQ(event.root.Get("object", "reason").AsString(), "Expired");
+  });
+}
+
+TEST(Http, AnExpiredContinueTokenLetsGoOn) {
+  InSim([](rt::Runtime& runtime) {
+    HttpWorld world(runtime);
+    for (const char* name : {"a", "b", "c"}) {
+      MUST(world.server.Create("ConfigMap", std::string(R"({"metadata":{"name":")") + name + R"("}})"));
+    }
+    const std::string path = "/api/v1/namespaces/default/configmaps?limit=1&continue=";
+    const doc::Document first = world.Send("GET", path).Json();
+    EXPECT_EQ(first.root.Get("metadata", "remainingItemCount").AsInt(), 2);
+    const std::string token(first.root.Get("metadata", "continue").AsString());
+    MUST(world.server.Create("Secret", R"({"metadata":{"name":"s"}})"));
+    MUST(world.server.store().Compact(world.server.store().Latest()->revision()));
+    const Raw expired = world.Send("GET", path + token);
+    ASSERT_EQ(expired.code, 410) << expired.body;
+    const std::string again(expired.Json().root.Get("metadata", "continue").AsString());
+    const doc::Document second = world.Send("GET", path + again).Json();
+    EXPECT_EQ(second.root.At("items")[0].Get("metadata", "name").AsString(), "b");
+  });
+}
+
+TEST(Http, TooManyInFlight) {
+  InSim([](rt::Runtime& runtime) {
+    ApiServerOptions options;
+    options.in_flight_max = 1;
+    HttpWorld world(runtime, options);
+    world.server.server().AddReadyCheck("slow", [&runtime]() -> Ok { return runtime.Sleep(5s); });
+    rt::TaskGroup group(runtime, "first");
+    group.Spawn("first", [&] { EXPECT_EQ(world.Send("GET", "/readyz").code, 200); });
+    MUST(runtime.Sleep(1s));
+    const Raw raw = world.Send("GET", "/api/v1/nodes");
+    EXPECT_EQ(raw.code, 429) << raw.body;
+    EXPECT_NE(ToLower(raw.head).find("retry-after: 1"), std::string::npos);
+    group.Join();
+  });
+}
+
+}  // namespace
+}  // namespace knarr::apiserver
