@@ -110,7 +110,6 @@ Content::Content(rt::Runtime& runtime, std::string directory)
 
 Ok Content::Open() {
   rt::FileSystem& files = runtime_.files();
-  TRY(files.RemoveAll(directory_ + "/tmp"));
   TRY(files.MakeDirectories(directory_ + "/tmp", 0700));
   TRY(files.MakeDirectories(directory_ + "/blobs/sha256", 0700));
   TRY(files.MakeDirectories(directory_ + "/layers", 0700));
@@ -153,7 +152,9 @@ Ok Content::Adopt(const std::string& path, std::string_view digest) {
 }
 
 std::string Content::TemporaryPath(std::string_view what) {
-  return directory_ + "/tmp/" + std::string(what) + "-" + std::to_string(next_temporary_++);
+  // Another process may work in the same folder: a number alone would not do.
+  return directory_ + "/tmp/" + std::string(what) + "-" + std::to_string(runtime_.Random()) + "-" +
+         std::to_string(next_temporary_++);
 }
 
 std::string Content::LayerDirectory(std::string_view diff_id) const {
@@ -198,6 +199,9 @@ Result<int64_t> Content::LayerSize(std::string_view diff_id) {
 
 Ok Content::Collect(const std::set<std::string>& digests, const std::set<std::string>& diff_ids) {
   rt::FileSystem& files = runtime_.files();
+  // Nobody uses content now, so what is in here was left half-done.
+  for (const auto& entry : TRY(files.List(directory_ + "/tmp")))
+    TRY(files.RemoveAll(directory_ + "/tmp/" + entry.name));
   for (const auto& entry : TRY(files.List(directory_ + "/blobs/sha256"))) {
     if (!digests.contains("sha256:" + entry.name)) TRY(files.Remove(directory_ + "/blobs/sha256/" + entry.name));
   }

@@ -154,6 +154,25 @@ TEST_F(StoreTest, LoadsTagsAndRemoves) {
   });
 }
 
+// `knarr docker load` beside a running server: two stores on one folder, as two processes have them.
+TEST_F(StoreTest, TwoStoresShareAFolder) {
+  Run([&](rt::Runtime& runtime) {
+    auto server = Open(runtime);
+    auto tool = Open(runtime);
+    ASSERT_TRUE(tool->Load(Write("a.tar", DockerArchive(MakeImage("first"), "\"a:1\""))).ok());
+    const auto seen = server->Get("a:1");
+    ASSERT_TRUE(seen.ok()) << seen.status().message();
+    // Neither overwrites what the other has recorded since it looked last.
+    ASSERT_TRUE(server->Load(Write("b.tar", DockerArchive(MakeImage("second"), "\"b:1\""))).ok());
+    ASSERT_TRUE(tool->Tag("a:1", MUST(Reference::Parse("c:1"))).ok());
+    for (Store* store : {server.get(), tool.get()}) {
+      for (const char* name : {"a:1", "b:1", "c:1"}) EXPECT_TRUE(store->Get(name).ok()) << name;
+    }
+    tool = Open(runtime);
+    EXPECT_EQ(Read(MUST(server->Get("b:1")).layer_directories[0] + "/content"), "second");
+  });
+}
+
 TEST_F(StoreTest, RefusesBrokenArchives) {
   Run([&](rt::Runtime& runtime) {
     const auto store = Open(runtime);
@@ -350,7 +369,11 @@ TEST_F(StoreTest, SurvivesKills) {
       runtime->Run([&] {
         const auto store = Open(*runtime);
         for (int i = 0;; ++i) {
-          if (!store->Load(archives[static_cast<size_t>(i % 3)]).ok()) _exit(1);
+          const auto loaded = store->Load(archives[static_cast<size_t>(i % 3)]);
+          if (!loaded.ok()) {
+            fprintf(stderr, "load: %s\n", loaded.status().message().c_str());
+            _exit(1);
+          }
           if (i % 2 == 1 && !store->Remove("k" + std::to_string((i - 1) % 3), nullptr).ok()) _exit(2);
         }
       });
