@@ -177,6 +177,8 @@ class Server {
                                   .ca_pem = certificates_.authority.certificate_pem,
                                   .client_certificate_pem = certificates_.admin.certificate_pem,
                                   .client_key_pem = certificates_.admin.key_pem};
+    // A new cluster becomes kubectl's current one, as users of kind and minikube expect; a restart changes nothing.
+    entry.set_current = !world_.files().Exists(options_.data_directory + "/kubeconfig");
     TRY(client::MergeKubeconfig(world_, options_.data_directory + "/kubeconfig", entry));
     if (options_.kubeconfig.empty()) return {};
     return client::MergeKubeconfig(world_, options_.kubeconfig, entry);
