@@ -148,7 +148,15 @@ class ServiceStrategy : public Strategy {
         }
       }
     }
-    if (NeedsHealthPort(old) && !NeedsHealthPort(object.root)) spec.Remove("healthCheckNodePort");
+    const auto drop = [&](std::string_view member, bool needed, bool needed_before) {
+      if (needed_before && !needed && std::as_const(spec).At(member).Equals(before.At(member))) spec.Remove(member);
+    };
+    const auto balanced = [](const Value& service) { return TypeOf(service) == "LoadBalancer"; };
+    const auto external = [&](const Value& service) { return balanced(service) || TypeOf(service) == "NodePort"; };
+    drop("healthCheckNodePort", NeedsHealthPort(object.root), NeedsHealthPort(old));
+    drop("externalTrafficPolicy", external(object.root), external(old));
+    drop("allocateLoadBalancerNodePorts", balanced(object.root), balanced(old));
+    drop("loadBalancerClass", balanced(object.root), balanced(old));
   }
 
   Status Refuse(const doc::Document& object, std::string field, std::string message) const {
