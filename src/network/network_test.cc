@@ -160,7 +160,8 @@ class NetworkTest : public testing::Test {
     // Each test in a namespace of its own; those before die with the processes in them. The pool's threads are started
     // from this one, and so are in it too.
     ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-    Shell("ip link set lo up");
+    // What this machine's own namespace is set to is inherited.
+    Shell("ip link set lo up && echo 1 > /proc/sys/net/ipv4/conf/all/send_redirects");
     std::string name = "/tmp/image-network-XXXXXX";
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     state_ = name;
@@ -380,6 +381,24 @@ TEST_F(ServiceTest, AnswersEverywhere) {
     ASSERT_TRUE(Commit(runtime, table_->Update()).ok());
     EXPECT_EQ(Ask(Pod(0), "10.43.0.10", 80), "ECONNREFUSED");
     EXPECT_EQ(Output("nft list table ip knarr-services | grep -c d/"), "0\n");
+  });
+}
+
+// Docker and Kubernetes switch br_netfilter on, other machines have it off: packets take other ways through the kernel.
+TEST_F(ServiceTest, AnswersWithAndWithoutBridgeFilter) {
+  const std::string setting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+  if (!std::filesystem::exists(setting)) GTEST_SKIP() << "needs br_netfilter";
+  Run([&](rt::Runtime& runtime) {
+    Start(runtime, Service("web", "10.43.0.10", 30080) + Slice("web", kAB) + Service("self", "10.43.0.12", 0) +
+                       Slice("self", "{addresses: [10.42.0.4], nodeName: here}"));
+    for (const char* value : {"0", "1"}) {
+      std::ofstream(setting) << value;
+      EXPECT_EQ(Names(Pod(2), "10.43.0.10", 80), (Set{"a", "b"})) << value;
+      EXPECT_EQ(Names("", "127.0.0.1", 30080), (Set{"a", "b"})) << value;
+      EXPECT_EQ(Ask(Pod(2), "10.43.0.12", 80), "c 10.42.0.1") << value;
+      EXPECT_EQ(Ask(Pod(0), "10.43.0.12", 80), "c 10.42.0.2") << value;
+      EXPECT_EQ(Ask(Pod(0), "10.43.0.10", 81), "ECONNREFUSED") << value;
+    }
   });
 }
 
