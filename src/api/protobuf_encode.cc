@@ -1,29 +1,29 @@
 #include <algorithm>
-#include <ranges>
+#include <vector>
 
 #include "api/codec.h"
-#include "api/wire.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "doc/json.h"
+#include "doc/proto.h"
 
 namespace knarr::api {
 namespace {
 
+using doc::ProtoWriter;
 using doc::Value;
-using wire::BackWriter;
 
 // As gogo/protobuf marshals Kubernetes' types: scalars that are no pointers are always written, map entries are sorted.
 class Encoder {
  public:
-  explicit Encoder(BackWriter& out) : out_(out) {}
+  explicit Encoder(ProtoWriter& out) : out_(out) {}
 
   Ok Message(const Type& type, const Value& value) {
-    for (const Field* field : type.wire | std::views::reverse) {
+    for (const Field* field : type.wire) {
       if (field->Has(FieldFlag::kInline)) {
-        const size_t before = out_.size();
+        const size_t mark = out_.BeginMessage(field->number);
         TRY(Message(*field->message, value));
-        out_.Head(field->number, before);
+        out_.EndMessage(mark);
       } else {
         TRY(Member(*field, value.At(field->name)));
       }
@@ -37,9 +37,9 @@ class Encoder {
     if (field.shape == Shape::kList) {
       if (!field.Has(FieldFlag::kWrapped)) return List(field, field.number, value);
       if (value.is_null()) return {};
-      const size_t before = out_.size();
+      const size_t mark = out_.BeginMessage(field.number);
       TRY(List(field, 1, value));
-      out_.Head(field.number, before);
+      out_.EndMessage(mark);
       return {};
     }
     const bool nullable = field.Has(FieldFlag::kPointer) || field.type == FieldType::kBytes;
@@ -48,7 +48,7 @@ class Encoder {
   }
 
   Ok List(const Field& field, uint32_t number, const Value& value) {
-    for (const Value& item : value.items() | std::views::reverse) TRY(Single(field, number, item));
+    for (const Value& item : value.items()) TRY(Single(field, number, item));
     return {};
   }
 
@@ -59,17 +59,17 @@ class Encoder {
     if (!std::ranges::is_sorted(sorted, {}, [](const doc::Member* m) { return m->key; })) {
       std::ranges::sort(sorted, {}, [](const doc::Member* m) { return m->key; });
     }
-    for (const doc::Member* member : sorted | std::views::reverse) {
-      const size_t entry = out_.size();
+    for (const doc::Member* member : sorted) {
+      const size_t entry = out_.BeginMessage(field.number);
+      out_.Bytes(1, member->key);
       if (field.Has(FieldFlag::kWrapped)) {
-        const size_t before = out_.size();
+        const size_t mark = out_.BeginMessage(2);
         TRY(List(field, 1, member->value));
-        out_.Head(2, before);
+        out_.EndMessage(mark);
       } else if (field.type != FieldType::kBytes || !member->value.is_null()) {
         TRY(Single(field, 2, member->value));
       }
-      out_.String(1, member->key);
-      out_.Head(field.number, entry);
+      out_.EndMessage(entry);
     }
     return {};
   }
@@ -77,32 +77,27 @@ class Encoder {
   Ok Single(const Field& field, uint32_t number, const Value& value) {
     switch (field.type) {
       case FieldType::kString:
-        out_.String(number, value.AsString());
+        out_.Bytes(number, value.AsString());
         return {};
       case FieldType::kBool:
-        out_.Int(number, value.AsBool() ? 1 : 0);
+        out_.Bool(number, value.AsBool());
         return {};
       case FieldType::kInt32:
       case FieldType::kInt64:
         out_.Int(number, value.AsInt());
         return {};
-      case FieldType::kDouble: {
-        const double d = value.AsDouble();
-        char bytes[sizeof(d)];
-        std::memcpy(bytes, &d, sizeof(d));
-        out_.Bytes({bytes, sizeof(d)});
-        out_.Tag(number, wire::Type::kFixed64);
+      case FieldType::kDouble:
+        out_.Double(number, value.AsDouble());
         return {};
-      }
       case FieldType::kBytes:
-        out_.String(number, TRY(Base64Decode(value.AsString())));
+        out_.Bytes(number, TRY(Base64Decode(value.AsString())));
         return {};
       default:
         break;
     }
-    const size_t before = out_.size();
+    const size_t mark = out_.BeginMessage(number);
     TRY(Nested(field, value));
-    out_.Head(number, before);
+    out_.EndMessage(mark);
     return {};
   }
 
@@ -112,56 +107,57 @@ class Encoder {
       case FieldType::kMessage:
         return Message(*field.message, value);
       case FieldType::kQuantity:
-        out_.String(1, value.AsString("0"));
+        out_.Bytes(1, value.AsString("0"));
         return {};
       case FieldType::kIntOrString:
-        out_.String(3, value.AsString());
+        out_.Bool(1, value.is_string());
         out_.Int(2, value.AsInt());
-        out_.Int(1, value.is_string() ? 1 : 0);
+        out_.Bytes(3, value.AsString());
         return {};
       case FieldType::kTime:
       case FieldType::kMicroTime: {
         if (!value.is_string()) return {};  // the zero time is an empty message
         const Timestamp time = TRY(ParseTimestamp(value.AsString()));
-        out_.Int(2, field.type == FieldType::kMicroTime ? time.nanoseconds / 1000 * 1000 : 0);
         out_.Int(1, time.seconds);
+        out_.Int(2, field.type == FieldType::kMicroTime ? time.nanoseconds / 1000 * 1000 : 0);
         return {};
       }
       case FieldType::kDuration:
         out_.Int(1, TRY(ParseDuration(value.AsString("0s"))).count());
         return {};
       case FieldType::kRaw:
-        if (!value.is_null()) out_.String(1, doc::ToJson(value));
+        if (!value.is_null()) out_.Bytes(1, doc::ToJson(value));
         return {};
       default:
         return {};
     }
   }
 
-  BackWriter& out_;
+  ProtoWriter& out_;
 };
 
 }  // namespace
 
 Result<std::string> EncodeProtobufMessage(const Type& type, const Value& tree) {
-  BackWriter out;
+  std::string bytes;
+  ProtoWriter out(bytes);
   TRY(Encoder(out).Message(type, tree));
-  return std::move(out).Take();
+  return bytes;
 }
 
 Result<std::string> EncodeProtobuf(const Type& type, const Value& tree) {
-  BackWriter out;
-  out.String(4, "");  // content type
-  out.String(3, "");  // content encoding
-  const size_t raw = out.size();
+  std::string bytes(kProtobufMagic);
+  ProtoWriter out(bytes);
+  const size_t meta = out.BeginMessage(1);
+  out.Bytes(1, tree.At("apiVersion").AsString());
+  out.Bytes(2, tree.At("kind").AsString());
+  out.EndMessage(meta);
+  const size_t raw = out.BeginMessage(2);
   TRY(Encoder(out).Message(type, tree));
-  out.Head(2, raw);
-  const size_t meta = out.size();
-  out.String(2, tree.At("kind").AsString());
-  out.String(1, tree.At("apiVersion").AsString());
-  out.Head(1, meta);
-  out.Bytes(kProtobufMagic);
-  return std::move(out).Take();
+  out.EndMessage(raw);
+  out.Bytes(3, "");  // content encoding
+  out.Bytes(4, "");  // content type
+  return bytes;
 }
 
 }  // namespace knarr::api

@@ -149,10 +149,8 @@ class Differ {
         if (item.Find(key) == nullptr) return NoMergeKey(item, key);
       }
     }
-    List old_items = before;
-    List new_items = after;
-    std::ranges::stable_sort(old_items, {}, text);
-    std::ranges::stable_sort(new_items, {}, text);
+    const List old_items = SortByText(before, text);
+    const List new_items = SortByText(after, text);
     ListDiff diff;
     List deleted;
     size_t i = 0;

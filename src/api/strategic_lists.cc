@@ -1,6 +1,7 @@
 #include "api/strategic_lists.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/strings.h"
 #include "doc/json.h"
@@ -171,9 +172,16 @@ List Deduplicate(const List& list) {
   return out;
 }
 
-List SortScalars(List list) {
-  std::ranges::stable_sort(list, {}, GoText);
-  return list;
+List SortByText(const List& list, const std::function<std::string(const Value&)>& text) {
+  // Texts are made once each; the place settles ties.
+  std::vector<std::pair<std::string, size_t>> keys;
+  for (size_t i = 0; i < list.size(); ++i) keys.emplace_back(text(list[i]), i);
+  std::ranges::sort(keys);
+  List sorted;
+  for (const auto& [key, at] : keys) sorted.push_back(list[at]);
+  return sorted;
 }
+
+List SortScalars(const List& list) { return SortByText(list, GoText); }
 
 }  // namespace knarr::api::strategic

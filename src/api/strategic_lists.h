@@ -2,6 +2,7 @@
 
 // What merging and diffing share: looking fields up, and the order of lists. Internal to this folder.
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,7 +58,9 @@ Result<List> NormalizeOrder(const Parts& parts, const List& patch_order, const L
                             bool objects);
 /// Without elements that came before.
 List Deduplicate(const List& list);
-/// Sorted by their text.
-List SortScalars(List list);
+/// Sorted by a text of each, stably.
+List SortByText(const List& list, const std::function<std::string(const doc::Value&)>& text);
+/// Sorted by their own text.
+List SortScalars(const List& list);
 
 }  // namespace knarr::api::strategic

@@ -51,6 +51,7 @@ class Output {
     out_[used_++] = c;
   }
   void Put(std::string_view text) {
+    if (text.empty()) return;
     if (out_.size() - used_ < text.size()) Grow(text.size());
     std::memcpy(out_.data() + used_, text.data(), text.size());
     used_ += text.size();
