@@ -226,7 +226,8 @@ Result<FetchedManifest> RegistrySession::ManifestFrom(RegistryEndpoint& endpoint
 }
 
 Result<FetchedManifest> RegistrySession::FetchManifest(std::string_view tag_or_digest) {
-  std::optional<Status> first_error;
+  std::string mirrors;  // what was wrong with them, beyond not having it
+  std::optional<Status> last;
   for (size_t i = 0; i < endpoints_.size(); ++i) {
     for (int attempt = 1;; ++attempt) {
       auto fetched = ManifestFrom(endpoints_[i], tag_or_digest);
@@ -235,14 +236,15 @@ Result<FetchedManifest> RegistrySession::FetchManifest(std::string_view tag_or_d
         return fetched;
       }
       TRY(client_.runtime().CheckCancelled());
-      // The registry that was named explains a failure best, unless only a mirror could be asked.
-      const bool answered = !WorthRepeating(fetched.status());
-      if (!first_error || answered) first_error = fetched.status();
-      if (answered || attempt == 2) break;
+      last = fetched.status();
+      if (!WorthRepeating(*last) || attempt == 2) break;
       TRY(client_.runtime().Sleep(kBackOff));
     }
+    const bool failed = endpoints_[i].mirror && !last->Is(Reason::kNotFound);
+    if (failed) mirrors += "; mirror " + HostOf(endpoints_[i].base) + ": " + last->message();
   }
-  return *first_error;
+  // The registry itself is the last.
+  return mirrors.empty() ? *last : Status(last->reason(), last->message() + mirrors);
 }
 
 Ok RegistrySession::BlobFrom(RegistryEndpoint& endpoint, const BlobReference& blob, BlobWriter& writer,
