@@ -2,6 +2,19 @@
 
 namespace knarr::client {
 
+bool OutcomeUnknown(const Status& status) {
+  switch (status.reason()) {
+    case Reason::kTimeout:
+    case Reason::kServerTimeout:
+    case Reason::kServiceUnavailable:
+    case Reason::kInternalError:
+    case Reason::kUnknown:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Result<ObjectPtr> UpdateWithRetry(rt::Runtime& runtime, Client& client, const KindInfo& kind, const ObjectName& name,
                                   std::string_view subresource, const std::function<bool(doc::Document&)>& change,
                                   int tries) {

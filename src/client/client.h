@@ -118,6 +118,10 @@ class Client {
                               const DeleteOptions& options = {}) = 0;
 };
 
+/// Whether a write that failed so may have taken effect all the same (the answer was lost, not the request): who must
+/// know asks the server for what is there now.
+bool OutcomeUnknown(const Status& status);
+
 /// Reads, changes and writes back, again on Conflict (with back-off, up to `tries`). `change` returns false to leave
 /// the object as it is.
 Result<ObjectPtr> UpdateWithRetry(rt::Runtime& runtime, Client& client, const KindInfo& kind, const ObjectName& name,

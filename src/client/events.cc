@@ -107,9 +107,16 @@ Ok EventRecorder::Create(const Pending& event, const std::string& key) {
   edit.set_first_timestamp(event.when);
   edit.set_last_timestamp(event.when);
   edit.set_count(1);
-  TRY(client_.Create(api::core_v1::EventInfo(), ns, document.root));
+  Result<ObjectPtr> created = client_.Create(api::core_v1::EventInfo(), ns, document.root);
+  if (created.Failed(Reason::kAlreadyExists)) {
+    // Two events of one object at one moment: the server finds the second another name.
+    edit.metadata().clear_name();
+    edit.metadata().set_generate_name(name + "-");
+    created = client_.Create(api::core_v1::EventInfo(), ns, document.root);
+  }
+  if (!created.ok()) return created.status();
   Prune();
-  known_[key] = Known{.name = {ns, name}, .count = 1, .last = event.when};
+  known_[key] = Known{.name = {ns, std::string((*created)->name())}, .count = 1, .last = event.when};
   return {};
 }
 

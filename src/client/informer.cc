@@ -67,8 +67,11 @@ class ListWatchInformer : public Informer {
     Duration retry = kRetryFirst;
     std::string revision;
     while (runtime_.CheckCancelled().ok()) {
+      const MonoTime since = runtime_.Mono();
       Ok ended = revision.empty() ? Relist(revision) : Follow(revision, retry);
       if (ended.ok()) continue;
+      // A watch that lived for a while and ended is no sign of trouble: the next one may begin at once.
+      if (runtime_.Mono() - since >= kRetryMost) retry = kRetryFirst;
       if (ended.Failed(Reason::kCancelled)) return;
       if (ended.Failed(Reason::kExpired) || ended.Failed(Reason::kGone)) {
         revision.clear();
@@ -132,6 +135,11 @@ class ListWatchInformer : public Informer {
   void Apply(const ObjectName& name, ObjectPtr after) {
     ObjectPtr before = Get(name);
     if (before == nullptr && after == nullptr) return;
+    // Deleted and made again while nobody watched: handlers see both, as if it had been watched.
+    if (before != nullptr && after != nullptr && before->uid() != after->uid()) {
+      Apply(name, nullptr);
+      before = nullptr;
+    }
     for (auto& [key, index] : indexes_) {
       if (before != nullptr) Unfile(index, name, *before);
       if (after != nullptr) File(index, name, *after);

@@ -115,7 +115,7 @@ int WorkQueue::Failures(std::string_view key) const {
 Result<std::string> WorkQueue::Get() {
   State& state = *state_;
   TRY(state.ready.WaitUntil([&state] { return state.shut_down || !state.queue.empty(); }));
-  if (state.queue.empty()) return Cancelled("work queue shut down");
+  if (state.shut_down) return Cancelled("work queue shut down");
   std::string key = std::move(state.queue.front());
   state.queue.pop_front();
   state.dirty.erase(key);

@@ -113,6 +113,7 @@ class EndpointsController : public Controller {
     ObjectPtr present = endpoints_.Get(key);
     doc::Document document = present != nullptr ? doc::Document::Copy(present->tree()) : doc::Document();
     document.root.Remove("subsets");
+    if (doc::Value* metadata = document.root.Find("metadata")) metadata->Remove("labels");
     api::core_v1::EndpointsEdit edit(document);
     edit.metadata().set_name(key.name).set_ns(key.ns);
     for (auto [label, value] : service.metadata().labels()) edit.metadata().put_labels(label, value);
@@ -186,6 +187,11 @@ class EndpointsController : public Controller {
   static void FillSlice(doc::Document& document, const std::string& name, const ObjectName& key,
                         const api::Object& service, const BackendGroup& group, size_t from) {
     for (std::string_view member : {"endpoints", "ports"}) document.root.Remove(member);
+    if (doc::Value* metadata = document.root.Find("metadata")) {
+      metadata->Remove("labels");
+      // A slice that a service of the same name left behind now belongs to this one.
+      metadata->Remove("ownerReferences");
+    }
     api::discovery_v1::EndpointSliceEdit edit(document);
     edit.metadata().set_name(name).set_ns(key.ns);
     Service view(service.tree());
@@ -193,16 +199,14 @@ class EndpointsController : public Controller {
     edit.metadata().put_labels(kServiceLabel, key.name);
     edit.metadata().put_labels(kManagedLabel, kManager);
     if (view.spec().cluster_ip() == "None") edit.metadata().put_labels("service.kubernetes.io/headless", "");
-    if (edit.metadata().view().owner_references().empty()) {
-      edit.metadata()
-          .add_owner_references()
-          .set_api_version("v1")
-          .set_kind("Service")
-          .set_name(key.name)
-          .set_uid(service.uid())
-          .set_controller(true)
-          .set_block_owner_deletion(true);
-    }
+    edit.metadata()
+        .add_owner_references()
+        .set_api_version("v1")
+        .set_kind("Service")
+        .set_name(key.name)
+        .set_uid(service.uid())
+        .set_controller(true)
+        .set_block_owner_deletion(true);
     const bool v6 = !group.backends.empty() && group.backends.front().ip.find(':') != std::string::npos;
     edit.set_address_type(v6 ? "IPv6" : "IPv4");
     edit.endpoints();

@@ -35,6 +35,11 @@ bool HasFinalizer(const api::Object& object, std::string_view name) {
 bool MayHaveOwners(const api::Object& object) { return object.json().find("\"ownerReferences\"") != std::string::npos; }
 bool MayHaveFinalizers(const api::Object& object) { return object.json().find("\"finalizers\"") != std::string::npos; }
 
+bool SameOwners(const api::Object& a, const api::Object& b) {
+  if (!MayHaveOwners(a) && !MayHaveOwners(b)) return true;
+  return a.tree().Get("metadata", "ownerReferences").Equals(b.tree().Get("metadata", "ownerReferences"));
+}
+
 class GarbageCollector : public Controller {
  public:
   explicit GarbageCollector(Context context)
@@ -64,6 +69,8 @@ class GarbageCollector : public Controller {
 
   void Changed(const api::KindInfo& kind, const ObjectPtr& before, const ObjectPtr& after) {
     const Dependent self{&kind, NameOf(after != nullptr ? *after : *before)};
+    const bool finalizing = after != nullptr && after->deleting() && MayHaveFinalizers(*after);
+    if (before != nullptr && after != nullptr && !finalizing && SameOwners(*before, *after)) return;
     if (before != nullptr && MayHaveOwners(*before)) {
       for (OwnerReference owner : ObjectMeta(before->tree().At("metadata")).owner_references()) {
         const std::string uid(owner.uid());
@@ -92,7 +99,6 @@ class GarbageCollector : public Controller {
         dependents_[std::string(owner.uid())].insert(self);
       }
     }
-    const bool finalizing = after->deleting() && MayHaveFinalizers(*after);
     // An owned object is looked at once when it appears, and when it or its owners change hands.
     if (owned || finalizing) Enqueue(self);
   }
@@ -126,8 +132,13 @@ class GarbageCollector : public Controller {
     const api::KindInfo* kind = api::FindKind(owner.api_version(), owner.kind());
     // An owner of a kind this server does not know can't be proven absent: upstream keeps the dependent, too.
     if (kind == nullptr) return OwnerState::kPresent;
+    // Neither can one that this object has no way to name, or that can't be asked for.
+    if (kind->namespaced && dependent.ns().empty()) return OwnerState::kPresent;
+    if (std::ranges::find(kind->verbs, "get") == kind->verbs.end()) return OwnerState::kPresent;
     const ObjectName name{kind->namespaced ? std::string(dependent.ns()) : "", std::string(owner.name())};
-    ObjectPtr cached = context_.informers.For(*kind).Get(name);
+    // Only of kinds that are watched anyway: an owner reference must not make this server watch more.
+    auto watched = std::ranges::find(informers_, kind, [](client::Informer* informer) { return &informer->kind(); });
+    ObjectPtr cached = watched != informers_.end() ? (*watched)->Get(name) : nullptr;
     if (cached == nullptr || cached->uid() != owner.uid()) {
       // The copy may lag: only the server's own word counts for deleting something.
       Result<ObjectPtr> live = context_.client.Get(*kind, name);

@@ -103,6 +103,9 @@ class NamespaceController : public Controller {
     };
     const bool failed = !remaining.deletion.ok();
     const Text texts[] = {
+        {"NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered", "All resources successfully discovered"},
+        {"NamespaceDeletionGroupVersionParsingFailure", "False", "ParsedGroupVersions",
+         "All legacy kube types successfully parsed"},
         {"NamespaceDeletionContentFailure", failed ? "True" : "False",
          failed ? "ContentDeletionFailed" : "ContentDeleted",
          failed ? remaining.deletion.status().message()

@@ -10,6 +10,7 @@
 #include "api/core_v1.h"
 #include "api/tolerations.h"
 #include "base/log.h"
+#include "controller/framework/pods.h"
 
 namespace knarr::controller {
 namespace {
@@ -97,7 +98,36 @@ class NodeLifecycleController : public Controller {
     }
     TRY(SetUnknown(key));
     TRY(SetTaints(key, true));
+    TRY(MarkPodsNotReady(key));
     return EvictPods(key);
+  }
+
+  /// Nobody knows how they are: Services send nothing there any more.
+  Ok MarkPodsNotReady(const ObjectName& key) {
+    for (const ObjectPtr& pod : pods_.ByIndex(kByNode, key.name)) {
+      if (!IsReady(Pod(pod->tree()))) continue;
+      const WallTime now = context_.runtime.Wall();
+      bool changed = false;
+      Result<ObjectPtr> written =
+          client::UpdateWithRetry(context_.runtime, context_.client, api::core_v1::PodInfo(), NameOf(*pod), "status",
+                                  [&](doc::Document& document) {
+                                    api::core_v1::PodEdit edit(document);
+                                    changed = false;
+                                    if (edit.metadata().uid() != pod->uid()) return false;
+                                    for (auto condition : edit.status().conditions()) {
+                                      if (condition.type() != "Ready" || condition.status() != "True") continue;
+                                      condition.set_status("False").set_last_transition_time(now);
+                                      changed = true;
+                                    }
+                                    return changed;
+                                  });
+      if (!written.ok() && !written.Failed(Reason::kNotFound)) return written.status();
+      if (written.ok() && changed) {
+        context_.events.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kWarning,
+                               "NodeNotReady", "Node is not ready");
+      }
+    }
+    return {};
   }
 
   static bool HasTaint(const api::Object& node) {

@@ -20,8 +20,17 @@ using api::core_v1::PodTemplateSpec;
 using client::EventKind;
 using client::ObjectName;
 
-// At most this many pods are created or deleted in one go, as upstream.
+// At most this many pods are created or deleted in one go, as upstream, and so many of them at once.
 constexpr int kBurst = 500;
+constexpr int kAtOnce = 64;
+// How often, and how often at most, the server is asked whether a write took effect whose answer was lost.
+constexpr Duration kLookFirst = 100ms;
+constexpr Duration kLookMost = 5s;
+constexpr int kLooks = 10;
+// Upstream's rule for generated names: a base cut to fit, and five characters that spell no words.
+constexpr size_t kNameBaseMost = 58;
+constexpr size_t kNameRandom = 5;
+constexpr std::string_view kNameAlphabet = "bcdfghjklmnpqrstvwxz2456789";
 constexpr std::string_view kByController = "controllerUid";
 
 /// What the two kinds have in common, read from either.
@@ -69,7 +78,7 @@ class ReplicaController : public Controller {
         worker_(context.runtime, std::string(kind.plural), [this](const ObjectName& key) { return Sync(key); }) {
     pods_.AddIndex(std::string(kByController), IndexValues);
     sets_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) {
-      if (after == nullptr) expectations_.Forget(NameOf(*before).ToString());
+      if (after == nullptr) expectations_.Forget(before->uid());
       worker_.Add(NameOf(after != nullptr ? *after : *before));
     });
     pods_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { PodChanged(before, after); });
@@ -91,15 +100,14 @@ class ReplicaController : public Controller {
 
   void PodChanged(const ObjectPtr& before, const ObjectPtr& after) {
     if (before != nullptr) {
-      if (auto owner = OwnerOf(*before)) {
-        if (after == nullptr || after->deleting()) expectations_.DeletionObserved(owner->ToString(), before->uid());
-        worker_.Add(*owner);
-      }
+      auto owner = ControllerOf(*before);
+      if (owner && (after == nullptr || after->deleting())) expectations_.DeletionObserved(owner->uid, before->uid());
+      if (auto name = OwnerOf(*before)) worker_.Add(*name);
     }
     if (after == nullptr) return;
-    if (auto owner = OwnerOf(*after)) {
-      if (before == nullptr) expectations_.CreationObserved(owner->ToString());
-      worker_.Add(*owner);
+    if (auto owner = ControllerOf(*after); owner && before == nullptr) expectations_.CreationObserved(owner->uid);
+    if (auto name = OwnerOf(*after)) {
+      worker_.Add(*name);
     } else if (!ControllerOf(*after)) {
       // An orphan: any set of the namespace whose selector fits may adopt it.
       for (const ObjectPtr& set : sets_.List(after->ns())) {
@@ -115,7 +123,7 @@ class ReplicaController : public Controller {
     ObjectPtr set = sets_.Get(key);
     if (set == nullptr) return Requeue();
     Wanted wanted = TRY(ReadWanted(kind_, *set));
-    const bool may_manage = expectations_.Satisfied(key.ToString(), context_.runtime.Mono());
+    const bool may_manage = expectations_.Satisfied(set->uid(), context_.runtime.Mono());
     std::vector<ObjectPtr> pods = TRY(ClaimPods(*set, wanted));
     std::erase_if(pods, [](const ObjectPtr& pod) { return IsFinished(Pod(pod->tree())); });
     std::vector<ObjectPtr> active;
@@ -174,65 +182,129 @@ class ReplicaController : public Controller {
   }
 
   Ok Manage(const ObjectPtr& set, const Wanted& wanted, const std::vector<ObjectPtr>& active) {
+    expectations_.Forget(set->uid());
     const int difference = wanted.replicas - static_cast<int>(active.size());
     if (difference > 0) return CreatePods(set, wanted, std::min(difference, kBurst));
     if (difference < 0) return DeletePods(set, active, std::min(-difference, kBurst));
     return {};
   }
 
+  /// Runs `task` for 0 … count-1, all at once, and waits for them.
+  void InParallel(std::string_view name, int count, const std::function<void(int index)>& task) {
+    rt::TaskGroup group(context_.runtime, std::string(name));
+    for (int i = 0; i < count; ++i) {
+      group.Spawn(name, [&task, i] { task(i); });
+    }
+    group.Join();
+  }
+
   /// In doubling batches, so that what fails for all of them (a quota) fails once, not five hundred times.
   Ok CreatePods(const ObjectPtr& set, const Wanted& wanted, int count) {
-    const std::string key = NameOf(*set).ToString();
-    expectations_.ExpectCreations(key, count, context_.runtime.Mono());
+    const std::string uid(set->uid());
+    expectations_.ExpectCreations(uid, count, context_.runtime.Mono());
     int batch = 1;
     Ok failure;
-    while (count > 0 && failure.ok()) {
-      const int now = std::min(batch, count);
-      for (int i = 0; i < now; ++i) {
-        Ok created = CreatePod(set, wanted);
-        if (!created.ok()) {
-          expectations_.CreationObserved(key);
-          failure = created;
+    bool closed = false;
+    while (count > 0 && failure.ok() && !closed) {
+      const int now = std::min({batch, count, kAtOnce});
+      InParallel("create pod", now, [&](int) {
+        Write created = CreatePod(set, wanted);
+        if (created.done.ok()) return;
+        if (created.certain) expectations_.CreationObserved(uid);
+        // Whatever else is in a namespace that is going away goes, too: the set will not be asked again.
+        if (IsTerminatingNamespace(created.done.status())) {
+          closed = true;
+        } else {
+          failure = created.done;
         }
-      }
+      });
       count -= now;
       batch *= 2;
     }
     // What was not tried will not be seen either.
-    for (int i = 0; i < count; ++i) expectations_.CreationObserved(key);
+    for (int i = 0; i < count; ++i) expectations_.CreationObserved(uid);
     return failure;
   }
 
-  Ok CreatePod(const ObjectPtr& set, const Wanted& wanted) {
+  /// How a write ended. Not certain: it may have taken effect all the same, and nobody could be asked.
+  struct Write {
+    Ok done;
+    bool certain = true;
+  };
+
+  /// The name is chosen here and not by the server, so that after a lost answer the pod can be looked for.
+  std::string PodName(const api::Object& set) {
+    std::string name = std::string(set.name()) + "-";
+    if (name.size() > kNameBaseMost) name.resize(kNameBaseMost);
+    for (size_t i = 0; i < kNameRandom; ++i) name += kNameAlphabet[context_.runtime.Random() % kNameAlphabet.size()];
+    return name;
+  }
+
+  doc::Document NewPod(const api::Object& set, const Wanted& wanted, std::string_view name) {
     doc::Document document;
     api::core_v1::PodEdit pod(document);
     auto metadata = pod.metadata();
-    metadata.set_generate_name(std::string(set->name()) + "-");
-    metadata.set_ns(set->ns());
+    metadata.set_name(name);
+    metadata.set_generate_name(std::string(set.name()) + "-");
+    metadata.set_ns(set.ns());
     auto from = wanted.pod_template.metadata();
     for (auto [label, value] : from.labels()) metadata.put_labels(label, value);
-    for (auto [name, value] : from.annotations()) metadata.put_annotations(name, value);
+    for (auto [annotation, value] : from.annotations()) metadata.put_annotations(annotation, value);
     for (std::string_view finalizer : from.finalizers()) metadata.add_finalizers(finalizer);
     metadata.add_owner_references()
         .set_api_version(kind_.api_version)
         .set_kind(kind_.kind)
-        .set_name(set->name())
-        .set_uid(set->uid())
+        .set_name(set.name())
+        .set_uid(set.uid())
         .set_controller(true)
         .set_block_owner_deletion(true);
     pod.spec().CopyFrom(wanted.pod_template.spec().value());
+    return document;
+  }
+
+  Write CreatePod(const ObjectPtr& set, const Wanted& wanted) {
+    const ObjectName name{std::string(set->ns()), PodName(*set)};
+    const doc::Document document = NewPod(*set, wanted, name.name);
     Result<ObjectPtr> created = context_.client.Create(api::core_v1::PodInfo(), set->ns(), document.root);
-    auto target = client::EventTarget::Of(kind_, *set);
+    bool certain = true;
+    if (!created.ok() && client::OutcomeUnknown(created.status())) {
+      Result<bool> there = LookFor(name, [&](const api::Object& pod) {
+        auto owner = ControllerOf(pod);
+        return owner && owner->uid == set->uid();
+      });
+      certain = there.ok();
+      if (there.ok() && *there) {
+        RecordCreated(*set, name.name);
+        return {};
+      }
+    }
     if (created.ok()) {
-      context_.events.Record(std::move(target), EventKind::kNormal, "SuccessfulCreate",
-                             fmt::format("Created pod: {}", (*created)->name()));
+      RecordCreated(*set, name.name);
       return {};
     }
     if (!created.Failed(Reason::kCancelled) && !IsTerminatingNamespace(created.status())) {
-      context_.events.Record(std::move(target), EventKind::kWarning, "FailedCreate",
+      context_.events.Record(client::EventTarget::Of(kind_, *set), EventKind::kWarning, "FailedCreate",
                              fmt::format("Error creating: {}", created.status().message()));
     }
-    return created.status();
+    return {.done = created.status(), .certain = certain};
+  }
+
+  void RecordCreated(const api::Object& set, const std::string& pod) {
+    context_.events.Record(client::EventTarget::Of(kind_, set), EventKind::kNormal, "SuccessfulCreate",
+                           fmt::format("Created pod: {}", pod));
+  }
+
+  /// Asks the server, some times, whether a pod is there and `fits`. An error: it does not answer.
+  Result<bool> LookFor(const ObjectName& name, const std::function<bool(const api::Object& pod)>& fits) {
+    Duration pause = kLookFirst;
+    for (int look = 1;; ++look) {
+      Result<ObjectPtr> live = context_.client.Get(api::core_v1::PodInfo(), name);
+      if (live.ok()) return fits(**live);
+      if (live.Failed(Reason::kNotFound)) return false;
+      if (live.Failed(Reason::kCancelled) || look == kLooks) return live.status();
+      TRY(context_.runtime.Sleep(pause));
+      pause = std::min(pause * 2, kLookMost);
+    }
   }
 
   static bool IsTerminatingNamespace(const Status& status) {
@@ -249,29 +321,45 @@ class ReplicaController : public Controller {
       ranked.push_back({view, on_node.find(view.spec().node_name())->second});
     }
     std::ranges::sort(ranked, DeleteFirst);
-    const std::string key = NameOf(*set).ToString();
+    const std::string uid(set->uid());
     for (int i = 0; i < count; ++i) {
-      expectations_.ExpectDeletion(key, std::string(ranked[i].pod.metadata().uid()), context_.runtime.Mono());
+      expectations_.ExpectDeletion(uid, std::string(ranked[i].pod.metadata().uid()), context_.runtime.Mono());
     }
     Ok failure;
-    for (int i = 0; i < count; ++i) {
-      auto metadata = ranked[i].pod.metadata();
-      const std::string name(metadata.name());
-      client::DeleteOptions options{.uid = std::string(metadata.uid())};
-      Result<ObjectPtr> deleted =
-          context_.client.Delete(api::core_v1::PodInfo(), {std::string(set->ns()), name}, options);
-      auto target = client::EventTarget::Of(kind_, *set);
-      if (deleted.ok()) {
-        context_.events.Record(std::move(target), EventKind::kNormal, "SuccessfulDelete", "Deleted pod: " + name);
-        continue;
-      }
-      expectations_.DeletionObserved(key, metadata.uid());
-      if (deleted.Failed(Reason::kNotFound)) continue;
-      context_.events.Record(std::move(target), EventKind::kWarning, "FailedDelete",
-                             "Error deleting: " + deleted.status().message());
-      failure = deleted.status();
+    for (int from = 0; from < count; from += kAtOnce) {
+      InParallel("delete pod", std::min(kAtOnce, count - from), [&](int index) {
+        Pod pod = ranked[from + index].pod;
+        Write deleted = DeletePod(*set, pod);
+        if (deleted.done.ok()) return;
+        if (deleted.certain) expectations_.DeletionObserved(uid, pod.metadata().uid());
+        if (!deleted.done.Failed(Reason::kNotFound)) failure = deleted.done;
+      });
     }
     return failure;
+  }
+
+  Write DeletePod(const api::Object& set, Pod pod) {
+    const ObjectName name{std::string(set.ns()), std::string(pod.metadata().name())};
+    const std::string uid(pod.metadata().uid());
+    Result<ObjectPtr> deleted =
+        context_.client.Delete(api::core_v1::PodInfo(), name, client::DeleteOptions{.uid = uid});
+    bool certain = true;
+    bool gone = deleted.ok();
+    if (!deleted.ok() && client::OutcomeUnknown(deleted.status())) {
+      Result<bool> left = LookFor(name, [&](const api::Object& now) { return now.uid() == uid && !now.deleting(); });
+      certain = left.ok();
+      gone = left.ok() && !*left;
+    }
+    auto target = client::EventTarget::Of(kind_, set);
+    if (gone) {
+      context_.events.Record(std::move(target), EventKind::kNormal, "SuccessfulDelete", "Deleted pod: " + name.name);
+      return {};
+    }
+    if (!deleted.Failed(Reason::kNotFound) && !deleted.Failed(Reason::kCancelled)) {
+      context_.events.Record(std::move(target), EventKind::kWarning, "FailedDelete",
+                             "Error deleting: " + deleted.status().message());
+    }
+    return {.done = deleted.status(), .certain = certain};
   }
 
   Result<Requeue> WriteStatus(const ObjectPtr& set, const Wanted& wanted, const std::vector<ObjectPtr>& pods,

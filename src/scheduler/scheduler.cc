@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace knarr::scheduler {
@@ -11,6 +13,12 @@ using api::ObjectPtr;
 using api::core_v1::Pod;
 using client::EventKind;
 using client::ObjectName;
+
+// Bindings and conditions being written at once.
+constexpr size_t kWritesMost = 128;
+// How often the server is asked whether a binding took effect whose answer was lost.
+constexpr Duration kLookFirst = 100ms;
+constexpr Duration kLookMost = 5s;
 
 ObjectName NameOf(const api::Object& object) { return {std::string(object.ns()), std::string(object.name())}; }
 
@@ -37,6 +45,7 @@ Scheduler::Scheduler(rt::Runtime& runtime, client::Client& client, client::Infor
       nodes_(informers.For(api::core_v1::NodeInfo())),
       plugins_(DefaultPlugins()),
       queue_(runtime),
+      write_ended_(runtime),
       tasks_(runtime, "scheduler") {
   nodes_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { NodeChanged(before, after); });
   pods_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { PodChanged(before, after); });
@@ -71,8 +80,7 @@ void Scheduler::PodChanged(const ObjectPtr& before, const ObjectPtr& after) {
   const bool placed = !pod.spec().node_name().empty();
   if (after == nullptr || IsFinished(pod)) {
     queue_.Remove(any.uid());
-    snapshot_.RemovePod(any.uid());
-    if (placed) queue_.MoveAll();  // what it held is free
+    if (snapshot_.RemovePod(any.uid())) queue_.MoveAll();  // what it held is free
     return;
   }
   if (placed) {
@@ -100,6 +108,8 @@ void Scheduler::PodChanged(const ObjectPtr& before, const ObjectPtr& after) {
 void Scheduler::Run() {
   if (!nodes_.WaitSynced().ok() || !pods_.WaitSynced().ok()) return;
   while (true) {
+    // Writes of earlier pods go on meanwhile, but not without bound.
+    if (!write_ended_.WaitUntil([this] { return writes_ < kWritesMost; }).ok()) return;
     Result<ObjectPtr> pod = queue_.Pop();
     if (!pod.ok()) return;
     ScheduleOne(*pod);
@@ -125,7 +135,7 @@ void Scheduler::ScheduleOne(const ObjectPtr& queued) {
   }
   if (placement.node.empty()) {
     queue_.SetUnschedulable(pod);
-    tasks_.Spawn("tell", [this, pod, message = std::move(placement.message)] {
+    SpawnWrite("tell", [this, pod, message = std::move(placement.message)] {
       Ok told = TellUnschedulable(pod, message);
       if (!told.ok() && !told.Failed(Reason::kCancelled) && !told.Failed(Reason::kNotFound)) {
         LOG_WARN("condition not written", {"pod", KeyOf(*pod)}, {"error", told.status()});
@@ -134,7 +144,32 @@ void Scheduler::ScheduleOne(const ObjectPtr& queued) {
     return;
   }
   snapshot_.SetPod(std::move(info).value(), placement.node);
-  tasks_.Spawn("bind", [this, pod, node = std::move(placement.node)] { Bind(pod, node); });
+  SpawnWrite("bind", [this, pod, node = std::move(placement.node)] { Bind(pod, node); });
+}
+
+void Scheduler::SpawnWrite(std::string_view name, std::function<void()> write) {
+  writes_++;
+  tasks_.Spawn(name, [this, write = std::move(write)] {
+    write();
+    writes_--;
+    write_ended_.NotifyOne();
+  });
+}
+
+Result<ObjectPtr> Scheduler::LookAfterBind(const api::Object& pod, const std::string& node, const Status& failure) {
+  Duration pause = kLookFirst;
+  while (true) {
+    Result<ObjectPtr> live = client_.Get(api::core_v1::PodInfo(), NameOf(pod));
+    if (live.ok()) {
+      if ((*live)->uid() != pod.uid()) return NotFound("the pod was made anew");
+      const std::string_view bound = Pod((*live)->tree()).spec().node_name();
+      if (bound == node) return live;
+      return bound.empty() ? failure : Conflict("the pod was bound elsewhere");
+    }
+    if (live.Failed(Reason::kNotFound) || live.Failed(Reason::kCancelled)) return live;
+    TRY(runtime_.Sleep(pause));
+    pause = std::min(pause * 2, kLookMost);
+  }
 }
 
 void Scheduler::Bind(const ObjectPtr& pod, const std::string& node) {
@@ -143,6 +178,8 @@ void Scheduler::Bind(const ObjectPtr& pod, const std::string& node) {
   binding.metadata().set_name(pod->name()).set_ns(pod->ns()).set_uid(pod->uid());
   binding.target().set_api_version("v1").set_kind("Node").set_name(node);
   Result<ObjectPtr> bound = client_.CreateSub(api::core_v1::PodInfo(), NameOf(*pod), "binding", document.root);
+  // Taking back what was assumed although the node has the pod would give its place away twice.
+  if (!bound.ok() && client::OutcomeUnknown(bound.status())) bound = LookAfterBind(*pod, node, bound.status());
   if (bound.ok()) {
     events_.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kNormal, "Scheduled",
                    fmt::format("Successfully assigned {}/{} to {}", pod->ns(), pod->name(), node));
@@ -152,7 +189,7 @@ void Scheduler::Bind(const ObjectPtr& pod, const std::string& node) {
   // Not there after all: what was assumed is taken back, unless the watch says by now that it is bound.
   ObjectPtr now = pods_.Get(NameOf(*pod));
   const bool gone = now == nullptr || now->uid() != pod->uid();
-  if (gone || Pod(now->tree()).spec().node_name().empty()) snapshot_.RemovePod(pod->uid());
+  if ((gone || Pod(now->tree()).spec().node_name().empty()) && snapshot_.RemovePod(pod->uid())) queue_.MoveAll();
   if (gone || bound.Failed(Reason::kNotFound)) {
     queue_.Remove(pod->uid());
     return;

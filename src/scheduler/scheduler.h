@@ -30,6 +30,9 @@ class Scheduler {
   void NodeChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
   void Run();
   void ScheduleOne(const api::ObjectPtr& pod);
+  void SpawnWrite(std::string_view name, std::function<void()> write);
+  /// The pod when it is bound to the node after all; `failure` when it is bound nowhere. Asks until there is an answer.
+  Result<api::ObjectPtr> LookAfterBind(const api::Object& pod, const std::string& node, const Status& failure);
   void Bind(const api::ObjectPtr& pod, const std::string& node);
   Ok TellUnschedulable(const api::ObjectPtr& pod, const std::string& message);
   bool IsOurs(const api::Object& pod) const;
@@ -43,6 +46,8 @@ class Scheduler {
   const Plugins plugins_;
   Snapshot snapshot_;
   Queue queue_;
+  size_t writes_ = 0;  // bindings and conditions on their way
+  rt::WaitQueue write_ended_;
   rt::TaskGroup tasks_;
 };
 

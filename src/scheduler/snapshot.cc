@@ -150,9 +150,9 @@ void Snapshot::SetPod(PodInfo pod, std::string_view node) {
   node_of_[uid] = std::string(node);
 }
 
-void Snapshot::RemovePod(std::string_view uid) {
+bool Snapshot::RemovePod(std::string_view uid) {
   auto place = node_of_.find(uid);
-  if (place == node_of_.end()) return;
+  if (place == node_of_.end()) return false;
   auto node = nodes_.find(place->second);
   auto at = node->second.pods.find(uid);
   node->second.requested.Subtract(at->second.requests);
@@ -162,6 +162,7 @@ void Snapshot::RemovePod(std::string_view uid) {
   node->second.pods.erase(at);
   if (node->second.pods.empty() && node->second.object == nullptr) nodes_.erase(node);
   node_of_.erase(place);
+  return true;
 }
 
 }  // namespace knarr::scheduler

@@ -70,7 +70,8 @@ class Snapshot {
   void RemoveNode(std::string_view name);
   /// A pod that is on a node (bound or assumed). Replaces what was known under its uid.
   void SetPod(PodInfo pod, std::string_view node);
-  void RemovePod(std::string_view uid);
+  /// Whether it was on a node.
+  bool RemovePod(std::string_view uid);
   /// Nodes that exist, by name.
   const std::map<std::string, NodeInfo, std::less<>>& nodes() const { return nodes_; }
   size_t node_count() const { return node_count_; }

@@ -1,6 +1,6 @@
 #pragma once
 
-// What a controller has asked for and its informer has not shown yet. While anything is expected of a key, the
+// Per key (the owner's uid: a name may be used again), what a controller has asked for and its informer has not shown yet. While anything is expected of a key, the
 // controller neither creates nor deletes for it: a stale copy can delay, never cause a surplus.
 
 #include <map>
@@ -14,7 +14,8 @@ namespace knarr::controller {
 
 class Expectations {
  public:
-  /// Everything expected has been seen, or it was so long ago that it never will be (five minutes).
+  /// Everything expected has been seen, or it was so long ago that it never will be (five minutes). Forget it then,
+  /// before expecting anew.
   bool Satisfied(std::string_view key, MonoTime now) const;
   void ExpectCreations(const std::string& key, int count, MonoTime now);
   void ExpectDeletion(const std::string& key, std::string uid, MonoTime now);
