@@ -40,24 +40,28 @@ const Protocol& ProtocolOf(std::string_view name) {
 /// The two directions of one exec.
 class ExecSession {
  public:
-  ExecSession(Call& call, rt::Runtime& there, std::unique_ptr<client::ExecStream> stream,
-              std::unique_ptr<net::WebSocket> socket)
+  ExecSession(Call& call, rt::Runtime& there, std::unique_ptr<net::WebSocket> socket)
       : here_(call.context.runtime),
         there_(there),
-        stream_(std::move(stream)),
         socket_(std::move(socket)),
         protocol_(ProtocolOf(socket_->protocol())) {}
 
-  void Run(bool has_stdout, bool has_stderr) {
+  /// `stream` may be the node's refusal: the client learns it where it learns how commands end.
+  void Run(Result<std::unique_ptr<client::ExecStream>> stream, const client::ExecOptions& options) {
+    if (!stream.ok()) {
+      (void)WriteOutcome(stream.status());
+      socket_->Close();
+      return;
+    }
+    stream_ = std::move(*stream);
     // Tells the client that the streams are there, as upstream does.
-    (void)Write(has_stdout ? kStdout : has_stderr ? kStderr : kError, "");
+    (void)Write(options.stdout_open ? kStdout : options.stderr_open ? kStderr : kError, "");
     rt::TaskGroup input(here_, "exec-input");
     input.Spawn("input", [this] { ReadInput(); });
     const Result<int> exit = WriteOutput();
     if (!client_gone_) (void)WriteOutcome(exit);
-    input.Stop();
+    input.StopAndJoin();  // Close reads, too: one reader at a time
     if (!client_gone_) socket_->Close();
-    input.Join();
     rt::Shield shield(here_);
     rt::CallOn(here_, there_, [&] {
       stream_->Close();
@@ -196,7 +200,7 @@ Ok CheckUpgrade(const net::Request& request) {
 }  // namespace
 
 Ok ServeExec(Call& call, Core& core) {
-  TRY(CheckUpgrade(call.request));
+  // What is wrong with the request comes first: a client whose WebSocket is refused tries SPDY, and shows that answer.
   const PodTarget target = TRY(FindPodTarget(call, core));
   const client::ExecOptions options = TRY(ReadExecOptions(call, target.container));
   const std::string_view phase = target.pod->tree().Get("status", "phase").AsString();
@@ -209,22 +213,16 @@ Ok ServeExec(Call& call, Core& core) {
   if (node == nullptr) {
     return Internal(fmt::format("the node {} of pod {} is not connected", target.node, target.pod->name()));
   }
-  rt::Runtime& there = node->runtime();
-  std::unique_ptr<client::ExecStream> stream = TRY(
-      CallOnCancellable(here, there, [&] { return node->Exec(call.attributes.ns, call.attributes.name, options); }));
+  TRY(CheckUpgrade(call.request));
   net::WebSocketOptions socket_options;
   for (const Protocol& protocol : kProtocols) {
     if (!protocol.name.empty()) socket_options.protocols.emplace_back(protocol.name);
   }
-  auto socket = net::AcceptWebSocket(here, call.request, call.response, socket_options);
-  if (!socket.ok()) {
-    rt::CallOn(here, there, [&] {
-      stream->Close();
-      stream.reset();
-    });
-    return socket.status();
-  }
-  ExecSession(call, there, std::move(stream), std::move(*socket)).Run(options.stdout_open, options.stderr_open);
+  auto socket = TRY(net::AcceptWebSocket(here, call.request, call.response, socket_options));
+  StreamScope scope(call.context.local, here);
+  auto stream = CallOnCancellable(here, node->runtime(),
+                                  [&] { return node->Exec(call.attributes.ns, call.attributes.name, options); });
+  ExecSession(call, node->runtime(), std::move(socket)).Run(std::move(stream), options);
   return {};
 }
 

@@ -19,9 +19,12 @@ bool Contains(const std::vector<std::string_view>& list, std::string_view item) 
 
 }  // namespace
 
-StreamScope::StreamScope(Call& call)
-    : local_(call.context.local), scope_(call.context.runtime), watcher_(call.context.runtime, "stream") {
+StreamScope::StreamScope(Local& local, rt::Runtime& runtime)
+    : local_(local), scope_(runtime), watcher_(runtime, "stream") {
   local_.AddStream(&scope_);
+}
+
+StreamScope::StreamScope(Call& call) : StreamScope(call.context.local, call.context.runtime) {
   watcher_.Spawn("client", [this, &call] {
     call.response.WaitClosed();
     scope_.Stop();

@@ -11,6 +11,8 @@ namespace knarr::apiserver {
 class StreamScope {
  public:
   explicit StreamScope(Call& call);
+  /// For a connection that has been taken over: its own reader sees the client go.
+  StreamScope(Local& local, rt::Runtime& runtime);
   ~StreamScope();
   StreamScope(const StreamScope&) = delete;
   StreamScope& operator=(const StreamScope&) = delete;

@@ -1,5 +1,6 @@
 // An API server alone, for trying clients against it: TLS on a loopback port, a store in memory (or in a folder), one
-// client certificate of system:masters. Writes a kubeconfig and serves until it is killed.
+// client certificate of system:masters, and one node
+// ("echo") whose containers repeat what they are told. Writes a kubeconfig and serves until it is killed.
 //
 // knarr_apiserver_serve PORT KUBECONFIG [STORE-FOLDER]
 
@@ -11,6 +12,7 @@
 #include "apiserver/apiserver.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "echo_node.h"
 #include "net/tls.h"
 #include "rt/real.h"
 
@@ -49,7 +51,8 @@ Result<Identities> MakeIdentities(WallTime now) {
 
 void WriteKubeconfig(const std::string& path, const Identities& identities, int port) {
   std::ofstream out(path);
-  out << "apiVersion: v1\nkind: Config\ncurrent-context: test\nclusters:\n- name: test\n  cluster:\n    server: https://"
+  out << "apiVersion: v1\nkind: Config\ncurrent-context: test\nclusters:\n- name: test\n  cluster:\n    server: "
+         "https://"
       << "127.0.0.1:" << port
       << "\n    certificate-authority-data: " << Base64Encode(identities.authority.certificate_pem)
       << "\ncontexts:\n- name: test\n  context:\n    cluster: test\n    user: admin\nusers:\n- name: admin\n  user:\n"
@@ -83,6 +86,8 @@ int Serve(int port, const std::string& kubeconfig, const std::string& folder) {
     options.service_account_key_pem = MUST(net::GenerateKey(false));
     auto server = MUST(apiserver::ApiServer::Create(*world, {io.get()}, *store, options));
     MUST(server->Bootstrap());
+    EchoNode node(*world);
+    server->SetNodeAccess("echo", &node);
     MUST(server->Listen());
     WriteKubeconfig(kubeconfig, identities, server->local().port);
     std::printf("serving on %s\n", server->local().ToString().c_str());
