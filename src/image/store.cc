@@ -228,7 +228,15 @@ Result<std::vector<Image>> StoreImpl::List() {
   std::vector<Image> out;
   for (const std::string& id : ids) {
     const ImageRecord* record = records_.ById(id);
-    if (record != nullptr) out.push_back(TRY(ToImage(*record)));
+    if (record == nullptr) continue;
+    Result<Image> image = ToImage(*record);
+    if (image.Failed(Reason::kCancelled)) return image.status();
+    // One image whose content was lost must not hide the others; pulling or loading it again mends it.
+    if (image.ok()) {
+      out.push_back(std::move(image).value());
+    } else {
+      LOG_WARN("image left out of the list", {"id", id}, {"error", image.status()});
+    }
   }
   return out;
 }
