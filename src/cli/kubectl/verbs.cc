@@ -10,6 +10,8 @@ std::span<const Verb> AllVerbs() {
       {"apply", "apply -f FILE", "Make objects be as the files say", MakeApply},
       {"create", "create -f FILE | create KIND NAME", "Create objects", MakeCreate},
       {"delete", "delete (-f FILE | TYPE NAME | TYPE -l SELECTOR)", "Delete objects", MakeDelete},
+      {"describe", "describe (TYPE [NAME|PREFIX] | TYPE/NAME | -f FILE)", "Tell everything about objects",
+       MakeDescribe},
       {"exec", "exec POD [-c CONTAINER] -- COMMAND", "Run a command in a container", MakeExec},
       {"expose", "expose TYPE NAME --port PORT", "Make a service for a workload", MakeExpose},
       {"get", "get (TYPE [NAME] | TYPE/NAME | -f FILE)", "Show objects", MakeGet},
