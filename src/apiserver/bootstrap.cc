@@ -4,6 +4,7 @@
 
 #include "apiserver/local_client.h"
 #include "base/ip.h"
+#include "base/log.h"
 #include "doc/json.h"
 
 namespace knarr::apiserver {
@@ -19,23 +20,57 @@ Ok Ensure(client::Client& client, std::string_view api_version, std::string_view
   return made.status().WithContext(fmt::format("creating {} in a new cluster", kind));
 }
 
+std::unique_ptr<client::Client> OwnClient(Core& core) {
+  return MakeLocalClient(core.operations(), core.local(),
+                         {"system:apiserver", "", {"system:masters", "system:authenticated"}});
+}
+
+Ok EnsureService(client::Client& client, const ApiServerOptions& options) {
+  const Cidr services = TRY(Cidr::Parse(options.service_cidr));
+  const std::string address = (services.Network() + 1).ToString();
+  return Ensure(client, "v1", "Service", "default",
+                fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver",)"
+                            R"("provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ports":[{{"name":"https",)"
+                            R"("port":443,"protocol":"TCP","targetPort":{}}}],"type":"ClusterIP"}}}})",
+                            address, options.listen.port == 0 ? 6443 : options.listen.port));
+}
+
 }  // namespace
 
 Ok MakeBootstrapObjects(Core& core) {
-  const auto client = MakeLocalClient(core.operations(), core.local(),
-                                      {"system:apiserver", "", {"system:masters", "system:authenticated"}});
+  const auto client = OwnClient(core);
   for (const std::string_view name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
     TRY(Ensure(*client, "v1", "Namespace", "", fmt::format(R"({{"metadata":{{"name":"{}"}}}})", name)));
     // The controller would make it a moment later; so no pod has to wait for it.
     TRY(Ensure(*client, "v1", "ServiceAccount", name, R"({"metadata":{"name":"default"}})"));
   }
-  const Cidr services = TRY(Cidr::Parse(core.options().service_cidr));
-  const std::string address = (services.Network() + 1).ToString();
-  return Ensure(*client, "v1", "Service", "default",
-                fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver",)"
-                            R"("provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ports":[{{"name":"https",)"
-                            R"("port":443,"protocol":"TCP","targetPort":{}}}],"type":"ClusterIP"}}}})",
-                            address, core.options().listen.port == 0 ? 6443 : core.options().listen.port));
+  return EnsureService(*client, core.options());
+}
+
+void ServiceKeeper::Start() {
+  tasks_.Spawn("keep", [this] {
+    // A watch that ends is begun again; one that fails at once is not tried without pause.
+    do {
+      Watch();
+    } while (core_.world().Sleep(std::chrono::seconds(1)).ok());
+  });
+}
+
+void ServiceKeeper::Watch() {
+  const auto client = OwnClient(core_);
+  client::WatchOptions options;
+  options.field_selector = "metadata.name=kubernetes";
+  const auto stream = client->Watch(*api::FindKind("v1", "Service"), "default", options);
+  if (!stream.ok()) return;
+  for (;;) {
+    const auto events = (*stream)->Next();
+    if (!events.ok()) return;
+    for (const client::WatchEvent& event : *events) {
+      if (event.type != client::WatchEventType::kDeleted) continue;
+      const Ok made = EnsureService(*client, core_.options());
+      if (!made.ok() && !made.Failed(Reason::kCancelled)) LOG_WARN("the kubernetes Service", {"error", made.status()});
+    }
+  }
 }
 
 }  // namespace knarr::apiserver

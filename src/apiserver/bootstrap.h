@@ -8,4 +8,17 @@ namespace knarr::apiserver {
 /// Service. World fiber.
 Ok MakeBootstrapObjects(Core& core);
 
+/// Keeps the kubernetes Service there for as long as the server runs: whoever deletes it finds it made again.
+class ServiceKeeper {
+ public:
+  explicit ServiceKeeper(Core& core) : core_(core), tasks_(core.world(), "service-keeper") {}
+  void Start();
+  void Stop() { tasks_.StopAndJoin(); }
+
+ private:
+  void Watch();
+  Core& core_;
+  rt::TaskGroup tasks_;
+};
+
 }  // namespace knarr::apiserver

@@ -21,6 +21,10 @@ Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store
       resources_(StrategiesOf(options_)),
       registry_(world, store),
       operations_(registry_, resources_, *authorizer_, tokens_) {
+  ready_checks_.push_back({"store", [this]() -> Ok {
+                             if (store_.Latest() == nullptr) return Unavailable("no state");
+                             return {};
+                           }});
   locals_.push_back(std::make_unique<Local>(world, store));
   for (rt::Runtime* runtime : io) {
     if (runtime != &world) locals_.push_back(std::make_unique<Local>(*runtime, store));

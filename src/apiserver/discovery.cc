@@ -16,11 +16,13 @@ namespace {
 
 using doc::Value;
 
-// Everything discovery lists: stored resources, and bindings, which are only created.
+// Everything discovery lists: stored resources; bindings, which are only created; and what is computed.
 std::vector<const api::KindInfo*> Listed(const ResourceTable& resources) {
   std::vector<const api::KindInfo*> out;
   for (const Resource& resource : resources.all()) out.push_back(resource.kind);
-  if (const api::KindInfo* binding = api::FindResource("", "v1", "bindings")) out.push_back(binding);
+  for (const std::string_view unstored : {"bindings", "componentstatuses"}) {
+    if (const api::KindInfo* kind = api::FindResource("", "v1", unstored)) out.push_back(kind);
+  }
   std::ranges::sort(out, {}, [](const api::KindInfo* kind) { return std::pair(kind->group, kind->plural); });
   return out;
 }

@@ -40,12 +40,11 @@ bool IsHealthPath(std::string_view path) { return !EndpointOf(path).empty(); }
 Result<Answer> AnswerHealth(Call& call, Core& core) {
   const net::Url& url = call.request.url;
   const std::string_view endpoint = EndpointOf(url.path);
-  std::vector<Core::ReadyCheck> checks = {{"ping", [] { return Ok(); }}, {"store", [&core]() -> Ok {
-                                                                            if (core.store().Latest() == nullptr)
-                                                                              return Unavailable("no state");
-                                                                            return {};
-                                                                          }}};
-  if (endpoint == "/readyz") std::ranges::move(core.ReadyChecks(call.context.runtime), std::back_inserter(checks));
+  std::vector<Core::ReadyCheck> checks = {{"ping", [] { return Ok(); }}};
+  for (Core::ReadyCheck& check : core.ReadyChecks(call.context.runtime)) {
+    // A live server may be unready; only its store is vital.
+    if (endpoint == "/readyz" || check.name == "store") checks.push_back(std::move(check));
+  }
 
   std::string_view only = std::string_view(url.path).substr(endpoint.size());
   while (only.starts_with('/')) only.remove_prefix(1);

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "apiserver/authenticate.h"
+#include "apiserver/component_status.h"
 #include "apiserver/errors.h"
 #include "apiserver/health.h"
 #include "apiserver/request_info.h"
@@ -91,6 +92,10 @@ void HttpFace::Route(Call& call) {
     const Attributes& a = call.attributes;
     call.resource = core_.resources().Find(a.group, a.version, a.resource);
   }
+  if (call.resource != nullptr) {
+    const std::string_view deprecated = DeprecationOf(*call.resource->kind);
+    if (!deprecated.empty()) call.context.warnings.emplace_back(deprecated);
+  }
   if (IsLongRunning(call) && call.resource != nullptr) {
     const Ok streamed = Stream(call);
     if (!streamed.ok() && !call.response.started()) SendError(call, streamed.status());
@@ -125,6 +130,7 @@ void HttpFace::Route(Call& call) {
 Result<Answer> HttpFace::AnswerShort(Call& call) {
   if (!call.attributes.resource_request) return AnswerPath(call);
   if (call.resource == nullptr) {
+    if (IsComponentStatus(call.attributes)) return AnswerComponentStatus(call, core_);
     // bindings: the old way of binding a pod, a resource that is only created.
     const Attributes& a = call.attributes;
     if (a.group.empty() && a.version == "v1" && a.resource == "bindings" && a.verb == "create") {

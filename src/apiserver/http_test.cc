@@ -178,7 +178,7 @@ TEST(Http, BodiesAndForms) {
         {"GET", pods + "?resourceVersionMatch=Exact", "", "", 422, "unless resourceVersion is provided"},
         {"GET", pods + "?resourceVersion=99999", "", "", 504, "Too large resource version: 99999"},
         {"GET", pods + "/yy/exec?command=ls&stdout=1", "", "Upgrade: SPDY/3.1\r\nConnection: Upgrade\r\n", 400,
-         "WebSocket"},
+         "pod yy does not have a host assigned"},
         {"PUT", pods + "/yy", PodJson("z"), "", 400,
          "the name of the object (z) does not match the name on the URL (yy)"},
         {"POST", pods, std::string(static_cast<size_t>(4) << 20, ' '), "", 413, "TooLarge"},

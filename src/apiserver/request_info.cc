@@ -90,6 +90,7 @@ Attributes ReadAttributes(std::string_view method, const net::Url& url) {
   out.version = parts[head - 1];
   parts.erase(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(head));
   ReadResource(std::move(parts), url, out);
+  if (out.resource.empty()) out.resource_request = false;  // "//": a path that names nothing
   return out;
 }
 

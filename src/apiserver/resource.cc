@@ -27,6 +27,13 @@ bool IsServed(const api::KindInfo& kind) {
          kind.group != "meta.k8s.io";
 }
 
+std::string_view DeprecationOf(const api::KindInfo& kind) {
+  if (kind.group.empty() && kind.kind == "Endpoints") {
+    return "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+  }
+  return {};
+}
+
 ResourceTable::ResourceTable(const StrategyOptions& options) {
   for (const api::KindInfo& kind : api::AllKinds()) {
     if (!IsServed(kind)) continue;

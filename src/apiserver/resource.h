@@ -42,6 +42,9 @@ class ResourceTable {
   mutable std::deque<Resource> resources_;
 };
 
+/// The warning that goes with every answer about a deprecated kind, "" for the others.
+std::string_view DeprecationOf(const api::KindInfo& kind);
+
 /// Whether the kind has objects in the store here.
 bool IsServed(const api::KindInfo& kind);
 

@@ -16,13 +16,15 @@ class Server : public ApiServer {
       : io_(std::move(io)),
         core_(world, io_, store, std::move(options)),
         face_(core_),
-        expiry_(world, store, core_.options().event_ttl) {}
+        expiry_(world, store, core_.options().event_ttl),
+        keeper_(core_) {}
 
   ~Server() override { CHECK(stopped_); }
 
   Ok Bootstrap() override {
     TRY(MakeBootstrapObjects(core_));
     expiry_.Start();
+    keeper_.Start();
     return {};
   }
 
@@ -57,6 +59,7 @@ class Server : public ApiServer {
     if (stopped_) return;
     stopped_ = true;
     expiry_.Stop();
+    keeper_.Stop();
     core_.StopStreams();
     if (http_ != nullptr) http_->Stop(grace);
     core_.StopLocals();
@@ -67,6 +70,7 @@ class Server : public ApiServer {
   Core core_;
   HttpFace face_;
   EventExpiry expiry_;
+  ServiceKeeper keeper_;
   std::unique_ptr<net::HttpServer> http_;
   bool stopped_ = false;
 };

@@ -10,9 +10,9 @@
 #include <string>
 
 #include "apiserver/apiserver.h"
+#include "apiserver/echo_node.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "echo_node.h"
 #include "net/tls.h"
 #include "rt/real.h"
 
