@@ -132,7 +132,8 @@ TEST(BehaviourTest, Validation) {
       errors = ValidateCreate(*kind, decoded.document.root);
     } else {
       const Decoded old = Prepare(line.At("old"));
-      errors = ValidateUpdate(*kind, decoded.document.root, old.document.root);
+      errors = line.At("status").AsBool() ? ValidateStatusUpdate(*kind, decoded.document.root, old.document.root)
+                                          : ValidateUpdate(*kind, decoded.document.root, old.document.root);
     }
     std::vector<Cause> got;
     if (!errors.empty()) {

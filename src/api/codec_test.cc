@@ -99,7 +99,8 @@ TEST(ConvertTest, ErrorsSayWhere) {
                 "{\"apiVersion\":\"v1\",\n\"kind\":\"Service\",\"spec\":{\"ports\":[{\"port\":99999999999}]}}",
                 "line 2, column 36: spec.ports[0].port: json: cannot unmarshal number 99999999999 into Go struct field "
                 "ServicePort.spec.ports.port of type int32"},
-           Case{WireFormat::kProtobuf, std::string("k8s\0\nfoo", 8), "protobuf: unexpected end of field of 102 bytes at byte 6"},
+           Case{WireFormat::kProtobuf, std::string("k8s\0\nfoo", 8),
+                "protobuf: unexpected end of field of 102 bytes at byte 6"},
            Case{WireFormat::kProtobuf, "{}",
                 "protobuf: byte 0: the bytes do not begin with the Kubernetes protobuf prefix"},
        }) {

@@ -360,10 +360,6 @@ void ValidateLease(const Value& object, Errors& errors) {
   if (transitions.is_int() && transitions.AsInt() < 0) {
     errors.Invalid(SpecPath() / "leaseTransitions", transitions.AsInt(), kNegative);
   }
-  const Value& holder = spec.At("holderIdentity");
-  if (holder.is_string() && holder.AsString().empty()) {
-    errors.Invalid(SpecPath() / "holderIdentity", "", "must not be empty");
-  }
 }
 
 }  // namespace knarr::api::validation

@@ -5,6 +5,7 @@
 
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
+#include "base/ip.h"
 #include "base/names.h"
 #include "base/strings.h"
 
@@ -159,6 +160,26 @@ void ValidateTransitions(const Pod& pod, const Pod& old, std::string_view list, 
   }
 }
 
+// The addresses of a pod or its host: valid ones, at most one of a family.
+void ValidateAddresses(const Value& addresses, const Path& path, Errors& errors) {
+  size_t families[2] = {0, 0};
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    const std::string_view text = addresses[i].At("ip").AsString();
+    ValidateIp(text, path[i], errors);
+    const Result<IpAddress> address = IpAddress::Parse(text);
+    if (address.ok()) ++families[address->is_v6() ? 1 : 0];
+  }
+  if (addresses.size() < 2 || (addresses.size() == 2 && families[0] == 1 && families[1] == 1)) return;
+  doc::Arena arena;
+  Value shown = Value::Array();  // as upstream's own structs print
+  for (const Value& address : addresses.items()) {
+    Value item = Value::Object();
+    item.Set(arena, "IP", Value::Borrow(address.At("ip").AsString()));
+    shown.Append(arena, item);
+  }
+  errors.Invalid(path, shown, "may specify no more than one IP for each IP family");
+}
+
 }  // namespace
 
 void ValidatePodUpdate(const Value& object, const Value& old_object, Errors& errors) {
@@ -187,8 +208,9 @@ void ValidatePodStatusUpdate(const Value& object, const Value& old_object, Error
   for (const core_v1::PodCondition condition : pod.status().conditions()) {
     const Path at = (status / "conditions")[index++];
     if (condition.observed_generation() < 0) {
-      errors.Invalid(at / "observedGeneration", condition.observed_generation(), kNegative);
+      errors.Invalid(at / "observedGeneration", condition.observed_generation(), "must be a non-negative integer");
     }
+    ValidateQualifiedName(condition.type(), at / "Type", errors);
   }
   if (pod.spec().node_name() != old.spec().node_name()) {
     errors.Forbidden(status / "nodeName", "may not be changed directly");
@@ -200,13 +222,23 @@ void ValidatePodStatusUpdate(const Value& object, const Value& old_object, Error
   if (pod.status().observed_generation() < 0) {
     errors.Invalid(status / "observedGeneration", pod.status().observed_generation(), "must be a non-negative integer");
   }
+  if (!old.spec().node_name().empty() && !nominated.empty() && nominated != old.status().nominated_node_name()) {
+    errors.Forbidden(status / "nominatedNodeName", "may not be set on pods that are already bound to a node");
+  }
+  // The server sets the class when the pod is made; who leaves it out means to keep it.
+  const std::string_view qos = pod.status().qos_class();
+  if (!qos.empty() && !old.status().qos_class().empty() && qos != old.status().qos_class()) {
+    errors.Invalid(status / "qosClass", qos, kImmutable);
+  }
   for (const std::string_view list : {"containerStatuses", "initContainerStatuses"}) {
     ValidateTransitions(pod, old, list, errors);
   }
-  index = 0;
-  for (const core_v1::PodIP address : pod.status().pod_ips()) {
-    ValidateIp(address.ip(), (status / "podIPs")[index++], errors);
+  ValidateAddresses(pod.status().tree().At("podIPs"), status / "podIPs", errors);
+  const Value& host_addresses = pod.status().tree().At("hostIPs");
+  if (!host_addresses.empty() && host_addresses[0].At("ip").AsString() != pod.status().host_ip()) {
+    errors.Invalid((status / "hostIPs")[0] / "ip", host_addresses[0].At("ip").AsString(), "must be equal to `hostIP`");
   }
+  ValidateAddresses(host_addresses, status / "hostIPs", errors);
 }
 
 }  // namespace knarr::api::validation

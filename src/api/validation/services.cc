@@ -143,25 +143,6 @@ void ValidateClusterAddresses(const ServiceSpec& spec, Errors& errors) {
   }
 }
 
-// Addresses that traffic for a service may not go to.
-void ValidateEndpointIp(std::string_view text, const Path& path, Errors& errors) {
-  const Result<IpAddress> address = IpAddress::Parse(text);
-  if (!address.ok()) return errors.Invalid(path, text, "must be a valid IP address");
-  const std::string canonical = address->ToString();
-  if (canonical == "0.0.0.0" || canonical == "::") {
-    errors.Invalid(path, text, "may not be unspecified (" + canonical + ")");
-  }
-  if (canonical.starts_with("127.") || canonical == "::1") {
-    errors.Invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
-  }
-  if (canonical.starts_with("169.254.") || canonical.starts_with("fe80:")) {
-    errors.Invalid(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
-  }
-  if (canonical.starts_with("224.0.0.") || canonical.starts_with("ff02:")) {
-    errors.Invalid(path, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
-  }
-}
-
 void ValidateExternalAddresses(const ServiceSpec& spec, Errors& errors) {
   size_t index = 0;
   for (const std::string_view address : spec.external_ips()) {
@@ -316,6 +297,24 @@ void ValidateAddress(const core_v1::EndpointAddress& address, const Path& path, 
 
 }  // namespace
 
+void ValidateEndpointIp(std::string_view text, const Path& path, Errors& errors) {
+  const Result<IpAddress> address = IpAddress::Parse(text);
+  if (!address.ok()) return errors.Invalid(path, text, "must be a valid IP address");
+  const std::string canonical = address->ToString();
+  if (canonical == "0.0.0.0" || canonical == "::") {
+    errors.Invalid(path, text, "may not be unspecified (" + canonical + ")");
+  }
+  if (canonical.starts_with("127.") || canonical == "::1") {
+    errors.Invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  }
+  if (canonical.starts_with("169.254.") || canonical.starts_with("fe80:")) {
+    errors.Invalid(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+  }
+  if (canonical.starts_with("224.0.0.") || canonical.starts_with("ff02:")) {
+    errors.Invalid(path, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+  }
+}
+
 void ValidateService(const Value& object, Errors& errors) {
   ValidateMetadata(object.At("metadata"), true, NameIsLabel, MetadataPath(), errors);
   ValidateSpec(Service(object).spec(), errors);
@@ -378,62 +377,6 @@ void ValidateEndpoints(const Value& object, Errors& errors) {
 void ValidateEndpointsUpdate(const Value& object, const Value& old, Errors& errors) {
   ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
   ValidateEndpoints(object, errors);
-}
-
-void ValidateEndpointSlice(const Value& object, Errors& errors) {
-  ValidateMetadata(object.At("metadata"), true, NameIsSubdomain, MetadataPath(), errors);
-  constexpr size_t kEndpointsMax = 1000;
-  constexpr size_t kAddressesMax = 100;
-  const std::string_view type = object.At("addressType").AsString();
-  if (type.empty()) {
-    errors.Required(Path("addressType"));
-  } else if (type != "FQDN" && type != "IPv4" && type != "IPv6") {
-    errors.NotSupported(Path("addressType"), type, {"FQDN", "IPv4", "IPv6"});
-  }
-  const Path endpoints("endpoints");
-  const Value& list = object.At("endpoints");
-  if (list.size() > kEndpointsMax) return errors.TooMany(endpoints, list.size(), kEndpointsMax);
-  size_t index = 0;
-  for (const Value& endpoint : list.items()) {
-    const Path at = endpoints[index++] / "addresses";
-    const Value& addresses = endpoint.At("addresses");
-    if (addresses.empty()) errors.Required(at, "must contain at least 1 address");
-    if (addresses.size() > kAddressesMax) errors.TooMany(at, addresses.size(), kAddressesMax);
-    size_t inner = 0;
-    for (const Value& address : addresses.items()) {
-      const Path address_path = at[inner++];
-      const std::string_view text = address.AsString();
-      if (type == "FQDN") {
-        ValidateDns1123Subdomain(text, address_path, errors);
-        continue;
-      }
-      const Result<IpAddress> parsed = IpAddress::Parse(text);
-      if (!parsed.ok() || parsed->is_v6() != (type == "IPv6")) {
-        errors.Invalid(address_path, text,
-                       type == "IPv6" ? "must be a valid IPv6 address" : "must be a valid IPv4 address");
-      } else {
-        ValidateEndpointIp(text, address_path, errors);
-      }
-    }
-  }
-  std::set<std::string_view> names;
-  index = 0;
-  for (const Value& port : object.At("ports").items()) {
-    const Path at = Path("ports")[index++];
-    const std::string_view name = port.At("name").AsString();
-    if (!name.empty()) ValidateDns1123Label(name, at / "name", errors);
-    if (!names.insert(name).second) errors.Duplicate(at / "name", name);
-    errors.OneOf(at / "protocol", port.At("protocol").AsString(), {"SCTP", "TCP", "UDP"});
-    if (port.At("port").is_int()) {
-      errors.InvalidAll(at / "port", port.At("port").AsInt(), CheckPortNumber(port.At("port").AsInt()));
-    }
-  }
-}
-
-void ValidateEndpointSliceUpdate(const Value& object, const Value& old, Errors& errors) {
-  ValidateEndpointSlice(object, errors);
-  ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
-  ValidateImmutable(object.At("addressType"), old.At("addressType"), Path("addressType"), errors);
 }
 
 }  // namespace knarr::api::validation

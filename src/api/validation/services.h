@@ -7,6 +7,9 @@
 
 namespace knarr::api::validation {
 
+/// Addresses that traffic for a service may not go to.
+void ValidateEndpointIp(std::string_view text, const Path& path, Errors& errors);
+
 void ValidateService(const doc::Value& object, Errors& errors);
 void ValidateServiceUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
 void ValidateEndpoints(const doc::Value& object, Errors& errors);

@@ -1,7 +1,5 @@
 #include "api/validation/workloads.h"
 
-#include <initializer_list>
-
 #include "api/apps_v1.h"
 #include "api/label_selector.h"
 #include "api/validation/metadata.h"
@@ -282,21 +280,6 @@ void ValidateStatefulSetSpec(const Value& tree, bool update, Errors& errors) {
   ValidateLongRunning(spec.template_(), "StatefulSet", errors);
 }
 
-// The counts stand in the order in which they may not exceed each other's whole.
-void ValidateCounts(const Value& status, std::initializer_list<std::string_view> names, Errors& errors) {
-  const Path path("status");
-  const int64_t whole = status.At("replicas").AsInt();
-  for (const std::string_view name : names) errors.NonNegative(path / name, status.At(name).AsInt());
-  for (const std::string_view name : names) {
-    if (name == "replicas" || status.At(name).AsInt() <= whole) continue;
-    errors.Invalid(path / name, status.At(name).AsInt(), "cannot be greater than status.replicas");
-  }
-  if (status.At("availableReplicas").AsInt() > status.At("readyReplicas").AsInt()) {
-    errors.Invalid(path / "availableReplicas", status.At("availableReplicas").AsInt(),
-                   "cannot be greater than readyReplicas");
-  }
-}
-
 }  // namespace
 
 void ValidateReplicationController(const Value& object, Errors& errors) {
@@ -373,22 +356,6 @@ void ValidateControllerRevisionUpdate(const Value& object, const Value& old, Err
   ValidateMetadataUpdateOf(object, old, errors);
   errors.NonNegative(Path("revision"), object.At("revision").AsInt());
   ValidateImmutable(object.At("data"), old.At("data"), Path("data"), errors);
-}
-
-void ValidateReplicasStatus(const Value& object, const Value& old, Errors& errors) {
-  ValidateMetadataUpdateOf(object, old, errors);
-  const Value& status = object.At("status");
-  errors.NonNegative(Path("status") / "observedGeneration", status.At("observedGeneration").AsInt());
-  if (object.At("kind").AsString() == "DaemonSet") {
-    for (const std::string_view name :
-         {"currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady",
-          "updatedNumberScheduled", "numberAvailable", "numberUnavailable"}) {
-      errors.NonNegative(Path("status") / name, status.At(name).AsInt());
-    }
-    return;
-  }
-  ValidateCounts(status, {"replicas", "fullyLabeledReplicas", "updatedReplicas", "readyReplicas", "availableReplicas"},
-                 errors);
 }
 
 }  // namespace knarr::api::validation
