@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# All tests, from an empty machine: installs what is missing, builds, runs unit, golden, tidy, simulation and crash
+# tests, then end-to-end tests with real containers. The last line says how many passed and failed.
+#
+#   tools/test.sh                        everything; needs root for the containers
+#   tools/test.sh --no-e2e               without containers
+#   tools/test.sh --sanitize asan|tsan   unit tests under a sanitizer (clang 19) instead
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=release e2e=yes
+while [ $# -gt 0 ]; do
+  case $1 in
+    --no-e2e) e2e=no && shift ;;
+    --sanitize)
+      preset=${2:?--sanitize wants asan or tsan} e2e=no
+      case $preset in asan | tsan) ;; *) echo "test.sh: --sanitize wants asan or tsan" >&2 && exit 2 ;; esac
+      shift 2
+      ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" && exit 0 ;;
+    *) echo "test.sh: unknown option $1; see --help" >&2 && exit 2 ;;
+  esac
+done
+build=build/$preset
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+step() { printf '\n==> %s (%s s)\n' "$*" "$SECONDS"; }
+
+step "What is missing"
+if [ "$preset" = release ]; then tools/install-dependencies.sh --tests; else tools/install-dependencies.sh --tests --dev; fi
+
+step "Build ($preset)"
+cmake --preset "$preset" -DKNARR_TESTS=ON -DKNARR_BENCH=OFF >"$results/configure.log" 2>&1 ||
+  { cat "$results/configure.log" && exit 1; }
+cmake --build --preset "$preset" --parallel "$(nproc)" >"$results/build.log" 2>&1 ||
+  { tail -n 60 "$results/build.log" && exit 1; }
+tail -n 1 "$results/build.log"
+
+failed=0
+step "Unit, golden, tidy, simulation and crash tests"
+# One at a time: several of them measure time or want the machine's network to themselves. Sanitizers run what has no
+# label of its own: the unit tests.
+select=()
+[ "$preset" = release ] || select=(-LE "sim|crash|tidy")
+mkdir -p "$results/gtest"
+GTEST_OUTPUT="xml:$results/gtest/" ctest --test-dir "$build" "${select[@]}" --timeout 900 --output-on-failure \
+  --output-junit "$results/ctest.xml" || failed=1
+
+if [ "$e2e" = yes ]; then
+  step "End-to-end tests"
+  root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo env)
+  "${root[@]}" python3 tests/e2e/run.py --bin "$PWD/$build/bin/knarr" --result "$results/e2e.json" || failed=1
+fi
+
+step "Result"
+python3 tools/count_results.py "$results" || failed=1
+exit "$failed"
