@@ -43,6 +43,7 @@ runtime::EngineOptions EngineOptionsOf(const ServerOptions& options) {
 network::PodNetworkOptions NetworkOptionsOf(const ServerOptions& options) {
   network::PodNetworkOptions out{.state_directory = options.data_directory + "/network"};
   out.cluster_cidr = options.cluster_cidr;
+  out.service_cidr = options.service_cidr;
   out.bridge = options.bridge;
   // One machine: the first /24 of the cluster's range is its own.
   const std::string base = options.cluster_cidr.substr(0, options.cluster_cidr.find('/'));
@@ -69,10 +70,11 @@ class Server {
 
   Ok Run() {
     const MonoTime begin = world_.Mono();
+    phase_began_ = begin;
     Ok started = Start();
     if (started.ok()) {
       LOG_INFO("knarr is ready", {"address", api_->local().ToString()}, {"node", options_.node_name},
-               {"took", FormatDuration(world_.Mono() - begin)});
+               {"took", FormatDuration(world_.Mono() - begin)}, {"phases", phases_});
       Result<int> signal = world_.WaitSignal({SIGTERM, SIGINT});
       LOG_INFO("stopping; pods go on running", {"signal", signal.ok() ? *signal : 0});
     }
@@ -81,6 +83,13 @@ class Server {
   }
 
  private:
+  /// Notes how long the start took since the phase before ended.
+  void EndPhase(std::string_view name) {
+    const MonoTime now = world_.Mono();
+    phases_ += fmt::format("{}{}={}", phases_.empty() ? "" : " ", name, FormatDuration(now - phase_began_));
+    phase_began_ = now;
+  }
+
   Ok Start() {
     TRY(world_.files().MakeDirectories(options_.data_directory, 0700));
     TRY(world_.files().Chmod(options_.data_directory, 0700));
@@ -90,11 +99,16 @@ class Server {
       io_.back()->StartThread();
     }
     TRY(MakeCertificates());
+    EndPhase("certificates");
     store_ = TRY(store::OpenEmbedded(world_, {.directory = options_.data_directory + "/store"}));
+    EndPhase("store");
     TRY(StartApi());
+    EndPhase("api");
     TRY(StartControllers());
+    EndPhase("controllers");
     if (!options_.no_node) TRY(StartNode());
     TRY(WriteKubeconfig());
+    EndPhase("kubeconfig");
     tasks_.Spawn("renew certificates", [this] { RenewCertificates(); });
     return {};
   }
@@ -147,8 +161,11 @@ class Server {
     const std::string& data = options_.data_directory;
     parts.images =
         TRY(image::Store::Open(world_, {.directory = data + "/images", .registries_file = data + "/registries.yaml"}));
+    EndPhase("images");
     parts.engine = TRY(runtime::Engine::Open(world_, *parts.images, EngineOptionsOf(options_)));
+    EndPhase("engine");
     parts.network = TRY(network::PodNetwork::Open(world_, NetworkOptionsOf(options_)));
+    EndPhase("network");
     node::AgentOptions agent{.node_name = options_.node_name, .node_ip = options_.node_ip};
     agent.pod_cidr = NetworkOptionsOf(options_).pod_cidr;
     agent.data_directory = data;
@@ -157,9 +174,13 @@ class Server {
                                                 std::move(agent));
     TRY(parts.agent->Start());
     api_->SetNodeAccess(options_.node_name, parts.agent.get());
-    parts.proxy = TRY(network::ServiceProxy::Create(
-        world_, *informers_, {.cluster_cidr = options_.cluster_cidr, .node_name = options_.node_name}));
+    EndPhase("agent");
+    parts.proxy = TRY(network::ServiceProxy::Create(world_, *informers_,
+                                                    {.cluster_cidr = options_.cluster_cidr,
+                                                     .service_cidr = options_.service_cidr,
+                                                     .node_name = options_.node_name}));
     parts.proxy->Start();
+    EndPhase("proxy");
     return {};
   }
 
@@ -228,6 +249,8 @@ class Server {
   rt::RealRuntime& world_;
   std::shared_ptr<rt::BlockingPool> pool_;
   const ServerOptions& options_;
+  MonoTime phase_began_{};
+  std::string phases_;
   net::Endpoint endpoint_;
   std::vector<std::unique_ptr<rt::RealRuntime>> io_;
   Certificates certificates_;
