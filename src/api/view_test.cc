@@ -67,6 +67,27 @@ TEST(SchemaTest, FieldsCarryTheirMarkers) {
   EXPECT_TRUE(FindType("meta/v1", "APIResource")->Find("verbs")->Has(FieldFlag::kWrapped));
 }
 
+TEST(SchemaTest, EveryFieldHasItsSentence) {
+  for (const Package& package : AllPackages()) {
+    for (const Type& type : package.types) {
+      for (const Field& field : type.fields) {
+        if (field.Has(FieldFlag::kInline)) continue;
+        EXPECT_TRUE(field.doc.ends_with('.')) << package.name << " " << type.name << "." << field.name;
+      }
+    }
+  }
+}
+
+TEST(SchemaTest, ProtobufNumbersAreUniqueAndInOrder) {
+  for (const Package& package : AllPackages()) {
+    for (const Type& type : package.types) {
+      for (size_t i = 1; i < type.wire.size(); ++i) {
+        EXPECT_LT(type.wire[i - 1]->number, type.wire[i]->number) << type.name << "." << type.wire[i]->name;
+      }
+    }
+  }
+}
+
 TEST(ViewTest, ReadsInPlace) {
   const ObjectPtr object = Object::FromBytes(std::make_shared<const std::string>(
       R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"n","labels":{"app":"web"},)"
