@@ -8,11 +8,14 @@
 
 namespace knarr::apiserver {
 
-std::shared_ptr<const ObjectAttributes> AttributeCache::Of(const api::KindInfo& kind, const store::Bytes& bytes) {
+const ObjectAttributes& AttributeCache::Of(const api::KindInfo& kind, const store::Bytes& bytes) {
+  if (entries_.size() >= sweep_at_) Sweep();
   Entry& entry = entries_[bytes.get()];
-  // The address may have been another object's before.
-  if (entry.attributes != nullptr && entry.bytes.lock() == bytes) return entry.attributes;
-  auto attributes = std::make_shared<ObjectAttributes>();
+  // The address may have been another object's before. The entry keeps the owner's control block, so the same owner
+  // means the same bytes; comparing owners touches no counter.
+  const bool same = !entry.bytes.owner_before(bytes) && !bytes.owner_before(entry.bytes);
+  if (same && entry.attributes != nullptr) return *entry.attributes;
+  auto attributes = std::make_unique<ObjectAttributes>();
   const doc::Document object = DecodeStored(*bytes);
   for (const doc::Member& label : object.root.Get("metadata", "labels").members()) {
     attributes->labels.emplace_back(label.key, label.value.AsString());
@@ -22,9 +25,7 @@ std::shared_ptr<const ObjectAttributes> AttributeCache::Of(const api::KindInfo& 
     attributes->fields.emplace_back(field, api::SelectableValue(kind, object.root, field));
   }
   entry = {bytes, std::move(attributes)};
-  auto out = entry.attributes;
-  if (entries_.size() >= sweep_at_) Sweep();
-  return out;
+  return *entry.attributes;
 }
 
 void AttributeCache::Sweep() {
@@ -67,16 +68,16 @@ bool Selection::Matches(const Resource& resource, std::string_view key, const st
     }
   }
   if (!needs_attributes) return true;
-  const auto attributes = cache.Of(*resource.kind, bytes);
+  const ObjectAttributes& attributes = cache.Of(*resource.kind, bytes);
   const auto find = [](const auto& list, std::string_view wanted) -> std::optional<std::string_view> {
     for (const auto& [name_of, value] : list) {
       if (name_of == wanted) return value;
     }
     return std::nullopt;
   };
-  return labels.Matches([&](std::string_view label) { return find(attributes->labels, label); }) &&
+  return labels.Matches([&](std::string_view label) { return find(attributes.labels, label); }) &&
          fields.Matches([&](std::string_view field) {
-           return fixed(field).value_or(find(attributes->fields, field).value_or(std::string_view()));
+           return fixed(field).value_or(find(attributes.fields, field).value_or(std::string_view()));
          });
 }
 

@@ -25,14 +25,15 @@ struct ObjectAttributes {
 /// bytes live; entries of bytes that are gone are swept when the cache has doubled. One for each runtime: no locks.
 class AttributeCache {
  public:
-  std::shared_ptr<const ObjectAttributes> Of(const api::KindInfo& kind, const store::Bytes& bytes);
+  /// Valid until the next call.
+  const ObjectAttributes& Of(const api::KindInfo& kind, const store::Bytes& bytes);
   size_t size() const { return entries_.size(); }
 
  private:
   void Sweep();
   struct Entry {
     std::weak_ptr<const std::string> bytes;
-    std::shared_ptr<const ObjectAttributes> attributes;
+    std::unique_ptr<const ObjectAttributes> attributes;
   };
   std::unordered_map<const std::string*, Entry> entries_;
   size_t sweep_at_ = 1024;
