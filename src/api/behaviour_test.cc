@@ -1,4 +1,5 @@
-// Defaulting, validation, printing and strategic merge against what Kubernetes' own code did (tests/golden/api).
+// Decoding errors, defaulting, validation, printing and strategic merge against what Kubernetes' own code did
+// (tests/golden/api).
 
 #include <gtest/gtest.h>
 
@@ -38,6 +39,16 @@ Decoded Prepare(const Value& object) {
   EXPECT_TRUE(decoded.ok()) << decoded.status().message();
   ApplyDefaults(*decoded->type, decoded->document.root, decoded->document.arena);
   return std::move(*decoded);
+}
+
+TEST(BehaviourTest, DecodingErrors) {
+  ForEachCase("decoding.jsonl", [](const Value& line) {
+    const Result<Decoded> decoded = DecodeJson(line.At("text").AsString());
+    const std::string error = !decoded.ok()             ? decoded.status().message()
+                              : decoded->strict.empty() ? ""
+                                                        : StrictErrorText(decoded->strict);
+    EXPECT_EQ(error, line.At("error").AsString());
+  });
 }
 
 TEST(BehaviourTest, Defaulting) {

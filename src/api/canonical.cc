@@ -21,7 +21,18 @@ struct Step {
   Kind kind;
   std::string_view name;  // of a field or a map's key
   size_t index = 0;
+  const Type* owner = nullptr;  // of a field: the struct
 };
+
+// Go's paths name the embedded structs that a field comes from: "VolumeSource." before "hostPath".
+void AppendEmbedded(const Type& owner, std::string_view name, std::string& text) {
+  for (const Field& field : owner.fields) {
+    if (!field.Has(FieldFlag::kInline) || field.message->Find(name) == nullptr) continue;
+    if (field.message->name == "TypeMeta") return;
+    text += std::string(field.message->name) + ".";
+    return AppendEmbedded(*field.message, name, text);
+  }
+}
 
 std::string_view GoKind(const Value& value) {
   switch (value.kind()) {
@@ -94,6 +105,7 @@ class Canonicalizer {
       if (step.kind != Step::Kind::kField) continue;
       if (!first) text += '.';
       first = false;
+      AppendEmbedded(*step.owner, step.name, text);
       text += step.name;
     }
     return BadRequest(text + " of type " + std::string(go_type));
@@ -132,7 +144,7 @@ class Canonicalizer {
     for (size_t i = 0; i < count; ++i) {
       const Field& field = *type.flat[i];
       struct_ = type.name;
-      path_.push_back({Step::Kind::kField, field.name});
+      path_.push_back({Step::Kind::kField, field.name, 0, &type});
       const bool keep = TRY(Member(field, slots[i]));
       path_.pop_back();
       if (keep) ++present;
@@ -270,10 +282,25 @@ class Canonicalizer {
 
   Ok Bytes(Value& value, std::string_view go_type) {
     if (value.is_null()) return {};
+    if (value.is_array()) return ByteList(value);
     if (!value.is_string()) return WrongType(value, go_type);
     const std::string bytes = TRY(Base64Decode(value.AsString()));
     const std::string text = Base64Encode(bytes);
     if (text != value.AsString()) value = Value::String(arena_, text);
+    return {};
+  }
+
+  // Go also takes bytes as a list of numbers.
+  Ok ByteList(Value& value) {
+    std::string bytes;
+    size_t index = 0;
+    for (Value& item : value.items()) {
+      path_.push_back({Step::Kind::kIndex, {}, index++});
+      TRY(Integer(item, "uint8", 0, std::numeric_limits<uint8_t>::max()));
+      path_.pop_back();
+      bytes += static_cast<char>(item.AsInt());
+    }
+    value = Value::String(arena_, Base64Encode(bytes));
     return {};
   }
 
@@ -286,35 +313,20 @@ class Canonicalizer {
       return Quantity::Parse(doc::ToJson(value)).ok() ? Ok() : Quantity::Parse("x").status();
     }
     const std::string text = value.is_string() ? std::string(TrimSpace(value.AsString())) : NumberText(value);
-    if (value.is_string() && text.empty()) {
-      value = Value::Borrow("0");
-      return {};
-    }
     const Quantity quantity = TRY(Quantity::Parse(text));
     const std::string canonical = quantity.ToString();
     if (!value.is_string() || canonical != value.AsString()) value = Value::String(arena_, canonical);
     return {};
   }
 
-  static Ok IntOrText(Value& value) {
-    if (value.is_null()) value = Value::Int(0);
+  Ok IntOrText(Value& value) const {
     if (value.is_string()) return {};
-    if (!value.is_number()) {
-      return BadRequest("json: cannot unmarshal " + std::string(GoKind(value)) + " into Go value of type int32");
-    }
-    const int64_t number = value.AsInt();
-    if (!value.is_int() || number < std::numeric_limits<int32_t>::min() ||
-        number > std::numeric_limits<int32_t>::max()) {
-      return BadRequest("json: cannot unmarshal number " + NumberText(value) + " into Go value of type int32");
-    }
-    return {};
+    return Integer(value, "int32", std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
   }
 
   Ok Time(Value& value, bool micro) {
     if (value.is_null()) return {};
-    if (!value.is_string()) {
-      return BadRequest("json: cannot unmarshal " + std::string(GoKind(value)) + " into Go value of type string");
-    }
+    if (!value.is_string()) return WrongType(value, "string");
     const std::string_view text = value.AsString();
     const Timestamp time = micro ? TRY(ParseMicroTimestamp(text)) : TRY(ParseTimestamp(text));
     // Go's zero time is written as null.
@@ -333,9 +345,7 @@ class Canonicalizer {
       value = Value::Borrow("0s");
       return {};
     }
-    if (!value.is_string()) {
-      return BadRequest("json: cannot unmarshal " + std::string(GoKind(value)) + " into Go value of type string");
-    }
+    if (!value.is_string()) return WrongType(value, "string");
     value = Value::String(arena_, FormatDuration(TRY(ParseDuration(value.AsString()))));
     return {};
   }
