@@ -150,6 +150,12 @@ Result<ListRequest> ReadListRequest(const Call& call) {
   request.ns = call.attributes.ns;
   request.selection =
       TRY(Selection::Parse(*call.resource->kind, url.Query("labelSelector"), url.Query("fieldSelector")));
+  // The old form of watching has the name in the path.
+  if (!call.attributes.name.empty() && !request.selection.name().has_value()) {
+    std::vector<FieldRequirement> fields = request.selection.fields.requirements();
+    fields.push_back({"metadata.name", true, call.attributes.name});
+    request.selection.fields = FieldSelector(std::move(fields));
+  }
   request.limit = TRY(QueryInt(url, "limit")).value_or(0);
   request.continue_token = url.Query("continue");
   request.resource_version = url.Query("resourceVersion");

@@ -46,6 +46,7 @@ class WatchWriter {
   }
 
   Ok Write(const std::vector<WatchItem>& items) {
+    options_.now = call_.context.runtime.Wall();  // ages in tables count from the event's time
     for (const WatchItem& item : items) {
       TRY(RenderEvent(*call_.resource->kind, item, options_, first_, buffer_));
       if (item.type != client::WatchEventType::kBookmark) first_ = false;
@@ -97,7 +98,6 @@ Ok ServeWatch(Call& call, Core& core) {
                   "application/vnd.kubernetes.protobuf");
   }
   options.include_object = TRY(ReadIncludeObject(call.request.url.Query("includeObject")));
-  options.now = call.context.runtime.Wall();
   WatchRequest request = TRY(ReadWatchRequest(call));
   Result<std::unique_ptr<WatchSession>> session =
       core.operations().Watch(call.context, *call.resource, std::move(request));

@@ -54,11 +54,9 @@ void ReadResource(std::vector<std::string_view> parts, const net::Url& url, Attr
     for (size_t i = 3; i < parts.size(); ++i) out.subresource += "/" + std::string(parts[i]);
   }
   if (out.resource == "namespaces") out.ns = out.name;
-  if (out.verb == "get" && (old_watch || (out.name.empty() || QueryBool(url, "watch")))) {
-    if (out.subresource.empty()) {
-      const bool watch = old_watch || QueryBool(url, "watch");
-      out.verb = watch ? "watch" : out.name.empty() ? "list" : "get";
-    }
+  if (out.verb == "get" && (old_watch || out.name.empty())) {
+    // An object's own path is read, never watched: a watch of one object is a watch that selects its name.
+    out.verb = old_watch || QueryBool(url, "watch") ? "watch" : "list";
     if (out.name.empty()) {
       std::string keep;
       out.name = NameInSelector(url.Query("fieldSelector"), keep);

@@ -29,6 +29,8 @@ const api::ObjectPtr& Change::object(bool was) const {
 Result<std::unique_ptr<WatchHub>> WatchHub::Start(rt::Runtime& runtime, store::Store& store, const Resource& resource,
                                                   store::Revision after) {
   auto watch = TRY(store.StartWatch(runtime, {resource.prefix, after}));
+  // The hub serves everybody: it must not end with the request that happened to be the first to ask for it.
+  const rt::Shield shield(runtime);
   std::unique_ptr<WatchHub> hub(new WatchHub(runtime, std::move(watch), after));
   hub->tasks_.Spawn("watch-hub", [raw = hub.get()] { raw->Run(); });
   return hub;
