@@ -9,12 +9,7 @@ constexpr size_t kInputMax = 64 << 20;
 }  // namespace
 
 int RunObject(Invocation invocation) {
-  Result<std::string> input = invocation.console.ReadAll(kInputMax);
-  if (!input.ok()) {
-    (void)invocation.console.Err("error: " + input.status().message() + "\n");
-    return 1;
-  }
-  VerbOutput done = RunObject(invocation.args, *input);
+  const VerbOutput done = RunObject(invocation.args, [&] { return invocation.console.ReadAll(kInputMax); });
   (void)invocation.console.Out(done.out);
   if (!done.err.empty()) (void)invocation.console.Err(done.err);
   return done.exit_code;

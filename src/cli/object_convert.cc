@@ -35,7 +35,7 @@ Result<std::string> FlagValue(std::span<const std::string> arguments, size_t& at
 
 }  // namespace
 
-VerbOutput RunObject(std::span<const std::string> arguments, std::string_view input) {
+VerbOutput RunObject(std::span<const std::string> arguments, const std::function<Result<std::string>()>& read_input) {
   if (arguments.empty() || arguments[0] == "-h" || arguments[0] == "--help") {
     return {.exit_code = arguments.empty() ? 2 : 0, .out = std::string(kUsage), .err = {}};
   }
@@ -62,7 +62,9 @@ VerbOutput RunObject(std::span<const std::string> arguments, std::string_view in
   if (!from_format.ok()) return Wrong(from_format.status().message());
   const Result<api::WireFormat> to_format = api::ParseWireFormat(to);
   if (!to_format.ok()) return Wrong(to_format.status().message());
-  const Result<api::Converted> converted = api::ConvertObject(input, *from_format, *to_format);
+  const Result<std::string> input = read_input();
+  if (!input.ok()) return {.exit_code = 1, .out = {}, .err = "error: " + input.status().message() + "\n"};
+  const Result<api::Converted> converted = api::ConvertObject(*input, *from_format, *to_format);
   if (!converted.ok()) {
     return {.exit_code = 1, .out = {}, .err = "error: " + converted.status().message() + "\n"};
   }

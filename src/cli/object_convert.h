@@ -3,9 +3,12 @@
 // `knarr object convert -i json|yaml|protobuf -o json|yaml|protobuf`: one object from standard input to standard output
 // in another form.
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "base/status.h"
 
 namespace knarr::cli {
 
@@ -16,7 +19,8 @@ struct VerbOutput {
   std::string err;
 };
 
-/// `arguments`: what follows `knarr object`. Exit code 1 when the object can't be converted, 2 on wrong usage.
-VerbOutput RunObject(std::span<const std::string> arguments, std::string_view input);
+/// `arguments`: what follows `knarr object`. `read_input` is called once the arguments are known to be good. Exit code
+/// 1 when the object can't be converted, 2 on wrong usage.
+VerbOutput RunObject(std::span<const std::string> arguments, const std::function<Result<std::string>()>& read_input);
 
 }  // namespace knarr::cli

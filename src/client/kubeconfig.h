@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "doc/value.h"
 #include "rt/runtime.h"
 
 namespace knarr::client {
@@ -71,6 +72,8 @@ struct KubeconfigEntry {
 /// not: no tool keeps them). The file is replaced as a whole, mode 0600, under the lock file that kubectl takes too.
 /// A new file and its folder belong to the owner of the folder they are made in.
 Ok MergeKubeconfig(rt::Runtime& runtime, const std::string& path, const KubeconfigEntry& entry);
+/// Reads the file (which need not be there), changes its tree and replaces it as a whole, as MergeKubeconfig does.
+Ok EditKubeconfig(rt::Runtime& runtime, const std::string& path, const std::function<void(doc::Document&)>& change);
 /// Removes the cluster, user and context of this name, and forgets them as the current one. Fine if there is no file.
 Ok RemoveFromKubeconfig(rt::Runtime& runtime, const std::string& path, std::string_view name);
 

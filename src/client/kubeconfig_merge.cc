@@ -164,6 +164,15 @@ Ok MergeKubeconfig(rt::Runtime& runtime, const std::string& path, const Kubeconf
   return Rewrite(runtime, real, [&](doc::Document& config) { Merge(config, entry); });
 }
 
+Ok EditKubeconfig(rt::Runtime& runtime, const std::string& path, const std::function<void(doc::Document&)>& change) {
+  std::string real = TRY(Resolve(runtime.files(), path));
+  TRY(MakeFolder(runtime.files(), ParentOf(real)));
+  return Rewrite(runtime, real, [&](doc::Document& config) {
+    if (!config.root.is_object()) config.root = doc::Value::Object();
+    change(config);
+  });
+}
+
 Ok RemoveFromKubeconfig(rt::Runtime& runtime, const std::string& path, std::string_view name) {
   std::string real = TRY(Resolve(runtime.files(), path));
   if (!runtime.files().Exists(real)) return {};

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "api/strategic_merge.h"
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/manifest.h"
 #include "cli/kubectl/print.h"
 #include "cli/kubectl/resources.h"
@@ -40,7 +41,7 @@ class Apply : public Command {
 
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
     TRY(write_.Check());
-    if (files_.empty()) return UsageError("must specify one of -f and -k");
+    if (files_.empty()) return BadRequest("must specify one of -f and -k");
     if (!args.empty()) return UsageError(fmt::format("Unexpected args: [{}]", fmt::join(args, " ")));
     ManifestOptions options{.files = files_, .recursive = recursive_};
     options.validation = TRY(ParseFieldValidation(validate_));

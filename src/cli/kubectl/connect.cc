@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/session.h"
 #include "client/http_client.h"
 #include "client/http_pods.h"
@@ -44,7 +45,14 @@ Result<std::unique_ptr<Connection>> ConnectByKubeconfig(const Invocation& invoca
   for (std::string_view name : {"PATH", "HOME"}) {
     if (auto value = invocation.env(name)) source.exec_environ.push_back(fmt::format("{}={}", name, *value));
   }
-  client::RestConfig config = TRY(client::LoadKubeconfig(invocation.runtime, source));
+  Result<client::RestConfig> loaded = client::LoadKubeconfig(invocation.runtime, source);
+  if (!loaded.ok()) {
+    // A context named on the command line that is not there has words of its own.
+    const bool context = loaded.status().message() == fmt::format("context \"{}\" does not exist", flags.context);
+    if (!context) return loaded.status();
+    return PlainError("Error in configuration: context was not found for specified context: " + flags.context);
+  }
+  client::RestConfig config = std::move(*loaded);
   config.user_agent = "kubectl/v1.36.0 (linux/amd64) knarr/" KNARR_VERSION;
   Console& console = invocation.console;
   config.on_warning = [&console](std::string_view text) {

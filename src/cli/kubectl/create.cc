@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/generators.h"
 #include "cli/kubectl/manifest.h"
 #include "cli/kubectl/print.h"
@@ -23,10 +24,13 @@ class Create : public Command {
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
     TRY(write_.Check());
     if (files_.empty()) {
-      if (args.empty()) return UsageError("must specify one of -f and -k");
+      if (args.empty()) return BadRequest("must specify one of -f and -k");
       GeneratedObject made = TRY(generator_.Make(session, args));
       const std::string ns = TRY(session.NamespaceFor(*made.kind));
-      return Write(session, *made.kind, ns, made.document);
+      Result<int> written = Write(session, *made.kind, ns, made.document);
+      if (written.ok() || made.kind->kind == "Namespace") return written;
+      // kubectl tells these in its own words, whatever the server's reason was.
+      return BadRequest(fmt::format("failed to create {}: {}", made.noun, written.status().message()));
     }
     if (!args.empty()) return UsageError(fmt::format("Unexpected args: [{}]", fmt::join(args, " ")));
     ManifestOptions options{.files = files_, .recursive = recursive_};
@@ -38,8 +42,8 @@ class Create : public Command {
       const std::string ns = TRY(session.NamespaceFor(*object.kind, object.ns));
       Result<int> written = Write(session, *object.kind, ns, object.document);
       if (!written.ok()) {
-        TRY(failures.Add(session,
-                         written.status().WithContext(fmt::format("error when creating \"{}\"", object.source))));
+        const std::string context = fmt::format("error when creating \"{}\"", object.source);
+        TRY(failures.Add(session, written.status().WithContext(context)));
       }
     }
     return failures.ExitCode();

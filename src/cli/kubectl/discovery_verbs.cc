@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/print.h"
 #include "cli/kubectl/resources.h"
 #include "cli/kubectl/verbs.h"
@@ -158,13 +159,14 @@ class ApiVersions : public Command {
 
 class Version : public Command {
  public:
+  bool needs_connection() const override { return !client_only_; }
   void AddFlags(FlagSet& flags) override {
     flags.Bool(&client_only_, "client", 0, "The client's version only");
     flags.String(&output_, "output", 'o', "yaml or json");
   }
 
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
-    if (!args.empty()) return UsageError(fmt::format("extra arguments: [{}]", fmt::join(args, " ")));
+    if (!args.empty()) return BadRequest(fmt::format("extra arguments: [{}]", fmt::join(args, " ")));
     if (output_ != "" && output_ != "yaml" && output_ != "json") {
       return BadRequest("--output must be 'yaml' or 'json'");
     }

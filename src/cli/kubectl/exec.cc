@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/core_v1.h"
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/resources.h"
 #include "cli/kubectl/verbs.h"
 #include "rt/sync.h"
@@ -32,11 +33,11 @@ class Exec : public Command {
   }
 
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
-    if (args.empty()) return UsageError("pod, type/name or --filename must be specified");
+    if (args.empty()) return BadRequest("pod, type/name or --filename must be specified");
     std::optional<size_t> dash = session.flags().dash_position();
     if (dash.value_or(1) != 1)
       return UsageError("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead");
-    if (args.size() < 2) return UsageError("you must specify at least one command for the container");
+    if (args.size() < 2) return BadRequest("you must specify at least one command for the container");
     if (!dash) {
       return UsageError("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead");
     }

@@ -97,7 +97,7 @@ class Expose : public Command {
       }
       map = &spec.Get("selector", "matchLabels");
     } else {
-      return BadRequest(fmt::format("cannot expose a {}", TypedName(*item.kind, "").substr(0, item.kind->kind.size())));
+      return BadRequest(fmt::format("cannot expose a {}", item.kind->kind));
     }
     for (const doc::Member& label : map->members()) service.spec().put_selector(label.key, label.value.AsString());
     return {};

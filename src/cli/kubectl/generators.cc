@@ -1,4 +1,5 @@
 #include "cli/kubectl/generators.h"
+#include "cli/kubectl/errors.h"
 
 #include <fmt/format.h>
 
@@ -97,30 +98,38 @@ void Generator::AddFlags(FlagSet& flags) {
 
 Result<GeneratedObject> Generator::Make(Session& session, const std::vector<std::string>& args) const {
   const std::string kind = args.front();
-  auto name_at = [&](size_t at) -> Result<std::string> {
+  auto name_at = [&](size_t at, std::string_view command) -> Result<std::string> {
     if (args.size() == at + 1) return args[at];
-    return UsageError(fmt::format("exactly one NAME is required, got {}", args.size() > at ? args.size() - at : 0));
+    return UsageError(fmt::format("exactly one NAME is required, got {}", args.size() > at ? args.size() - at : 0),
+                      fmt::format("create {}", command));
   };
   GeneratedObject out;
   if (kind == "namespace" || kind == "ns") {
     out.kind = &api::core_v1::NamespaceInfo();
     api::core_v1::NamespaceEdit edit(out.document);
     edit.set_api_version("v1").set_kind("Namespace");
-    edit.metadata().set_name(TRY(name_at(1)));
+    edit.metadata().set_name(TRY(name_at(1, "namespace")));
     return out;
   }
   if (kind == "serviceaccount" || kind == "sa") {
     out.kind = &api::core_v1::ServiceAccountInfo();
     api::core_v1::ServiceAccountEdit edit(out.document);
     edit.set_api_version("v1").set_kind("ServiceAccount");
-    edit.metadata().set_name(TRY(name_at(1)));
+    edit.metadata().set_name(TRY(name_at(1, "serviceaccount")));
     return out;
   }
-  if (kind == "configmap" || kind == "cm") return MakeConfigMap(session, TRY(name_at(1)));
-  if (kind == "secret" && args.size() > 1) return MakeSecret(session, args[1], TRY(name_at(2)));
-  if ((kind == "service" || kind == "svc") && args.size() > 1) return MakeService(args[1], TRY(name_at(2)));
-  if (kind == "deployment" || kind == "deploy") return MakeDeployment(args);
-  return UsageError(fmt::format("Unexpected args: [{}]", fmt::join(args, " ")));
+  Result<GeneratedObject> made = UsageError(fmt::format("Unexpected args: [{}]", fmt::join(args, " ")));
+  if (kind == "configmap" || kind == "cm") {
+    made = MakeConfigMap(session, TRY(name_at(1, "configmap")));
+  } else if (kind == "secret" && args.size() > 1) {
+    made = MakeSecret(session, args[1], TRY(name_at(2, "secret " + args[1])));
+  } else if ((kind == "service" || kind == "svc") && args.size() > 1) {
+    made = MakeService(args[1], TRY(name_at(2, "service " + args[1])));
+  } else if (kind == "deployment" || kind == "deploy") {
+    made = MakeDeployment(args);
+  }
+  if (made.ok()) made->noun = ToLower(made->kind->kind);
+  return made;
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> Generator::Data(Session& session) const {
@@ -183,7 +192,7 @@ Result<GeneratedObject> Generator::MakeSecret(Session& session, const std::strin
   edit.set_api_version("v1").set_kind("Secret");
   edit.metadata().set_name(name);
   if (type == "tls") {
-    if (cert_.empty() || key_.empty()) return UsageError("--cert and --key are required for a tls secret");
+    if (cert_.empty() || key_.empty()) return BadRequest("key and cert must be specified");
     edit.set_type("kubernetes.io/tls");
     edit.put_data("tls.crt", Base64Encode(TRY(ReadUserFile(session, cert_))));
     edit.put_data("tls.key", Base64Encode(TRY(ReadUserFile(session, key_))));
@@ -244,8 +253,8 @@ Result<GeneratedObject> Generator::MakeService(const std::string& type, const st
 }
 
 Result<GeneratedObject> Generator::MakeDeployment(const std::vector<std::string>& args) const {
-  if (args.size() < 2) return UsageError("exactly one NAME is required, got 0");
-  if (images_.empty()) return UsageError("required flag(s) \"image\" not set");
+  if (images_.empty()) return BadRequest("required flag(s) \"image\" not set");
+  if (args.size() < 2) return UsageError("exactly one NAME is required, got 0", "create deployment");
   const std::string& name = args[1];
   GeneratedObject out{.kind = &api::apps_v1::DeploymentInfo()};
   api::apps_v1::DeploymentEdit edit(out.document);

@@ -14,6 +14,7 @@ namespace knarr::cli {
 
 struct GeneratedObject {
   const api::KindInfo* kind = nullptr;
+  std::string noun;  ///< "configmap", "secret": how messages name it
   doc::Document document;
 };
 

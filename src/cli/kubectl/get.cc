@@ -5,6 +5,7 @@
 
 #include "api/printing.h"
 #include "base/strings.h"
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/manifest.h"
 #include "cli/kubectl/print.h"
 #include "cli/kubectl/resources.h"
@@ -46,10 +47,13 @@ class Get : public Command {
     flags.StringSlice(&files_, "filename", 'f', "Files that name the objects");
     flags.Bool(&recursive_, "recursive", 'R', "Folders of files with their subfolders");
     flags.Int(&chunk_, "chunk-size", 0, "Objects to fetch at a time; 0: all at once");
+    flags.String(&raw_, "raw", 0, "Print the server's answer for this path");
+    flags.String(&subresource_, "subresource", 0, "status, scale or another part of the named object");
     flags.Bool(&server_print_, "server-print", 0, "Accepted and without effect: the columns are the same");
   }
 
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
+    if (!raw_.empty()) return PrintRaw(session, args);
     format_ = TRY(OutputFormat::Parse(output_));
     TRY(ReadFormatFile(session));
     std::vector<Found> found;
@@ -71,6 +75,18 @@ class Get : public Command {
   }
 
  private:
+  Result<int> PrintRaw(Session& session, const std::vector<std::string>& args) {
+    if (!args.empty()) return UsageError("arguments may not be passed when --raw is specified");
+    const std::string text = TRY(RawText(session));
+    TRY(session.Print(text));
+    return 0;
+  }
+
+  Result<std::string> RawText(Session& session) const {
+    if (!raw_.starts_with('/')) return BadRequest(fmt::format("--raw must begin with a slash: \"{}\"", raw_));
+    return session.connection().GetRaw(raw_);
+  }
+
   Ok ReadFormatFile(Session& session) {
     if (format_.name != "jsonpath-file" && format_.name != "custom-columns-file") return {};
     const std::string path = format_.argument.starts_with('/')
@@ -110,16 +126,18 @@ class Get : public Command {
       return {};
     }
     if (args.empty()) {
-      return UsageError(
+      return PlainError(
           "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of "
-          "supported "
-          "resources.\n\nerror: Required resource not specified.");
+          "supported resources.\n\nerror: Required resource not specified.\nUse \"kubectl explain <resource>\" for a "
+          "detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and "
+          "examples");
     }
     ResourceArgs resources = TRY(ParseResourceArgs(args));
     several_kinds_ = resources.several_kinds;
     for (const ResourceArgs::Item& item : resources.items) {
       const std::string ns = all_namespaces_ ? "" : TRY(session.NamespaceFor(*item.kind));
       if (item.name.empty()) {
+        if (!subresource_.empty()) return BadRequest("subresource cannot be used when bulk resources are specified");
         found.push_back(TRY(ListAll(session, *item.kind, ns)));
       } else if (all_namespaces_ && item.kind->namespaced) {
         return BadRequest("a resource cannot be retrieved by name across all namespaces");
@@ -134,14 +152,16 @@ class Get : public Command {
 
   Ok GetOne(Session& session, const api::KindInfo& kind, const client::ObjectName& name, std::vector<Found>& found,
             std::vector<Status>& missing) {
-    Result<ObjectPtr> object = session.client().Get(kind, name);
+    Result<ObjectPtr> object = session.client().Get(kind, name, subresource_);
     if (object.Failed(Reason::kNotFound)) {
       if (!ignore_not_found_) missing.push_back(object.status());
       return {};
     }
     if (!object.ok()) return object.status();
-    if (found.empty() || found.back().kind != &kind || !found.back().named) {
-      found.push_back({.kind = &kind, .named = true});
+    const api::KindInfo* kind_of_answer = &kind;
+    if (subresource_ == "scale") kind_of_answer = api::FindKind("autoscaling/v1", "Scale");
+    if (found.empty() || found.back().kind != kind_of_answer || !found.back().named) {
+      found.push_back({.kind = kind_of_answer, .named = true});
     }
     found.back().resource_version = std::string((*object)->resource_version());
     found.back().objects.push_back(std::move(object).value());
@@ -153,7 +173,9 @@ class Get : public Command {
     client::ListOptions options{.label_selector = selector_, .field_selector = field_selector_, .limit = chunk_};
     client::Client& client = session.client();
     while (true) {
-      client::ObjectList list = TRY(client.List(kind, ns, options));
+      Result<client::ObjectList> listed = client.List(kind, ns, options);
+      if (!listed.ok()) return ListError(kind, listed.status());
+      const client::ObjectList& list = *listed;
       out.objects.insert(out.objects.end(), list.items.begin(), list.items.end());
       out.resource_version = list.resource_version;
       if (list.continue_token.empty()) break;
@@ -161,6 +183,18 @@ class Get : public Command {
     }
     if (!sort_by_.empty()) TRY(Sort(out.objects));
     return out;
+  }
+
+  /// What could not be listed, in front of why.
+  Status ListError(const api::KindInfo& kind, const Status& status) const {
+    if (!status.Is(Reason::kBadRequest) && !status.Is(Reason::kNotFound)) return status;
+    const std::string resource = fmt::format("{}/{}, Resource={}", kind.group, kind.version, kind.plural);
+    if (selector_.empty() && field_selector_.empty()) {
+      return status.WithContext(fmt::format("Unable to list \"{}\"", resource));
+    }
+    return status.WithContext(
+        fmt::format("Unable to find \"{}\" that match label selector \"{}\", field selector \"{}\"", resource,
+                    selector_, field_selector_));
   }
 
   Ok Sort(std::vector<ObjectPtr>& objects) const {
@@ -221,7 +255,7 @@ class Get : public Command {
     for (size_t i = 0; i < columns.size() && i < cells.size(); ++i) {
       if (!Shown(columns[i])) continue;
       std::string cell = cells[i].is_string() ? std::string(cells[i].AsString()) : std::to_string(cells[i].AsInt());
-      if (i == 0 && with_kind) cell = TypedName(kind, cell);
+      if (with_kind && columns[i].format == "name") cell = TypedName(kind, cell);
       row.push_back(std::move(cell));
     }
     const doc::Value& labels = object.tree().Get("metadata", "labels");
@@ -250,7 +284,7 @@ class Get : public Command {
       for (const ObjectPtr& object : part.objects) {
         rows.push_back(Row(session, *part.kind, *object, with_namespace, with_kind));
       }
-      if (printed++ > 0) TRY(session.Print("\n"));
+      if (printed++ > 0 && !no_headers_) TRY(session.Print("\n"));
       TRY(session.Print(AlignColumns(rows)));
     }
     if (printed > 0 || !complain_if_empty || ignore_not_found_) return {};
@@ -320,6 +354,8 @@ class Get : public Command {
   std::string selector_;
   std::string field_selector_;
   std::string sort_by_;
+  std::string raw_;
+  std::string subresource_;
   std::vector<std::string> label_columns_;
   std::vector<std::string> files_;
   int64_t chunk_ = kChunk;

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/names.h"
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/resources.h"
 #include "cli/kubectl/verbs.h"
 #include "cli/kubectl/write.h"
@@ -26,7 +27,8 @@ bool IsChange(std::string_view arg) {
 
 class SetMap : public Command {
  public:
-  SetMap(std::string_view verb, std::string_view member) : verb_(verb), member_(member) {}
+  SetMap(std::string_view verb, std::string_view noun, std::string_view member)
+      : verb_(verb), noun_(noun), member_(member) {}
 
   void AddFlags(FlagSet& flags) override {
     select_.AddFlags(flags);
@@ -42,7 +44,7 @@ class SetMap : public Command {
     std::vector<std::string> resources(args.begin(), first);
     Changes changes = TRY(ParseChanges({first, args.end()}));
     if (changes.set.empty() && changes.remove.empty() && !list_) {
-      return UsageError(fmt::format("at least one {} update is required", verb_));
+      return BadRequest(fmt::format("at least one {} update is required", noun_));
     }
     std::vector<SelectFlags::Item> items = TRY(select_.Select(session, resources, true));
     Failures failures;
@@ -65,12 +67,12 @@ class SetMap : public Command {
       } else if (arg.ends_with('-')) {
         out.remove.push_back(arg.substr(0, arg.size() - 1));
       } else {
-        return UsageError(fmt::format("unexpected argument \"{}\" behind a change", arg));
+        return BadRequest(fmt::format("unexpected argument \"{}\" behind a change", arg));
       }
     }
     for (const std::string& key : out.remove) {
       if (out.set.contains(key)) {
-        return UsageError(fmt::format("cannot both modify and remove {} in the same command",
+        return BadRequest(fmt::format("cannot both modify and remove {} in the same command",
                                       verb_ == "label" ? "a label" : "an annotation"));
       }
     }
@@ -78,7 +80,7 @@ class SetMap : public Command {
   }
 
   Ok CheckKey(const std::string& key, const std::string& value, const std::string& arg) const {
-    if (key.empty()) return UsageError(fmt::format("invalid {} spec: {}", verb_, arg));
+    if (key.empty()) return BadRequest(fmt::format("invalid {} spec: {}", verb_, arg));
     if (verb_ != "label") return {};
     Problems wrong = CheckQualifiedName(key);
     if (wrong.empty()) wrong = CheckLabelValue(value);
@@ -148,6 +150,7 @@ class SetMap : public Command {
   }
 
   const std::string_view verb_;
+  const std::string_view noun_;
   const std::string_view member_;
   SelectFlags select_;
   WriteFlags write_;
@@ -158,7 +161,7 @@ class SetMap : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeLabel() { return std::make_unique<SetMap>("label", "labels"); }
-std::unique_ptr<Command> MakeAnnotate() { return std::make_unique<SetMap>("annotate", "annotations"); }
+std::unique_ptr<Command> MakeLabel() { return std::make_unique<SetMap>("label", "label", "labels"); }
+std::unique_ptr<Command> MakeAnnotate() { return std::make_unique<SetMap>("annotate", "annotation", "annotations"); }
 
 }  // namespace knarr::cli

@@ -4,6 +4,7 @@
 
 #include "api/core_v1.h"
 #include "api/label_selector.h"
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/resources.h"
 #include "cli/kubectl/verbs.h"
 

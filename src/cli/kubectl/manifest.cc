@@ -55,7 +55,7 @@ Result<std::vector<Source>> ReadSources(const Invocation& invocation, const Mani
     }
     const std::string absolute = path.starts_with('/') ? path : invocation.env("PWD").value_or("") + "/" + path;
     Result<rt::FileInfo> info = files.Stat(absolute);
-    if (info.Failed(Reason::kNotFound)) return NotFound(fmt::format("the path \"{}\" does not exist", path));
+    if (info.Failed(Reason::kNotFound)) return BadRequest(fmt::format("the path \"{}\" does not exist", path));
     if (!info.ok()) return info.status();
     if (info->type == rt::FileType::kDirectory) {
       const size_t before = out.size();
@@ -177,7 +177,7 @@ class Loader {
     }
     const api::KindInfo* kind = api::FindKind(version, kind_name);
     if (kind == nullptr) {
-      return NotFound(
+      return BadRequest(
           fmt::format("resource mapping not found for name: \"{}\" namespace: \"{}\" from \"{}\": no "
                       "matches for kind \"{}\" in version \"{}\"\nensure CRDs are installed first",
                       document.root.Get("metadata", "name").AsString(),

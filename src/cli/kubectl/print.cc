@@ -70,6 +70,17 @@ Result<std::string> CustomColumns(std::string_view spec, const std::vector<doc::
   return AlignColumns(rows);
 }
 
+/// What the expressions found, as one JSON list.
+Result<std::string> AllAsJson(const doc::JsonPath& path, const doc::Value& root) {
+  doc::Document all;
+  all.root = doc::Value::Array();
+  const auto found = TRY(path.Find(root, doc::JsonPath::MissingKeys::kIgnore));
+  for (const auto& results : found) {
+    for (const doc::Value& value : results) all.root.Append(all.arena, value.Clone(all.arena));
+  }
+  return doc::ToPrettyJson(all.root) + "\n";
+}
+
 doc::Document ListOf(const std::vector<doc::Document>& objects) {
   doc::Document list;
   list.root = doc::Value::Object();
@@ -109,12 +120,20 @@ Result<OutputFormat> OutputFormat::Parse(std::string_view text) {
   out.name = std::string(text.substr(0, equals));
   if (equals != std::string_view::npos) out.argument = std::string(text.substr(equals + 1));
   // -o jsonpath '{…}' is a frequent slip that kubectl answers in these words.
-  constexpr std::string_view kNames[] = {
-      "", "wide", "yaml", "json", "name", "jsonpath", "custom-columns", "jsonpath-file", "custom-columns-file"};
+  constexpr std::string_view kNames[] = {"",
+                                         "wide",
+                                         "yaml",
+                                         "json",
+                                         "name",
+                                         "jsonpath",
+                                         "jsonpath-as-json",
+                                         "custom-columns",
+                                         "jsonpath-file",
+                                         "custom-columns-file"};
   if (std::ranges::find(kNames, out.name) != std::end(kNames)) return out;
   return BadRequest(fmt::format(
       "unable to match a printer suitable for the output format \"{}\", allowed formats are: custom-columns,"
-      "custom-columns-file,json,jsonpath,jsonpath-file,name,wide,yaml",
+      "custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,wide,yaml",
       out.name));
 }
 
@@ -140,12 +159,16 @@ Result<std::string> PrintObjects(const OutputFormat& format, const std::vector<d
   const doc::Value& root = as_list ? list.root : objects.front().root;
   if (format.name == "yaml") return doc::ToYaml(root);
   if (format.name == "json") return doc::ToPrettyJson(root) + "\n";
-  if (format.name == "jsonpath") {
+  if (format.name == "jsonpath" || format.name == "jsonpath-as-json") {
     if (format.argument.empty()) {
       return BadRequest("template format specified but no template given");
     }
-    doc::JsonPath path =
-        TRY(doc::JsonPath::Parse(format.argument).Context(fmt::format("error parsing jsonpath {}", format.argument)));
+    Result<doc::JsonPath> parsed = doc::JsonPath::Parse(format.argument);
+    if (!parsed.ok()) {
+      return BadRequest(fmt::format("error parsing jsonpath {}, {}", format.argument, parsed.status().message()));
+    }
+    const doc::JsonPath& path = *parsed;
+    if (format.name == "jsonpath-as-json") return AllAsJson(path, root);
     return path.Print(root, doc::JsonPath::MissingKeys::kIgnore);
   }
   return BadRequest(fmt::format("the output format \"{}\" needs objects", format.name));

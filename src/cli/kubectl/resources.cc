@@ -25,6 +25,8 @@ std::vector<const api::KindInfo*> Category(std::string_view name) {
   for (const api::KindInfo& kind : api::AllKinds()) {
     if (IsStored(kind) && std::ranges::find(kind.categories, name) != kind.categories.end()) out.push_back(&kind);
   }
+  // As the server's discovery lists them: the core group first, then by name.
+  std::ranges::sort(out, {}, [](const api::KindInfo* kind) { return std::pair(kind->group, kind->plural); });
   return out;
 }
 
@@ -51,7 +53,7 @@ Result<const api::KindInfo*> FindKindByName(std::string_view name) {
     const std::string versioned = fmt::format("{}.{}", kind.version, kind.group);
     if (rest.empty() || rest == kind.group || rest == versioned || rest == kind.version) return &kind;
   }
-  return NotFound(fmt::format("the server doesn't have a resource type \"{}\"", name));
+  return BadRequest(fmt::format("the server doesn't have a resource type \"{}\"", name));
 }
 
 Result<ResourceArgs> ParseResourceArgs(const std::vector<std::string>& args) {

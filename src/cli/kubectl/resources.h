@@ -12,7 +12,7 @@
 
 namespace knarr::cli {
 
-/// NotFound: `the server doesn't have a resource type "foo"`.
+/// BadRequest: `the server doesn't have a resource type "foo"`.
 Result<const api::KindInfo*> FindKindByName(std::string_view name);
 
 /// What a command is about: TYPE NAME…, TYPE/NAME …, TYPE,TYPE, or "all".

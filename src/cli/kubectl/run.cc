@@ -2,6 +2,7 @@
 
 #include "api/core_v1.h"
 #include "base/strings.h"
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/generators.h"
 #include "cli/kubectl/verbs.h"
 #include "cli/kubectl/write.h"
@@ -31,7 +32,7 @@ class RunVerb : public Command {
     if (args.empty()) return UsageError("NAME is required for run");
     if (image_.empty()) return BadRequest("required flag(s) \"image\" not set");
     if (restart_ != "Always" && restart_ != "OnFailure" && restart_ != "Never") {
-      return BadRequest(fmt::format("invalid restart policy: {}", restart_));
+      return UsageError(fmt::format("invalid restart policy: {}", restart_));
     }
     if (!session.flags().dash_position() && args.size() > 1) {
       return UsageError(fmt::format("unexpected argument \"{}\": a command stands behind --", args[1]));

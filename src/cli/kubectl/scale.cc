@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/autoscaling_v1.h"
+#include "cli/kubectl/errors.h"
 #include "cli/kubectl/resources.h"
 #include "cli/kubectl/verbs.h"
 #include "cli/kubectl/write.h"
@@ -24,7 +25,7 @@ class Scale : public Command {
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
     TRY(write_.Check());
     if (replicas_ < 0)
-      return UsageError("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
+      return BadRequest("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
     std::vector<SelectFlags::Item> items = TRY(select_.Select(session, args, true));
     if (items.empty()) return BadRequest("no objects passed to scale");
     Failures failures;
@@ -38,8 +39,7 @@ class Scale : public Command {
  private:
   Ok ScaleOne(Session& session, const SelectFlags::Item& item) {
     if (std::ranges::find(item.kind->subresources, "scale") == item.kind->subresources.end()) {
-      return BadRequest(
-          fmt::format("cannot scale {}: it has no scale subresource", TypedName(*item.kind, item.name.name)));
+      return PlainError("Error from server (NotFound): the server could not find the requested resource");
     }
     client::Client& client = session.client();
     api::ObjectPtr scale = TRY(client.Get(*item.kind, item.name, "scale"));

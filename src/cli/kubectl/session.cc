@@ -5,38 +5,9 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "cli/kubectl/errors.h"
 
 namespace knarr::cli {
-namespace {
-
-constexpr std::string_view kUsageCause = "Usage";
-
-bool IsUsageError(const Status& status) {
-  return std::ranges::any_of(status.details().causes,
-                             [](const StatusCause& cause) { return cause.type == kUsageCause; });
-}
-
-}  // namespace
-
-std::string ErrorText(const Status& status, std::string_view verb) {
-  if (IsUsageError(status)) {
-    return fmt::format("error: {}\nSee 'kubectl {} --help' for usage.\n", status.message(), verb);
-  }
-  // What came from the server says so, with its reason; what is our own word is a plain error.
-  if (status.details().retry_after_seconds == 0 && status.details().kind.empty() &&
-      (status.Is(Reason::kBadRequest) || status.Is(Reason::kCancelled) || status.Is(Reason::kServiceUnavailable))) {
-    return fmt::format("error: {}\n", status.message());
-  }
-  const std::string_view reason = ReasonText(status.reason());
-  if (status.Is(Reason::kInvalid)) return fmt::format("{}\n", status.message());
-  if (reason.empty()) return fmt::format("Error from server: {}\n", status.message());
-  return fmt::format("Error from server ({}): {}\n", reason, status.message());
-}
-
-Status UsageError(std::string message) {
-  return BadRequest(std::move(message)).WithCause({.type = std::string(kUsageCause), .message = "", .field = ""});
-}
-
 Session::Session(Invocation invocation) : invocation_(std::move(invocation)) {
   flags_.String(&globals_.kubeconfig, "kubeconfig", 0, "Path to the kubeconfig file");
   flags_.String(&globals_.context, "context", 0, "The kubeconfig context to use");
@@ -55,7 +26,7 @@ Session::Session(Invocation invocation) : invocation_(std::move(invocation)) {
 }
 
 Ok Session::Open(const Connect& connect) {
-  connection_ = TRY(connect(invocation_, globals_));
+  connection_ = MarkErrors(TRY(connect(invocation_, globals_)));
   return {};
 }
 
@@ -123,11 +94,10 @@ int RunVerb(const Verb& verb, Invocation invocation, const Connect& connect) {
   Result<int> done = 1;
   Result<std::vector<std::string>> rest = session.flags().Parse(args);
   if (!rest.ok()) {
-    done = UsageError(rest.status().message());
-  } else if (Ok opened = session.Open(connect); !opened.ok()) {
-    done = opened.status();
+    done = FlagError(rest.status().message());
   } else {
-    done = command->Run(session, *rest);
+    const Ok opened = command->needs_connection() ? session.Open(connect) : Ok();
+    done = opened.ok() ? command->Run(session, *rest) : opened.status();
   }
   if (done.ok()) return *done;
   // An error after output that nobody reads any more (a closed pipe) is not worth a line.

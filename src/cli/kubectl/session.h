@@ -82,18 +82,13 @@ class Session {
   std::unique_ptr<Connection> connection_;
 };
 
-/// A mistake in how the command was called: printed with a hint at --help, exit code 1.
-Status UsageError(std::string message);
-
-/// What is printed for an error: "error: …" for our own word, "Error from server (Reason): …" for the server's; with a
-/// line break.
-std::string ErrorText(const Status& status, std::string_view verb);
-
 /// One verb: a file in this folder. Its members are its flags' variables.
 class Command {
  public:
   virtual ~Command() = default;
   virtual void AddFlags(FlagSet& flags) = 0;
+  /// Whether Run talks to a cluster; asked once the flags are read.
+  virtual bool needs_connection() const { return true; }
   /// `args` are the arguments that are no flags. An error is printed by the caller; the result is the exit code.
   virtual Result<int> Run(Session& session, const std::vector<std::string>& args) = 0;
 };

@@ -1,4 +1,5 @@
 #include "cli/kubectl/write.h"
+#include "cli/kubectl/errors.h"
 
 #include <fmt/format.h>
 
@@ -81,7 +82,10 @@ Result<std::vector<SelectFlags::Item>> SelectFlags::Select(Session& session, con
     }
   } else {
     if (args.empty()) {
-      return UsageError("You must provide one or more resources by argument or filename.");
+      return BadRequest(
+          "You must provide one or more resources by argument or filename.\n"
+          "Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   "
+          "'<resource> <name>'\n   '<resource>'");
     }
     ResourceArgs resources = TRY(ParseResourceArgs(args));
     const bool listing = all || !selector.empty() || !field_selector.empty();
