@@ -1,0 +1,72 @@
+#include "sim/cluster.h"
+
+#include "base/check.h"
+
+namespace knarr::sim {
+
+Cluster::Cluster(rt::Runtime& runtime, Journal& journal, Duration commit_time)
+    : runtime_(runtime), journal_(journal), store_(store::OpenMemory(runtime, commit_time)) {
+  // The options are constants that are right, and the store is empty and in memory.
+  api_ = MUST(apiserver::ApiServer::Create(runtime, {&runtime}, *store_, {}));
+  MUST(api_->Bootstrap());
+  client_ = api_->LocalClient({.name = "simulation", .uid = "", .groups = {"system:masters"}});
+}
+
+Cluster::~Cluster() { CHECK(api_ == nullptr); }
+
+void Cluster::StartControlPlane() {
+  controller_side_ = std::make_unique<Component>(runtime_, *client_, controller_faults_, "controller-manager");
+  scheduler_side_ = std::make_unique<Component>(runtime_, *client_, scheduler_faults_, "default-scheduler");
+  Component& side = *controller_side_;
+  for (const controller::ControllerEntry& entry : controller::AllControllers()) {
+    controllers_.push_back(entry.make({runtime_, *side.client, side.informers, side.events}));
+  }
+  scheduler_ = std::make_unique<scheduler::Scheduler>(runtime_, *scheduler_side_->client, scheduler_side_->informers,
+                                                      scheduler_side_->events);
+  for (auto& controller : controllers_) controller->Start();
+  scheduler_->Start();
+  controller_side_->informers.Start();
+  scheduler_side_->informers.Start();
+}
+
+void Cluster::StopControlPlane() {
+  if (scheduler_ == nullptr) return;
+  scheduler_->Stop();
+  for (auto& controller : controllers_) controller->Stop();
+  for (Component* side : {controller_side_.get(), scheduler_side_.get()}) {
+    side->informers.Stop();
+    side->events.Stop();
+  }
+  scheduler_.reset();
+  controllers_.clear();
+  controller_side_.reset();
+  scheduler_side_.reset();
+}
+
+HollowNode& Cluster::AddNode(HollowNodeOptions options) {
+  nodes_.push_back(std::make_unique<HollowNode>(runtime_, *client_, std::move(options), running_, journal_));
+  return *nodes_.back();
+}
+
+void Cluster::SetFaults(const FaultPlan* plan) {
+  auto set = [&](Faults& faults) {
+    faults.on = plan != nullptr;
+    faults.cut = false;
+    if (plan != nullptr) faults.plan = *plan;
+  };
+  set(controller_faults_);
+  set(scheduler_faults_);
+  for (auto& node : nodes_) set(node->faults());
+}
+
+void Cluster::Stop() {
+  StopControlPlane();
+  for (auto& node : nodes_) node->Stop();
+  nodes_.clear();
+  client_.reset();
+  api_->Stop(Duration(0));
+  api_.reset();
+  store_->Close();
+}
+
+}  // namespace knarr::sim

@@ -1,0 +1,70 @@
+#pragma once
+
+// A whole cluster in one runtime: store in memory, API server, controllers, scheduler and hollow nodes, each component
+// with its own way to the API server and its own faults on it.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apiserver/apiserver.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "controller/framework/controller.h"
+#include "rt/runtime.h"
+#include "scheduler/scheduler.h"
+#include "sim/fault_client.h"
+#include "sim/hollow_node.h"
+#include "sim/journal.h"
+#include "store/store.h"
+
+namespace knarr::sim {
+
+class Cluster {
+ public:
+  Cluster(rt::Runtime& runtime, Journal& journal, Duration commit_time);
+  /// REQUIRES: Stop was called.
+  ~Cluster();
+
+  /// Starts the controllers and the scheduler.
+  void StartControlPlane();
+  /// Ends them as a crash would: what they were doing is given up.
+  void StopControlPlane();
+  HollowNode& AddNode(HollowNodeOptions options);
+  void Stop();
+
+  store::Store& store() { return *store_; }
+  /// A way to the API server without faults.
+  client::Client& client() { return *client_; }
+  std::vector<std::unique_ptr<HollowNode>>& nodes() { return nodes_; }
+  /// Puts a plan in force on every component; nullptr takes all faults away.
+  void SetFaults(const FaultPlan* plan);
+
+ private:
+  /// Controllers or scheduler: a process of its own, but for the wire.
+  struct Component {
+    Component(rt::Runtime& runtime, client::Client& inner, const Faults& faults, const std::string& name)
+        : client(MakeFaultClient(runtime, inner, faults)),
+          informers(runtime, *client),
+          events(runtime, *client, name) {}
+    std::unique_ptr<client::Client> client;
+    client::InformerFactory informers;
+    client::EventRecorder events;
+  };
+
+  rt::Runtime& runtime_;
+  Journal& journal_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<apiserver::ApiServer> api_;
+  std::unique_ptr<client::Client> client_;
+  Faults controller_faults_;
+  Faults scheduler_faults_;
+  std::unique_ptr<Component> controller_side_;
+  std::unique_ptr<Component> scheduler_side_;
+  std::vector<std::unique_ptr<controller::Controller>> controllers_;
+  std::unique_ptr<scheduler::Scheduler> scheduler_;
+  RunningPods running_;
+  std::vector<std::unique_ptr<HollowNode>> nodes_;
+};
+
+}  // namespace knarr::sim

@@ -1,0 +1,208 @@
+#include "sim/convergence.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+#include "api/core_v1.h"
+#include "api/discovery_v1.h"
+#include "api/label_selector.h"
+#include "api/meta_v1.h"
+#include "api/object.h"
+#include "controller/framework/controller.h"
+#include "controller/framework/pods.h"
+#include "scheduler/plugin.h"
+
+namespace knarr::sim {
+namespace {
+
+using api::ObjectPtr;
+using api::core_v1::Pod;
+
+/// Everything in the store at one revision.
+class State {
+ public:
+  explicit State(store::Store& store) {
+    const std::shared_ptr<const store::Snapshot> snapshot = store.Latest();
+    snapshot->Visit("/registry/", "", [this](std::string_view key, const store::Bytes& value, store::Revision) {
+      // "/registry/<group>/<plural>/<name…>"
+      const size_t plural = key.find('/', std::string_view("/registry/").size()) + 1;
+      const size_t end = key.find('/', plural);
+      const std::string kind(key.substr(plural, end - plural));
+      if (kind != "events" && kind != "leases") objects_[kind].push_back(api::Object::FromBytes(value));
+      return true;
+    });
+  }
+
+  const std::vector<ObjectPtr>& Of(const std::string& plural) { return objects_[plural]; }
+
+  std::vector<std::string> Check() {
+    CheckEverything();
+    for (const ObjectPtr& ns : Of("namespaces")) CheckNamespace(*ns);
+    for (const char* kind : {"replicasets", "replicationcontrollers"}) {
+      for (const ObjectPtr& set : Of(kind)) CheckSet(*set);
+    }
+    CheckPods();
+    for (const ObjectPtr& service : Of("services")) CheckService(*service);
+    for (const ObjectPtr& node : Of("nodes")) CheckNode(*node);
+    return std::move(problems_);
+  }
+
+ private:
+  template <typename... Args>
+  void Problem(fmt::format_string<Args...> format, Args&&... args) {
+    problems_.push_back(fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  /// Of all kinds: nothing is being deleted, every owner and every namespace is there.
+  void CheckEverything() {
+    std::set<std::string, std::less<>> uids;
+    std::set<std::string, std::less<>> namespaces;
+    for (const auto& [kind, objects] : objects_) {
+      for (const ObjectPtr& object : objects) uids.emplace(object->uid());
+    }
+    for (const ObjectPtr& ns : Of("namespaces")) namespaces.emplace(ns->name());
+    for (const auto& [kind, objects] : objects_) {
+      for (const ObjectPtr& object : objects) {
+        if (object->deleting()) Problem("{} {} is still being deleted", kind, KeyOf(*object));
+        if (!object->ns().empty() && !namespaces.contains(object->ns())) {
+          Problem("{} {} outlived its namespace", kind, KeyOf(*object));
+        }
+        for (auto owner : api::meta_v1::ObjectMeta(object->tree().At("metadata")).owner_references()) {
+          if (!uids.contains(owner.uid())) Problem("{} {} outlived its owner", kind, KeyOf(*object));
+        }
+      }
+    }
+  }
+
+  void CheckNamespace(const api::Object& ns) {
+    for (const ObjectPtr& account : Of("serviceaccounts")) {
+      if (account->ns() == ns.name() && account->name() == "default") return;
+    }
+    Problem("namespace {} has no default service account", ns.name());
+  }
+
+  void CheckSet(const api::Object& set) {
+    int active = 0;
+    int ready = 0;
+    for (const ObjectPtr& pod : Of("pods")) {
+      auto owner = controller::ControllerOf(*pod);
+      if (!owner || owner->uid != set.uid() || !controller::IsActive(Pod(pod->tree()))) continue;
+      active++;
+      if (controller::IsReady(Pod(pod->tree()))) ready++;
+    }
+    const doc::Value& tree = set.tree();
+    const int64_t wanted = tree.Get("spec", "replicas").AsInt();
+    auto status = [&](std::string_view name) { return tree.Get("status", name).AsInt(); };
+    if (active != wanted) Problem("{} {}: {} pods for {} replicas", set.kind(), KeyOf(set), active, wanted);
+    if (status("replicas") != active || status("readyReplicas") != ready || status("availableReplicas") != ready ||
+        status("fullyLabeledReplicas") != active) {
+      Problem("{} {}: {} pods, {} ready, but its status says {}, {} ready, {} available", set.kind(), KeyOf(set),
+              active, ready, status("replicas"), status("readyReplicas"), status("availableReplicas"));
+    }
+    if (status("observedGeneration") != tree.Get("metadata", "generation").AsInt()) {
+      Problem("{} {}: generation not observed", set.kind(), KeyOf(set));
+    }
+    if (!tree.Get("status", "conditions").empty()) {
+      Problem("{} {}: still says that it failed", set.kind(), KeyOf(set));
+    }
+  }
+
+  void CheckPods() {
+    scheduler::Snapshot snapshot;
+    for (const ObjectPtr& node : Of("nodes")) {
+      Ok set = snapshot.SetNode(node);
+      if (!set.ok()) Problem("{}", set.status().ToString());
+    }
+    for (const ObjectPtr& object : Of("pods")) {
+      Pod pod(object->tree());
+      if (controller::IsFinished(pod) || pod.spec().node_name().empty()) continue;
+      Result<scheduler::PodInfo> info = scheduler::PodInfo::Make(object);
+      if (info.ok()) snapshot.SetPod(std::move(info).value(), pod.spec().node_name());
+    }
+    const scheduler::Plugins plugins = scheduler::DefaultPlugins();
+    for (const ObjectPtr& object : Of("pods")) {
+      Pod pod(object->tree());
+      if (controller::IsFinished(pod)) continue;
+      if (!pod.spec().node_name().empty()) {
+        if (!snapshot.nodes().contains(pod.spec().node_name()) ||
+            snapshot.nodes().find(pod.spec().node_name())->second.object == nullptr) {
+          Problem("pod {} is on node {}, which is not there", KeyOf(*object), pod.spec().node_name());
+        }
+        if (!controller::IsReady(pod)) Problem("pod {} is not ready", KeyOf(*object));
+        continue;
+      }
+      Result<scheduler::PodInfo> info = scheduler::PodInfo::Make(object);
+      if (!info.ok()) continue;
+      const scheduler::Placement placement = scheduler::Place(*info, snapshot, plugins, 0);
+      if (!placement.node.empty()) Problem("pod {} waits, and would fit on {}", KeyOf(*object), placement.node);
+      if (!SaysUnschedulable(pod)) Problem("pod {} waits, and does not say why", KeyOf(*object));
+    }
+  }
+
+  static bool SaysUnschedulable(Pod pod) {
+    for (auto condition : pod.status().conditions()) {
+      if (condition.type() == "PodScheduled") {
+        return condition.status() == "False" && condition.reason() == "Unschedulable" && !condition.message().empty();
+      }
+    }
+    return false;
+  }
+
+  void CheckService(const api::Object& object) {
+    api::core_v1::Service service(object.tree());
+    if (service.spec().selector().empty()) return;
+    const LabelSelector selector = api::ToLabelSelector(service.spec().selector());
+    std::set<std::string> ready;
+    const bool by_name = service.spec().ports()[0].target_port().is_string;
+    for (const ObjectPtr& pod : Of("pods")) {
+      Pod view(pod->tree());
+      if (pod->ns() != object.ns() || !api::Matches(selector, view.metadata().labels())) continue;
+      if (!controller::IsActive(view) || !controller::IsReady(view)) continue;
+      if (by_name && view.spec().containers()[0].ports().empty()) continue;
+      ready.emplace(view.status().pod_ip());
+    }
+    std::set<std::string> listed;
+    for (const ObjectPtr& endpoints : Of("endpoints")) {
+      if (endpoints->ns() != object.ns() || endpoints->name() != object.name()) continue;
+      for (auto subset : api::core_v1::Endpoints(endpoints->tree()).subsets()) {
+        for (auto address : subset.addresses()) listed.emplace(address.ip());
+      }
+    }
+    if (listed != ready)
+      Problem("endpoints {}: {} addresses for {} ready pods", KeyOf(object), listed.size(), ready.size());
+    listed.clear();
+    size_t slices = 0;
+    for (const ObjectPtr& slice : Of("endpointslices")) {
+      api::discovery_v1::EndpointSlice view(slice->tree());
+      if (slice->ns() != object.ns()) continue;
+      if (view.metadata().labels().Find("kubernetes.io/service-name").value_or("") != object.name()) continue;
+      slices++;
+      for (auto endpoint : view.endpoints()) {
+        if (endpoint.conditions().ready().value_or(false)) listed.emplace(endpoint.addresses()[0]);
+      }
+    }
+    if (listed != ready || slices == 0) {
+      Problem("{} slices of {}: {} addresses for {} ready pods", slices, KeyOf(object), listed.size(), ready.size());
+    }
+  }
+
+  void CheckNode(const api::Object& node) {
+    for (auto taint : api::core_v1::Node(node.tree()).spec().taints()) {
+      if (taint.key() == "node.kubernetes.io/unreachable") Problem("node {} is still tainted", node.name());
+    }
+    for (auto condition : api::core_v1::Node(node.tree()).status().conditions()) {
+      if (condition.status() != "True") Problem("node {} is {}={}", node.name(), condition.type(), condition.status());
+    }
+  }
+
+  std::map<std::string, std::vector<ObjectPtr>> objects_;  // by plural
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+std::vector<std::string> Unconverged(store::Store& store) { return State(store).Check(); }
+
+}  // namespace knarr::sim

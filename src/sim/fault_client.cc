@@ -1,0 +1,172 @@
+#include "sim/fault_client.h"
+
+#include <fmt/format.h>
+
+namespace knarr::sim {
+namespace {
+
+using api::KindInfo;
+using api::ObjectPtr;
+using client::ObjectName;
+
+/// Draws from the runtime's seed.
+class Dice {
+ public:
+  Dice(rt::Runtime& runtime, const Faults& faults) : runtime_(runtime), faults_(faults) {}
+
+  rt::Runtime& runtime() const { return runtime_; }
+  const Faults& faults() const { return faults_; }
+  const FaultPlan& plan() const { return faults_.plan; }
+  bool Strikes(int thousandths) const {
+    return faults_.on && thousandths > 0 && runtime_.Random() % 1000 < static_cast<uint64_t>(thousandths);
+  }
+  Ok Pause() const {
+    if (!Strikes(plan().slow)) return {};
+    return runtime_.Sleep(Duration(runtime_.Random() % static_cast<uint64_t>(plan().slow_most.count() + 1)));
+  }
+
+ private:
+  rt::Runtime& runtime_;
+  const Faults& faults_;
+};
+
+class FaultWatch : public client::WatchStream {
+ public:
+  FaultWatch(Dice dice, std::unique_ptr<client::WatchStream> inner) : dice_(dice), inner_(std::move(inner)) {}
+
+  Result<std::vector<client::WatchEvent>> Next() override {
+    if (broken_) return Unavailable("the watch was broken");
+    std::vector<client::WatchEvent> events = TRY(inner_->Next());
+    if (dice_.faults().cut || dice_.Strikes(dice_.plan().break_)) return Break(Unavailable("connection reset by peer"));
+    if (dice_.Strikes(dice_.plan().expire)) return Break(Expired("too old resource version"));
+    if (dice_.Strikes(dice_.plan().late)) {
+      TRY(dice_.runtime().Sleep(Duration(dice_.runtime().Random() % static_cast<uint64_t>(Duration(10s).count()))));
+    }
+    return events;
+  }
+
+ private:
+  Status Break(Status status) {
+    broken_ = true;
+    inner_.reset();
+    return status;
+  }
+  Dice dice_;
+  std::unique_ptr<client::WatchStream> inner_;
+  bool broken_ = false;
+};
+
+class FaultClient : public client::Client {
+ public:
+  FaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults)
+      : dice_(runtime, faults), inner_(inner) {}
+
+  Result<ObjectPtr> Get(const KindInfo& kind, const ObjectName& name, std::string_view subresource) override {
+    return Call(false, [&] { return inner_.Get(kind, name, subresource); });
+  }
+  Result<client::ObjectList> List(const KindInfo& kind, std::string_view ns,
+                                  const client::ListOptions& options) override {
+    return Call(false, [&] { return inner_.List(kind, ns, options); });
+  }
+  Result<std::unique_ptr<client::WatchStream>> Watch(const KindInfo& kind, std::string_view ns,
+                                                     const client::WatchOptions& options) override {
+    TRY(Before(false));
+    std::unique_ptr<client::WatchStream> stream = TRY(inner_.Watch(kind, ns, options));
+    return std::unique_ptr<client::WatchStream>(std::make_unique<FaultWatch>(dice_, std::move(stream)));
+  }
+  Result<ObjectPtr> Create(const KindInfo& kind, std::string_view ns, const doc::Value& object,
+                           const client::WriteOptions& options) override {
+    return Call(false, [&] { return inner_.Create(kind, ns, object, options); });
+  }
+  Result<ObjectPtr> CreateSub(const KindInfo& kind, const ObjectName& name, std::string_view subresource,
+                              const doc::Value& object, const client::WriteOptions& options) override {
+    return Call(true, [&] { return inner_.CreateSub(kind, name, subresource, object, options); });
+  }
+  Result<ObjectPtr> Update(const KindInfo& kind, const ObjectName& name, const doc::Value& object,
+                           std::string_view subresource, const client::WriteOptions& options) override {
+    return Call(true, [&] { return inner_.Update(kind, name, object, subresource, options); });
+  }
+  Result<ObjectPtr> Patch(const KindInfo& kind, const ObjectName& name, client::PatchType type, std::string_view body,
+                          std::string_view subresource, const client::WriteOptions& options) override {
+    return Call(true, [&] { return inner_.Patch(kind, name, type, body, subresource, options); });
+  }
+  Result<ObjectPtr> Delete(const KindInfo& kind, const ObjectName& name,
+                           const client::DeleteOptions& options) override {
+    return Call(true, [&] { return inner_.Delete(kind, name, options); });
+  }
+  Ok DeleteCollection(const KindInfo& kind, std::string_view ns, const client::ListOptions& list,
+                      const client::DeleteOptions& options) override {
+    return Call(false, [&] { return inner_.DeleteCollection(kind, ns, list, options); });
+  }
+
+ private:
+  Ok Before(bool may_conflict) {
+    if (dice_.faults().cut) {
+      TRY(dice_.runtime().Sleep(100ms));
+      return Unavailable("no route to host");
+    }
+    TRY(dice_.Pause());
+    if (dice_.Strikes(dice_.plan().refuse)) return Refusal(dice_.runtime().Random());
+    if (may_conflict && dice_.Strikes(dice_.plan().conflict)) {
+      return Conflict("the object has been modified; please apply your changes to the latest version and try again");
+    }
+    return {};
+  }
+
+  static Status Refusal(uint64_t random) {
+    switch (random % 3) {
+      case 0:
+        return Unavailable("the server is currently unable to handle the request");
+      case 1:
+        return Timeout("request did not complete within the allowed duration");
+      default:
+        return {Reason::kTooManyRequests, "the server has received too many requests"};
+    }
+  }
+
+  template <typename Function>
+  auto Call(bool may_conflict, Function function) -> decltype(function()) {
+    TRY(Before(may_conflict));
+    auto result = function();
+    if (!result.ok()) return result;
+    TRY(dice_.Pause());
+    if (dice_.faults().cut || dice_.Strikes(dice_.plan().lose)) {
+      return dice_.runtime().Random() % 2 == 0 ? Timeout("the answer was lost") : Unavailable("the answer was lost");
+    }
+    return result;
+  }
+
+  Dice dice_;
+  client::Client& inner_;
+};
+
+}  // namespace
+
+FaultPlan FaultPlan::Draw(rt::Runtime& runtime) {
+  auto strength = [&](uint64_t most) {
+    const uint64_t draw = runtime.Random();
+    return draw % 2 == 0 ? 0 : 1 + static_cast<int>(draw / 2 % most);
+  };
+  FaultPlan plan;
+  plan.refuse = strength(100);
+  plan.conflict = strength(100);
+  plan.lose = strength(100);
+  plan.slow = strength(200);
+  plan.break_ = strength(60);
+  plan.expire = strength(30);
+  plan.late = strength(100);
+  plan.slow_most = Duration(1s) + Duration(runtime.Random() % static_cast<uint64_t>(Duration(4s).count()));
+  return plan;
+}
+
+std::string FaultPlan::ToString() const {
+  return fmt::format("refuse {} conflict {} lose {} slow {} (up to {} ms) break {} expire {} late {} of 1000", refuse,
+                     conflict, lose, slow, std::chrono::duration_cast<std::chrono::milliseconds>(slow_most).count(),
+                     break_, expire, late);
+}
+
+std::unique_ptr<client::Client> MakeFaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults) {
+  return std::make_unique<FaultClient>(runtime, inner, faults);
+}
+
+}  // namespace knarr::sim

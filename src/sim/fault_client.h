@@ -1,0 +1,42 @@
+#pragma once
+
+// A Client that fails as networks and servers do: calls are late, refused before they take effect, or take effect and
+// lose their answer; watches break, lose what they had just read, come late, or are told that their revision is gone.
+// Which kinds of fault a run has at all is drawn from its seed (a swarm): a bug that hides behind another fault shows
+// in the runs that lack it.
+
+#include <memory>
+#include <string>
+
+#include "client/client.h"
+#include "rt/runtime.h"
+
+namespace knarr::sim {
+
+/// How often each kind of fault strikes, in thousandths of the calls (or of the batches of a watch).
+struct FaultPlan {
+  int refuse = 0;    ///< ServiceUnavailable, Timeout or TooManyRequests before anything happened
+  int conflict = 0;  ///< Conflict on a write that would have been fine
+  int lose = 0;      ///< Timeout or ServiceUnavailable after the call took effect
+  int slow = 0;      ///< up to `slow_most` before and after the call
+  int break_ = 0;    ///< a watch ends, its last events lost on the way
+  int expire = 0;    ///< a watch is told 410
+  int late = 0;      ///< a watch's events come late
+  Duration slow_most{};
+
+  /// Each kind on or off, with a strength: from the runtime's seed.
+  static FaultPlan Draw(rt::Runtime& runtime);
+  std::string ToString() const;
+};
+
+/// What a FaultClient looks at on each call; its owner switches it.
+struct Faults {
+  FaultPlan plan;
+  bool on = false;   ///< the plan is in force
+  bool cut = false;  ///< nothing comes through at all
+};
+
+/// `inner` and `faults` must outlive it.
+std::unique_ptr<client::Client> MakeFaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults);
+
+}  // namespace knarr::sim
