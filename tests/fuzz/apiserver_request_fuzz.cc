@@ -43,7 +43,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       const api::KindInfo* kind = api::FindKind("v1", "Pod");
       const auto object = apiserver::ParsePatch(client::PatchType::kMerge, parts->first);
       if (!object.ok()) break;
-      for (const auto type : {client::PatchType::kJson, client::PatchType::kMerge, client::PatchType::kStrategicMerge}) {
+      for (const auto type :
+           {client::PatchType::kJson, client::PatchType::kMerge, client::PatchType::kStrategicMerge}) {
         const auto patch = apiserver::ParsePatch(type, parts->second);
         if (patch.ok()) (void)apiserver::ApplyPatch(*kind, object->document.root, *patch);
       }

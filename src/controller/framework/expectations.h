@@ -1,7 +1,8 @@
 #pragma once
 
-// Per key (the owner's uid: a name may be used again), what a controller has asked for and its informer has not shown yet. While anything is expected of a key, the
-// controller neither creates nor deletes for it: a stale copy can delay, never cause a surplus.
+// Per key (the owner's uid: a name may be used again), what a controller has asked for and its informer has not shown
+// yet. While anything is expected of a key, the controller neither creates nor deletes for it: a stale copy can delay,
+// never cause a surplus.
 
 #include <map>
 #include <set>

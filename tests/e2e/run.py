@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""End-to-end tests: real containers, the real kubectl and knarr's own, on a cluster of their own.
+
+    tests/e2e/run.py --bin build/release/bin/knarr [--only TEXT] [--client kubectl|knarr] [--result FILE] [--keep]
+
+Runs in a network and a mount namespace of its own, so that nothing of it is seen by the machine's own network and
+other clusters, and what a scenario leaves behind is found. Needs root. KNARR_BIN stands for --bin.
+"""
+
+import argparse
+import glob
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+
+import harness  # noqa: E402
+import leaks  # noqa: E402
+
+
+def enter_namespaces():
+    """Starts this program again in namespaces of its own, with a loopback and one more address."""
+    if os.environ.get("KNARR_E2E_INSIDE") != "1":
+        os.environ["KNARR_E2E_INSIDE"] = "1"
+        os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, *sys.argv])
+    for command in ("link set lo up", "link add eth0 type veth peer name uplink", "link set uplink up",
+                    f"addr add {harness.NODE_IP}/24 dev eth0", "link set eth0 up",
+                    "route add default via 192.0.2.1 dev eth0"):
+        subprocess.run(["ip", *command.split()], check=True)
+
+
+def run_one(function, client, cluster, number):
+    namespace = f"e2e-{number}"
+    kit = harness.Kit(cluster, client, namespace)
+    cluster.run([cluster.binary, "kubectl", "create", "namespace", namespace])
+    begin = time.monotonic()
+    verdict, text = "passed", ""
+    try:
+        function(kit)
+    except harness.Skip as skip:
+        verdict, text = "skipped", str(skip)
+    except Exception as error:  # pylint: disable=broad-except
+        verdict = "failed"
+        text = str(error) if isinstance(error, harness.Failure) else traceback.format_exc()
+    took = time.monotonic() - begin
+    # It goes away while the next scenario runs; the leak check at the end waits for all.
+    cluster.run([cluster.binary, "kubectl", "delete", "namespace", namespace, "--wait=false"])
+    return verdict, text, took
+
+
+def start(options, work):
+    images = os.path.join(work, "images")
+    subprocess.run([sys.executable, os.path.join(ROOT, "tests", "fixtures", "make_images.py"), "--out", images],
+                   check=True, stdout=subprocess.DEVNULL)
+    cluster = harness.Cluster(os.path.abspath(options.bin), work)
+    begin = time.monotonic()
+    cluster.start()
+    print(f"cluster ready in {time.monotonic() - begin:.2f} s")
+    for archive in sorted(glob.glob(os.path.join(images, "*.tar"))):
+        cluster.load(archive)
+    return cluster
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bin", default=os.environ.get("KNARR_BIN", os.path.join(ROOT, "build/release/bin/knarr")))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--client", choices=["kubectl", "knarr"])
+    parser.add_argument("--result")
+    parser.add_argument("--keep", action="store_true", help="keep the work folder")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("run.py: containers need root")
+    if not os.access(options.bin, os.X_OK):
+        sys.exit(f"run.py: {options.bin} is no program")
+    enter_namespaces()
+    for path in sorted(glob.glob(os.path.join(HERE, "test_*.py"))):
+        importlib.import_module(os.path.basename(path)[:-3])
+    if harness.kubectl_minor() is None:
+        print("no kubectl on PATH: only knarr's own runs")
+
+    result = {"passed": [], "failed": [], "skipped": []}
+
+    def record(name, verdict, text, took):
+        result[verdict].append(name)
+        print(f"{verdict:8} {took:6.1f} s  {name}" + (f"\n{text}" if text else ""), flush=True)
+
+    work = tempfile.mkdtemp(prefix="knarr-e2e-")
+    before = leaks.snapshot()
+    cluster = None
+    try:
+        cluster = start(options, work)
+        number = 0
+        for function, clients in harness.SCENARIOS:
+            for client in clients:
+                name = f"{function.__module__}.{function.__name__}[{client}]"
+                if options.only not in name or (options.client and client != options.client):
+                    continue
+                if client == "kubectl" and harness.kubectl_minor() is None:
+                    record(name, "skipped", "no kubectl on PATH", 0)
+                    continue
+                number += 1
+                record(name, *run_one(function, client, cluster, number))
+    finally:
+        finish(cluster, before, work, record, options)
+        if options.result:
+            with open(options.result, "w", encoding="utf-8") as file:
+                json.dump(result, file)
+    print(f"e2e: {len(result['passed'])} passed, {len(result['failed'])} failed, {len(result['skipped'])} skipped")
+    sys.exit(1 if result["failed"] else 0)
+
+
+def finish(cluster, before, work, record, options):
+    """Stops and uninstalls, and says what is left; in any case nothing stays."""
+    begin = time.monotonic()
+    text = ""
+    if cluster is not None:
+        try:
+            code = cluster.stop()
+            if code != 0:
+                text += f"the server ended with {code}\n{cluster.tail()}"
+            done = cluster.uninstall()
+            if done.code != 0:
+                text += repr(done)
+            if os.path.exists(cluster.data):
+                text += f"{cluster.data} is still there: {os.listdir(cluster.data)}\n"
+            text += leaks.difference(before, leaks.snapshot())
+        except (harness.Failure, OSError, subprocess.SubprocessError) as error:
+            text += str(error)
+        record("uninstall leaves nothing", "failed" if text else "passed", text, time.monotonic() - begin)
+        leaks.remove(cluster.data)
+    if options.keep or text:
+        print("kept", work)
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""emptyDir, configMap, secret and projected files, and their updates."""
+
+from harness import equal, pod_yaml, scenario, shell
+
+
+@scenario()
+def config_and_secret_files_follow_their_source(k):
+    k.ok("create configmap settings --from-literal=color=red --from-literal=size=big")
+    k.ok("create secret generic keys --from-literal=password=s3cret")
+    volumes = ("volumes:\n- name: settings\n  configMap:\n    name: settings\n"
+               "- name: keys\n  secret:\n    secretName: keys\n    defaultMode: 0400")
+    more = ("envFrom:\n- configMapRef:\n    name: settings\n"
+            "env:\n- name: PASSWORD\n  valueFrom:\n    secretKeyRef: {name: keys, key: password}\n"
+            "volumeMounts:\n- {name: settings, mountPath: /etc/settings}\n- {name: keys, mountPath: /etc/keys}")
+    script = "echo $color $PASSWORD; cat /etc/settings/size; echo; cat /etc/keys/password; echo\n" \
+             "stat -L -c %a /etc/keys/password\n" \
+             "while [ $(cat /etc/settings/color) != blue ]; do sleep 0.2; done; echo turned blue; exec sleep 1000"
+    k.create(pod_yaml("reader", shell("c", script, more), volumes))
+    k.ready("reader")
+    k.wait("what it read", lambda: k.ok("logs reader").out.startswith("red s3cret\nbig\ns3cret\n400\n"))
+    k.ok("create configmap settings --from-literal=color=blue --from-literal=size=big --dry-run=client -o yaml")
+    k.apply("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  color: blue\n  size: big\n")
+    k.wait("the file follows", lambda: "turned blue" in k.ok("logs reader").out, 90)
+
+
+@scenario()
+def a_missing_source_holds_the_pod(k):
+    k.create(pod_yaml("waits", shell("c", "exec sleep 1000", "envFrom:\n- configMapRef:\n    name: later")))
+    k.wait("CreateContainerConfigError", lambda: "CreateContainerConfigError" in k.ok("get pods").out)
+    k.event(r'Failed Error: configmap "later" not found')
+    k.ok("create configmap later --from-literal=a=b").has("created")
+    k.ready("waits", 60)
+
+
+@scenario()
+def empty_dir_outlives_a_container(k):
+    volumes = "volumes:\n- name: data\n  emptyDir: {}\n- name: ram\n  emptyDir: {medium: Memory}"
+    mounts = "volumeMounts:\n- {name: data, mountPath: /data}\n- {name: ram, mountPath: /ram}"
+    k.create(pod_yaml("keeper", shell("c", "echo run >>/data/runs; wc -l </data/runs; grep -c ' /ram tmpfs' /proc/mounts\n"
+                                      "[ $(wc -l </data/runs) -gt 1 ] && exec sleep 1000; exit 1", mounts), volumes))
+    k.wait("a second run", lambda: k.container("keeper")["restartCount"] >= 1 and
+           "running" in k.container("keeper")["state"])
+    k.wait("both lines are there", lambda: k.ok("logs keeper").out.split() == ["2", "1"])
+
+
+@scenario()
+def downward_values(k):
+    env = ("env:\n- name: WHO\n  valueFrom: {fieldRef: {fieldPath: metadata.name}}\n"
+           "- name: WHERE\n  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}\n"
+           "- name: IP\n  valueFrom: {fieldRef: {fieldPath: status.podIP}}\n"
+           "- name: BOTH\n  value: $(WHO)@$(WHERE)")
+    k.create(pod_yaml("self", shell("c", "echo $BOTH $IP; exec sleep 1000", env)))
+    ip = k.ready("self")["status"]["podIP"]
+    k.wait("its own values", lambda: k.ok("logs self").out == f"self@e2e-node {ip}\n")
+    equal(k.ok("get pod self -o jsonpath={.status.podIP}").out, ip)
