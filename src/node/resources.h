@@ -21,8 +21,8 @@ int64_t CpuShares(int64_t milli);
 /// A container's or (the sums) a pod's limits. BadRequest on quantities that can't be read.
 Result<runtime::CgroupResources> ContainerResources(api::core_v1::Container container);
 Result<runtime::CgroupResources> PodResources(api::core_v1::Pod pod);
-/// "/knarr/burstable/pod<uid>"; guaranteed pods have no level of their own, as upstream.
-std::string PodCgroup(api::core_v1::Pod pod);
+/// "<root>/burstable/pod<uid>"; guaranteed pods have no level of their own, as upstream.
+std::string PodCgroup(std::string_view root, api::core_v1::Pod pod);
 /// −997 guaranteed, 1000 best effort, between for burstable by their share of the machine's memory.
 int OomScoreAdjust(QosClass qos, int64_t memory_request, int64_t machine_memory);
 
