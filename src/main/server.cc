@@ -36,8 +36,18 @@ std::string LogDirectory(const ServerOptions& options) {
                                                                   : options.data_directory + "/log/pods";
 }
 
+/// Clusters of one machine keep their control groups apart: uninstalling one must not end another's pods.
+std::string CgroupRoot(const ServerOptions& options) {
+  if (options.data_directory == ServerOptions().data_directory) return "/knarr";
+  std::string root = "/knarr";
+  for (char c : options.data_directory) root += c == '/' ? '-' : c;
+  return root;
+}
+
 runtime::EngineOptions EngineOptionsOf(const ServerOptions& options) {
-  return {.state_directory = options.data_directory + "/run", .oci_runtime = options.oci_runtime};
+  return {.state_directory = options.data_directory + "/run",
+          .oci_runtime = options.oci_runtime,
+          .cgroup_root = CgroupRoot(options)};
 }
 
 network::PodNetworkOptions NetworkOptionsOf(const ServerOptions& options) {
@@ -170,6 +180,7 @@ class Server {
     agent.pod_cidr = NetworkOptionsOf(options_).pod_cidr;
     agent.data_directory = data;
     agent.log_directory = LogDirectory(options_);
+    agent.cgroup_root = CgroupRoot(options_);
     parts.agent = std::make_unique<node::Agent>(world_, *parts.client, *parts.engine, *parts.images, *parts.network,
                                                 std::move(agent));
     TRY(parts.agent->Start());

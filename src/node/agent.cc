@@ -169,6 +169,7 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .node_ip = options_.node_ip,
                              .pods_directory = options_.data_directory + "/pods",
                              .log_directory = options_.log_directory,
+                             .cgroup_root = options_.cgroup_root,
                              .machine_cpu_milli = status_->cpu_milli(),
                              .machine_memory = status_->memory_bytes()};
   auto worker = std::make_unique<PodWorker>(environment, pod, [this, uid] { WorkerFinished(uid); });

@@ -25,6 +25,7 @@ struct AgentOptions {
   std::string pod_cidr = "10.42.0.0/24";
   std::string data_directory;  ///< "<data>"; pods' volumes lie in "<data>/pods"
   std::string log_directory = "/var/log/pods";
+  std::string cgroup_root = "/knarr";         ///< the engine\'s
   std::map<std::string, std::string> labels;  ///< added to the node
 };
 

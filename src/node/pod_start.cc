@@ -76,7 +76,7 @@ Ok PodWorker::EnsureSandbox() {
   spec.hostname = HostnameOf(pod);
   spec.log_directory =
       fmt::format("{}/{}_{}_{}", environment_.log_directory, spec.pod_namespace, spec.pod_name, spec.pod_uid);
-  spec.cgroup_parent = PodCgroup(pod);
+  spec.cgroup_parent = PodCgroup(environment_.cgroup_root, pod);
   spec.pod_resources = TRY(PodResources(pod));
   if (pod.spec().host_network()) spec.network = runtime::NamespaceMode::kNode;
   if (pod.spec().host_ipc()) spec.ipc = runtime::NamespaceMode::kNode;

@@ -35,6 +35,7 @@ struct PodEnvironment {
   std::string node_ip;
   std::string pods_directory;  ///< "<data>/pods"
   std::string log_directory;   ///< "/var/log/pods"
+  std::string cgroup_root;     ///< "/knarr"
   int64_t machine_cpu_milli = 0;
   int64_t machine_memory = 0;
 };

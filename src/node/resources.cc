@@ -104,17 +104,11 @@ Result<runtime::CgroupResources> PodResources(Pod pod) {
   return out;
 }
 
-std::string PodCgroup(Pod pod) {
-  std::string leaf = "pod" + std::string(pod.metadata().uid());
-  switch (QosOf(pod)) {
-    case QosClass::kGuaranteed:
-      return "/knarr/" + leaf;
-    case QosClass::kBurstable:
-      return "/knarr/burstable/" + leaf;
-    case QosClass::kBestEffort:
-      break;
-  }
-  return "/knarr/besteffort/" + leaf;
+std::string PodCgroup(std::string_view root, Pod pod) {
+  std::string_view level = "/besteffort";
+  if (QosOf(pod) == QosClass::kGuaranteed) level = "";
+  if (QosOf(pod) == QosClass::kBurstable) level = "/burstable";
+  return std::string(root).append(level).append("/pod").append(pod.metadata().uid());
 }
 
 int OomScoreAdjust(QosClass qos, int64_t memory_request, int64_t machine_memory) {
