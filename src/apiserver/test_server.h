@@ -18,8 +18,10 @@ namespace knarr::apiserver {
 
 class TestServer {
  public:
-  explicit TestServer(rt::Runtime& runtime, ApiServerOptions options = {})
-      : store_(store::OpenMemory(runtime)), server_(MUST(ApiServer::Create(runtime, {&runtime}, *store_, options))) {
+  explicit TestServer(rt::Runtime& runtime, ApiServerOptions options = {},
+                      std::unique_ptr<store::Store> store = nullptr)
+      : store_(store != nullptr ? std::move(store) : store::OpenMemory(runtime)),
+        server_(MUST(ApiServer::Create(runtime, {&runtime}, *store_, options))) {
     MUST(server_->Bootstrap());
     client_ = server_->LocalClient({"tester", "", {"system:masters"}});
   }

@@ -113,7 +113,11 @@ Result<std::vector<ChangePtr>> WatchCursor::NextFromHub(MonoTime until) {
     return waited.status();
   }
   if (next_ < hub.first_) return Next(until);
-  while (next_ < hub.first_ + hub.ring_.size() && out.size() < kBatch) out.push_back(hub.ring_[next_++ - hub.first_]);
+  while (next_ < hub.first_ + hub.ring_.size() && out.size() < kBatch) {
+    const ChangePtr& change = hub.ring_[next_++ - hub.first_];
+    // A watcher may begin with a state that is newer than what the hub has read so far.
+    if (change->event().revision > after_) out.push_back(change);
+  }
   if (!out.empty()) {
     after_ = out.back()->event().revision;
   } else if (hub.ended_) {

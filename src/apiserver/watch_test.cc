@@ -1,3 +1,5 @@
+#include <map>
+
 #include "apiserver/test_server.h"
 #include "rt/sync.h"
 
@@ -135,6 +137,98 @@ TEST(Watch, EndsInTime) {
     EXPECT_TRUE(stream->Next().Failed(Reason::kServiceUnavailable));
     EXPECT_EQ(runtime.Mono() - began, Duration(5s));
   });
+}
+
+TEST(Watch, WhatAHubHasYetToSeeDoesNotComeTwice) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    InSim(
+        [](rt::Runtime& runtime) {
+          TestServer server(runtime);
+          const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+          auto first = MUST(server.client().Watch(kind, "", {}));  // makes the hub
+          // The write is visible here before the hub's fiber has read it.
+          ASSERT_TRUE(server.Create("ConfigMap", Map("a", "x")).ok());
+          auto stream = MUST(server.client().Watch(kind, "", {}));
+          ASSERT_TRUE(server.Create("ConfigMap", Map("b", "x")).ok());
+          EXPECT_EQ(Take(*stream, 2), "ADDED a ADDED b");
+        },
+        seed);
+  }
+}
+
+// A copy kept by list and watch, which checks that every event fits to what it has.
+void Follow(rt::Runtime& runtime, TestServer& server, std::string_view selector, const bool& done,
+            std::map<std::string, std::string>& copy) {
+  const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+  MUST(runtime.Sleep(Duration(static_cast<int64_t>(runtime.Random() % 20'000'000))));
+  client::ListOptions list_options;
+  list_options.label_selector = selector;
+  const auto list = MUST(server.client().List(kind, "", list_options));
+  for (const auto& item : list.items) copy.emplace(item->name(), item->resource_version());
+  client::WatchOptions options;
+  options.label_selector = selector;
+  options.resource_version = list.resource_version;
+  options.timeout = 10s;
+  int64_t last = std::stoll(list.resource_version);
+  auto stream = MUST(server.client().Watch(kind, "", options));
+  for (;;) {
+    const auto events = stream->Next();
+    if (!events.ok()) break;
+    for (const client::WatchEvent& event : *events) {
+      const int64_t revision = std::stoll(std::string(event.object->resource_version()));
+      EXPECT_GT(revision, last);
+      last = revision;
+      const std::string name(event.object->name());
+      EXPECT_EQ(copy.contains(name), event.type != WatchEventType::kAdded) << name;
+      if (event.type == WatchEventType::kDeleted) {
+        copy.erase(name);
+      } else {
+        copy[name] = event.object->resource_version();
+      }
+    }
+    if (runtime.Random() % 4 == 0) MUST(runtime.Sleep(1ms));
+  }
+  EXPECT_TRUE(done);
+}
+
+TEST(Watch, CopiesComeOutRightWheneverTheyBegin) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    InSim(
+        [&](rt::Runtime& runtime) {
+          auto store = store::OpenMemory(runtime, 300us);  // commits take time: readers and writers meet
+          TestServer server(runtime, {}, std::move(store));
+          const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+          bool done = false;
+          std::map<std::string, std::string> copies[8];
+          rt::TaskGroup group(runtime, "followers");
+          for (size_t i = 0; i < std::size(copies); ++i) {
+            group.Spawn("follow", [&, i] { Follow(runtime, server, i % 2 == 0 ? "" : "l=x", done, copies[i]); });
+          }
+          for (int i = 0; i < 120; ++i) {
+            const std::string name = "m" + std::to_string(runtime.Random() % 6);
+            const std::string_view label = runtime.Random() % 2 == 0 ? "x" : "y";
+            if (runtime.Random() % 4 == 0) {
+              (void)server.client().Delete(kind, {"default", name});
+            } else if (!server.Create("ConfigMap", Map(name, label, std::to_string(i))).ok()) {
+              (void)server.client().Patch(kind, {"default", name}, client::PatchType::kMerge,
+                                          Map(name, label, std::to_string(i)));
+            }
+          }
+          done = true;
+          group.Join();
+          for (size_t i = 0; i < std::size(copies); ++i) {
+            client::ListOptions options;
+            options.label_selector = i % 2 == 0 ? "" : "l=x";
+            std::map<std::string, std::string> expected;
+            for (const auto& item : MUST(server.client().List(kind, "", options)).items) {
+              expected.emplace(item->name(), item->resource_version());
+            }
+            EXPECT_EQ(copies[i], expected) << i;
+          }
+        },
+        seed);
+  }
 }
 
 TEST(Watch, ASlowWatcherFallsBackToTheStore) {
