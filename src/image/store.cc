@@ -23,6 +23,8 @@ namespace {
 constexpr size_t kPullersAtOnce = 3;  // layers of one image
 constexpr int kIndexNesting = 4;
 constexpr size_t kUserFileMax = 4 << 20;
+// As WriteFileAtomic names what it has not yet renamed.
+constexpr std::string_view kUnfinishedIndex = "images.json.tmp-";
 
 // Keeps garbage collection away while images come in: many pulls, or one collection.
 class ContentUse {
@@ -95,6 +97,8 @@ class StoreImpl : public Store {
   class Using;
   std::string IndexPath() const { return options_.directory + "/images.json"; }
   Ok Change(const std::function<Ok(ImageRecords& records)>& change);
+  /// Removes what a process that was killed while it wrote the index left beside it.
+  Ok RemoveUnfinishedIndexes();
   /// Reads the index again if another process has replaced it.
   Ok Refresh();
   Result<Image> ToImage(const ImageRecord& record);
@@ -145,17 +149,33 @@ Ok StoreImpl::Open() {
   TRY(content_.Open());
   TRY(use_.Open(options_.directory + "/content.lock"));
   TRY(index_lock_.Open(options_.directory + "/index.lock"));
+  TRY(RemoveUnfinishedIndexes());
   TRY(Refresh());
   CollectGarbage();
   return {};
+}
+
+Ok StoreImpl::RemoveUnfinishedIndexes() {
+  TRY(index_lock_.LockExclusive());  // nobody writes one now
+  const Ok done = [&]() -> Ok {
+    for (const auto& entry : TRY(runtime_.files().List(options_.directory))) {
+      if (!entry.name.starts_with(kUnfinishedIndex)) continue;
+      TRY(runtime_.files().Remove(options_.directory + "/" + entry.name));
+    }
+    return {};
+  }();
+  index_lock_.Unlock();
+  return done;
 }
 
 Ok StoreImpl::Refresh() {
   const auto info = runtime_.files().Stat(IndexPath());
   if (info.Failed(Reason::kNotFound)) return {};
   if (!info.ok()) return info.status();
-  // Every change is a new file.
-  if (info->inode == index_info_.inode && info->modified == index_info_.modified) return {};
+  // Every change is a new file, though its inode may be one that was used before.
+  if (info->inode == index_info_.inode && info->modified == index_info_.modified && info->size == index_info_.size) {
+    return {};
+  }
   const std::string text = TRY(runtime_.files().ReadFile(IndexPath()));
   records_ = TRY(ImageRecords::Parse(text).Context(IndexPath()));
   index_info_ = *info;

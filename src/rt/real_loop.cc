@@ -43,13 +43,18 @@ void FillRandom(void* out, size_t size) {
   }
 }
 
+// How often this process came out of a fork: numbers drawn before must not be drawn again by the child.
+std::atomic<uint32_t> forks{0};
+
 // SplitMix64, one state a thread.
 uint64_t NextRandom() {
-  thread_local uint64_t state = [] {
-    uint64_t seed = 0;
-    FillRandom(&seed, sizeof seed);
-    return seed;
-  }();
+  [[maybe_unused]] static const int counted = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+  thread_local uint64_t state = 0;
+  thread_local uint32_t seeded_for = UINT32_MAX;
+  if (const uint32_t now = forks.load(std::memory_order_relaxed); seeded_for != now) {
+    FillRandom(&state, sizeof state);
+    seeded_for = now;
+  }
   uint64_t value = state += 0x9e3779b97f4a7c15;
   value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
   value = (value ^ value >> 27) * 0x94d049bb133111eb;
@@ -63,17 +68,15 @@ std::unique_ptr<RealRuntime> RealRuntime::Create(RealOptions options, std::share
 }
 
 RealLoop::RealLoop(RealOptions options, std::shared_ptr<BlockingPool> pool)
-    : options_(std::move(options)), pool_(std::move(pool)) {
+    : options_(std::move(options)), pool_(std::move(pool)), mailbox_(std::make_shared<Mailbox>()) {
   fibers_ = std::make_unique<Fibers>(*this, options_.fiber_stack);
   // A peer that is gone is an error of the write, not the end of the program.
   std::signal(SIGPIPE, SIG_IGN);
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   CHECK(epoll_ >= 0);
-  event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  CHECK(event_ >= 0);
   // Edge-triggered: every write wakes, and the counter need not be read.
-  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.fd = event_}};
-  CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, event_, &event) == 0);
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.fd = mailbox_->event}};
+  CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, mailbox_->event, &event) == 0);
   files_ = MakeRealFileSystem(*this);
   processes_ = MakeRealProcesses(*this);
 }
@@ -81,7 +84,6 @@ RealLoop::RealLoop(RealOptions options, std::shared_ptr<BlockingPool> pool)
 RealLoop::~RealLoop() {
   CHECK(!thread_.joinable());
   fibers_.reset();  // CHECKs that none is left
-  close(event_);
   close(epoll_);
 }
 
@@ -96,12 +98,13 @@ void RealLoop::Post(std::function<void()> task) {
     fibers_->Spawn("post", std::move(task), nullptr, nullptr);
     return;
   }
+  const std::shared_ptr<Mailbox> mailbox = mailbox_;
   {
-    const std::lock_guard lock(inbox_mutex_);
-    inbox_.push_back(std::move(task));
-    inbox_full_.store(true);
+    const std::lock_guard lock(mailbox->mutex);
+    mailbox->inbox.push_back(std::move(task));
+    mailbox->inbox_full.store(true);
   }
-  WakeLoop();
+  mailbox->WakeLoop();
 }
 
 void RealLoop::Wake(RemoteWake* wake) {
@@ -110,34 +113,36 @@ void RealLoop::Wake(RemoteWake* wake) {
     Unpark(wake->fiber);
     return;
   }
-  RemoteWake* head = wakes_.load(std::memory_order_relaxed);
+  const std::shared_ptr<Mailbox> mailbox = mailbox_;
+  RemoteWake* head = mailbox->wakes.load(std::memory_order_relaxed);
   do {
     wake->next = head;
-  } while (!wakes_.compare_exchange_weak(head, wake));
-  WakeLoop();
+  } while (!mailbox->wakes.compare_exchange_weak(head, wake));
+  mailbox->WakeLoop();
 }
 
 // Either the loop sees the inbox after it said that it sleeps, or we see that it sleeps: both are sequentially
 // consistent.
-void RealLoop::WakeLoop() {
-  if (!sleeping_.exchange(false)) return;
+void RealLoop::Mailbox::WakeLoop() {
+  if (!sleeping.exchange(false)) return;
   const uint64_t one = 1;
-  CHECK(write(event_, &one, sizeof one) == sizeof one || errno == EAGAIN);
+  CHECK(write(event, &one, sizeof one) == sizeof one || errno == EAGAIN);
 }
 
-bool RealLoop::InboxEmpty() const { return wakes_.load() == nullptr && !inbox_full_.load(); }
+RealLoop::Mailbox::Mailbox() : event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { CHECK(event >= 0); }
+RealLoop::Mailbox::~Mailbox() { close(event); }
 
 void RealLoop::DrainInbox() {
-  if (inbox_full_.load(std::memory_order_acquire)) {
+  if (mailbox_->inbox_full.load(std::memory_order_acquire)) {
     std::vector<std::function<void()>> tasks;
     {
-      const std::lock_guard lock(inbox_mutex_);
-      tasks.swap(inbox_);
-      inbox_full_.store(false);
+      const std::lock_guard lock(mailbox_->mutex);
+      tasks.swap(mailbox_->inbox);
+      mailbox_->inbox_full.store(false);
     }
     for (std::function<void()>& task : tasks) fibers_->Spawn("post", std::move(task), nullptr, nullptr);
   }
-  RemoteWake* wake = wakes_.exchange(nullptr, std::memory_order_acquire);
+  RemoteWake* wake = mailbox_->wakes.exchange(nullptr, std::memory_order_acquire);
   RemoteWake* in_order = nullptr;
   while (wake != nullptr) {
     RemoteWake* next = wake->next;
@@ -267,8 +272,8 @@ void RealLoop::Poll(bool may_sleep) {
     const Duration wait = for_ever ? Duration::zero() : std::max(Duration::zero(), next - Mono());
     timeout.tv_sec = static_cast<time_t>(wait.count() / 1'000'000'000);
     timeout.tv_nsec = static_cast<decltype(timeout.tv_nsec)>(wait.count() % 1'000'000'000);
-    sleeping_.store(true);
-    if (!InboxEmpty()) {
+    mailbox_->sleeping.store(true);
+    if (!mailbox_->empty()) {
       for_ever = false;
       timeout = {};
     }
@@ -281,10 +286,10 @@ void RealLoop::Poll(bool may_sleep) {
     count = epoll_wait(epoll_, events, kEventsMax,
                        for_ever ? -1 : static_cast<int>(std::min<int64_t>(milliseconds, INT_MAX)));
   }
-  sleeping_.store(false);
+  mailbox_->sleeping.store(false);
   CHECK(count >= 0 || errno == EINTR);
   for (int i = 0; i < count; ++i) {
-    if (events[i].data.fd != event_) OnEvents(events[i].data.fd, events[i].events);
+    if (events[i].data.fd != mailbox_->event) OnEvents(events[i].data.fd, events[i].events);
   }
 }
 
@@ -295,7 +300,7 @@ void RealLoop::Loop(const std::function<bool()>& ended) {
     DrainInbox();
     if (fibers_->next_timer() != MonoTime::max()) fibers_->FireTimers(Mono());
     fibers_->RunReady(kBatch);
-    const bool idle = !fibers_->has_ready() && InboxEmpty();
+    const bool idle = !fibers_->has_ready() && mailbox_->empty();
     if (idle && ended()) break;
     if (ending_) WarnOfLeftovers();
     Poll(idle);

@@ -48,6 +48,23 @@ class RealLoop : public RealRuntime {
   Ok WatchOnce(int fd, std::function<void()> ready);
 
  private:
+  /// What other threads touch. What they leave here may end the loop at once, while they are still on their way to
+  /// wake it, so they hold it, too.
+  struct Mailbox {
+    Mailbox();
+    ~Mailbox();
+    Mailbox(const Mailbox&) = delete;
+    Mailbox& operator=(const Mailbox&) = delete;
+    void WakeLoop();
+    bool empty() const { return wakes.load() == nullptr && !inbox_full.load(); }
+
+    int event = -1;
+    std::mutex mutex;
+    std::vector<std::function<void()>> inbox;
+    std::atomic<bool> inbox_full{false};
+    std::atomic<RemoteWake*> wakes{nullptr};
+    std::atomic<bool> sleeping{false};
+  };
   struct Descriptor {
     Fiber* waiting[2] = {nullptr, nullptr};  // by FdEvent
     bool woken[2] = {false, false};
@@ -60,8 +77,6 @@ class RealLoop : public RealRuntime {
   void BeginEnding();
   void WarnOfLeftovers();
   void DrainInbox();
-  void WakeLoop();
-  bool InboxEmpty() const;
   Ok Arm(int fd);
   void OnEvents(int fd, uint32_t events);
 
@@ -70,14 +85,9 @@ class RealLoop : public RealRuntime {
   std::unique_ptr<FileSystem> files_;
   std::unique_ptr<Processes> processes_;
   int epoll_ = -1;
-  int event_ = -1;
   std::vector<std::unique_ptr<Descriptor>> descriptors_;  // by number
 
-  std::mutex inbox_mutex_;
-  std::vector<std::function<void()>> inbox_;
-  std::atomic<bool> inbox_full_{false};
-  std::atomic<RemoteWake*> wakes_{nullptr};
-  std::atomic<bool> sleeping_{false};
+  const std::shared_ptr<Mailbox> mailbox_;
 
   bool ending_ = false;  // nothing new is expected: who still waits is worth a warning
   MonoTime warn_at_{};

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -54,6 +56,38 @@ TEST(RealTest, BurstOfTasksSharesStacks) {
       for (int i = 0; i < kTasks; ++i) runtime.Post([&] { ++ran; });
     });
     while (ran < kTasks) runtime.Yield();
+  });
+}
+
+// What a pool thread leaves may end the loop before that thread has woken it.
+TEST(RealTest, EndsWhileThreadsWakeIt) {
+  const auto pool = BlockingPool::Create(4);
+  int ran = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const auto runtime = RealRuntime::Create({}, pool);
+    runtime->Run([&] { runtime->Blocking([&] { ++ran; }); });
+  }
+  EXPECT_EQ(ran, 2000);
+}
+
+TEST(RealTest, ForkedProcessDrawsItsOwnNumbers) {
+  InReal([](RealRuntime& runtime) {
+    (void)runtime.Random();
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      const std::array<uint64_t, 2> drawn = {runtime.Random(), runtime.Random()};
+      _exit(write(ends[1], drawn.data(), sizeof drawn) == sizeof drawn ? 0 : 1);
+    }
+    ASSERT_GT(child, 0);
+    std::array<uint64_t, 2> theirs{};
+    EXPECT_EQ(read(ends[0], theirs.data(), sizeof theirs), static_cast<ssize_t>(sizeof theirs));
+    EXPECT_EQ(waitpid(child, nullptr, 0), child);
+    EXPECT_NE(theirs[0], runtime.Random());
+    EXPECT_NE(theirs[1], runtime.Random());
+    close(ends[0]);
+    close(ends[1]);
   });
 }
 

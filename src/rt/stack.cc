@@ -4,6 +4,17 @@
 #include "base/check.h"
 #include "rt/fiber.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define KNARR_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KNARR_ASAN 1
+#endif
+#endif
+#ifdef KNARR_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace knarr::rt {
 namespace {
 
@@ -19,6 +30,14 @@ constexpr size_t kColdMax = 1024;
 size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 void Unmap(const Stack& stack) { CHECK(munmap(stack.mapping, stack.mapping_size) == 0); }
+
+// The last frames of an ended fiber never returned, so their red zones are still marked; whoever has the memory next (a
+// fiber, or anything at all once it is unmapped) must not run into them.
+#ifdef KNARR_ASAN
+void Unmark(const Stack& stack) { __asan_unpoison_memory_region(stack.bottom, stack.size); }
+#else
+void Unmark(const Stack& /*stack*/) {}
+#endif
 
 }  // namespace
 
@@ -59,6 +78,7 @@ Stack StackPool::Take() {
 }
 
 void StackPool::Give(Stack stack) {
+  Unmark(stack);
   if (warm_.size() < kWarmMax) {
     warm_.push_back(stack);
   } else if (cold_.size() < kColdMax && madvise(stack.bottom, stack.size, MADV_DONTNEED) == 0) {
