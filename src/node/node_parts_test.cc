@@ -1,0 +1,205 @@
+// The smaller pure parts of the node agent.
+
+#include <gtest/gtest.h>
+
+#include "doc/json.h"
+#include "node/container_spec.h"
+#include "node/environment.h"
+#include "node/logs.h"
+#include "node/mount.h"
+#include "node/probe.h"
+#include "node/resources.h"
+#include "node/volumes.h"
+#include "rt/file_system.h"
+#include "rt/real.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::Container;
+using api::core_v1::Pod;
+
+TEST(ExpandVariables, ReplacesWhatIsKnown) {
+  const std::string value = "v";
+  auto lookup = [&](std::string_view name) { return name == "A" ? &value : nullptr; };
+  const std::pair<std::string, std::string> cases[] = {
+      {"$(A)", "v"},  {"x$(A)y$(A)", "xvyv"}, {"$(B)", "$(B)"}, {"$$(A)", "$(A)"},
+      {"$A", "$A"},   {"$(A", "$(A"},         {"$", "$"},       {"$$", "$"},
+      {"$()", "$()"}, {"a$$$(A)", "a$v"},
+  };
+  for (const auto& [in, out] : cases) EXPECT_EQ(ExpandVariables(in, lookup), out) << in;
+}
+
+TEST(FieldValue, ReadsTheDownwardApi) {
+  doc::Document pod = MUST(doc::ParseJson(
+      R"({"metadata":{"name":"n","namespace":"s","uid":"u","labels":{"a":"1","b":"2"}},"spec":{"serviceAccountName":"d"}})"));
+  PodFacts facts{.pod_ip = "10.0.0.2", .host_ip = "192.0.2.1", .node_name = "node"};
+  const std::pair<std::string, std::string> cases[] = {
+      {"metadata.name", "n"},         {"metadata.namespace", "s"},      {"metadata.uid", "u"},
+      {"metadata.labels['b']", "2"},  {"metadata.labels['c']", ""},     {"metadata.labels", "a=\"1\"\nb=\"2\""},
+      {"spec.nodeName", "node"},      {"spec.serviceAccountName", "d"}, {"status.podIP", "10.0.0.2"},
+      {"status.hostIP", "192.0.2.1"},
+  };
+  for (const auto& [path, value] : cases) EXPECT_EQ(MUST(FieldValue(Pod(pod.root), path, facts)), value) << path;
+  EXPECT_TRUE(FieldValue(Pod(pod.root), "spec.containers", facts).Failed(Reason::kBadRequest));
+}
+
+TEST(ParseLogLine, TakesCriEntriesOnly) {
+  auto entry = ParseLogLine("2026-11-21T10:00:00.123456789Z stdout F hello world");
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(entry->text, "hello world");
+  EXPECT_FALSE(entry->partial);
+  EXPECT_TRUE(ParseLogLine("2026-11-21T10:00:00.123456789Z stderr P x")->partial);
+  EXPECT_EQ(ParseLogLine("2026-11-21T10:00:00.123456789Z stdout F ")->text, "");
+  for (const char* bad : {"", "hello", "2026-11-21T10:00:00.123456789Z", "2026-11-21T10:00:00.123456789Z stdin F x",
+                          "2026-11-21T10:00:00.123456789Z stdout X x"}) {
+    EXPECT_FALSE(ParseLogLine(bad)) << bad;
+  }
+}
+
+TEST(ProbeCounter, DecidesAtTheThresholds) {
+  ProbeCounter counter(2, 3);
+  EXPECT_FALSE(counter.Add(true));
+  EXPECT_EQ(counter.Add(true), true);
+  EXPECT_FALSE(counter.Add(false));
+  EXPECT_FALSE(counter.Add(false));
+  EXPECT_EQ(counter.Add(false), false);
+  EXPECT_FALSE(counter.Add(true));
+  EXPECT_FALSE(counter.Add(false));  // a success in between begins the row anew
+}
+
+TEST(MountsBelow, DeepestFirstAndOnlyOurs) {
+  constexpr std::string_view kInfo =
+      "22 1 0:20 / /proc rw - proc proc rw\n"
+      "30 1 0:30 / /data/pods/u/volumes rw - tmpfs tmpfs rw\n"
+      "31 30 0:31 / /data/pods/u/volumes/secret/a\\040b rw - tmpfs tmpfs rw\n"
+      "32 1 0:32 / /data/pods/u/volumes-other rw - tmpfs tmpfs rw\n";
+  EXPECT_EQ(MountsBelow(kInfo, "/data/pods/u/volumes"),
+            (std::vector<std::string>{"/data/pods/u/volumes/secret/a b", "/data/pods/u/volumes"}));
+}
+
+TEST(Resources, UpstreamsFormulas) {
+  EXPECT_EQ(CpuShares(0), 2);
+  EXPECT_EQ(CpuShares(1000), 1024);
+  EXPECT_EQ(CpuShares(250), 256);
+  EXPECT_EQ(CpuShares(1'000'000'000), 262144);
+  EXPECT_EQ(OomScoreAdjust(QosClass::kGuaranteed, 0, 1), -997);
+  EXPECT_EQ(OomScoreAdjust(QosClass::kBestEffort, 0, 1), 1000);
+  EXPECT_EQ(OomScoreAdjust(QosClass::kBurstable, 1 << 30, int64_t{4} << 30), 750);
+  EXPECT_EQ(OomScoreAdjust(QosClass::kBurstable, int64_t{4} << 30, int64_t{4} << 30), 3);
+  doc::Document pod = MUST(
+      doc::ParseJson(R"({"metadata":{"uid":"u"},"status":{"qosClass":"Burstable"},"spec":{"containers":[)"
+                     R"({"name":"a","resources":{"requests":{"cpu":"100m"},"limits":{"cpu":"500m","memory":"64Mi"}}},)"
+                     R"({"name":"b","resources":{"limits":{"cpu":"1"}}}]}})"));
+  EXPECT_EQ(PodCgroup("/knarr", Pod(pod.root)), "/knarr/burstable/podu");
+  auto one = MUST(ContainerResources(Pod(pod.root).spec().containers()[0]));
+  EXPECT_EQ(one.cpu_shares, 102);
+  EXPECT_EQ(one.cpu_quota_us, 50000);
+  EXPECT_EQ(one.memory_limit, 64 << 20);
+  auto all = MUST(PodResources(Pod(pod.root)));
+  EXPECT_EQ(all.cpu_shares, 1126);  // 100m + the limit that stands in for b's request
+  EXPECT_EQ(all.cpu_quota_us, 150000);
+  EXPECT_EQ(all.memory_limit, 0);  // b has none, so the pod has none
+}
+
+TEST(ContainerSpec, HostsAndHostname) {
+  doc::Document pod = MUST(
+      doc::ParseJson(R"({"metadata":{"name":"web"},"spec":{"hostAliases":[{"ip":"1.2.3.4","hostnames":["x","y"]}]}})"));
+  const std::string hosts = HostsFile(Pod(pod.root), "10.0.0.2");
+  EXPECT_NE(hosts.find("10.0.0.2\tweb\n"), std::string::npos);
+  EXPECT_NE(hosts.find("1.2.3.4\tx\ty\n"), std::string::npos);
+  doc::Document longer = MUST(doc::ParseJson(
+      R"({"metadata":{"name":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.-bcdef"}})"));
+  EXPECT_EQ(HostnameOf(Pod(longer.root)), std::string(61, 'a'));
+}
+
+/// Runs on the real runtime, in a folder of its own.
+void InFolder(const std::function<void(rt::Runtime&, const std::string&)>& body) {
+  char name[] = "/tmp/knarr-node-test-XXXXXX";
+  ASSERT_NE(mkdtemp(name), nullptr);
+  auto runtime = rt::RealRuntime::Create({}, rt::BlockingPool::Create(2));
+  runtime->Run([&] {
+    body(*runtime, name);
+    EXPECT_TRUE(runtime->files().RemoveAll(name).ok());
+  });
+}
+
+TEST(WriteVolumeFiles, ReplacesAllAtOnce) {
+  InFolder([](rt::Runtime& runtime, const std::string& folder) {
+    rt::FileSystem& files = runtime.files();
+    const std::string directory = folder + "/v";
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"1", 0644}}, {"sub/b", {"2", 0400}}}).ok());
+    EXPECT_EQ(MUST(files.ReadFile(directory + "/a")), "1");
+    EXPECT_EQ(MUST(files.ReadFile(directory + "/sub/b")), "2");
+    EXPECT_EQ(MUST(files.Stat(directory + "/sub/b")).mode, 0400U);
+    const std::string first = MUST(files.ReadLink(directory + "/..data"));
+    // The same files again change nothing; a reader that watches ..data is not woken for it.
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"1", 0644}}, {"sub/b", {"2", 0400}}}).ok());
+    EXPECT_EQ(MUST(files.ReadLink(directory + "/..data")), first);
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"new", 0644}}}).ok());
+    EXPECT_EQ(MUST(files.ReadFile(directory + "/a")), "new");
+    EXPECT_FALSE(files.Exists(directory + "/sub"));
+    EXPECT_FALSE(files.Exists(directory + "/" + first));
+    for (const char* bad : {"../x", "/x", "a/../../x", "", "a//b"}) {
+      EXPECT_FALSE(WriteVolumeFiles(runtime, directory, {{bad, {"x", 0644}}}).ok()) << bad;
+    }
+    EXPECT_FALSE(files.Exists(folder + "/x"));
+  });
+}
+
+TEST(LogReader, TailSinceAndLimits) {
+  InFolder([](rt::Runtime& runtime, const std::string& folder) {
+    const std::string path = folder + "/0.log";
+    std::string text;
+    for (int i = 0; i < 10; ++i) {
+      text += "2026-11-21T10:00:0" + std::to_string(i) + ".000000000Z stdout F line " + std::to_string(i) + "\n";
+    }
+    text += "2026-11-21T10:00:10.000000000Z stdout P half \n2026-11-21T10:00:11.000000000Z stdout F done\n";
+    ASSERT_TRUE(runtime.files().WriteFile(path, text).ok());
+    auto read = [&](LogReaderOptions options) {
+      options.path = path;
+      auto reader = MUST(LogReader::Open(runtime, std::move(options)));
+      std::string out;
+      while (true) {
+        std::string part = MUST(reader->Read());
+        if (part.empty()) return out;
+        out += part;
+      }
+    };
+    EXPECT_EQ(read({.tail_lines = 3}), "line 9\nhalf done\n");
+    EXPECT_EQ(read({.tail_lines = 0}), "");
+    EXPECT_EQ(read({.tail_lines = 1000}).substr(0, 7), "line 0\n");
+    EXPECT_EQ(read({.limit_bytes = 10}), "line 0\nlin");
+    EXPECT_EQ(read({.since = MUST(ParseTime("2026-11-21T10:00:09Z"))}), "line 9\nhalf done\n");
+    EXPECT_EQ(read({.timestamps = true, .tail_lines = 2}), "2026-11-21T10:00:10.000000000Z half done\n");
+  });
+}
+
+TEST(LogReader, FollowsUntilTheContainerHasEnded) {
+  InFolder([](rt::Runtime& runtime, const std::string& folder) {
+    const std::string path = folder + "/0.log";
+    bool ended = false;
+    auto reader = MUST(LogReader::Open(runtime, {.path = path, .follow = true, .ended = [&] { return ended; }}));
+    rt::TaskGroup writer(runtime, "writer");
+    writer.Spawn("writer", [&] {
+      ASSERT_TRUE(runtime.Sleep(20ms).ok());
+      auto file = MUST(runtime.files().Open(path, rt::OpenMode::kCreate));
+      ASSERT_TRUE(file->Append("2026-11-21T10:00:00.000000000Z stdout F one\n").ok());
+      ASSERT_TRUE(runtime.Sleep(20ms).ok());
+      ASSERT_TRUE(file->Append("2026-11-21T10:00:01.000000000Z stdout F two\n").ok());
+      ended = true;
+      reader->Wake();
+    });
+    std::string out;
+    while (true) {
+      std::string part = MUST(reader->Read());
+      if (part.empty()) break;
+      out += part;
+    }
+    EXPECT_EQ(out, "one\ntwo\n");
+    writer.Join();
+  });
+}
+
+}  // namespace
+}  // namespace knarr::node
