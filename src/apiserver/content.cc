@@ -85,9 +85,11 @@ std::vector<MediaType> ParseAccept(std::string_view header) {
   if (TrimSpace(header).empty()) header = "*/*";
   for (const std::string_view part : Split(header, ',')) {
     if (out.size() == kAcceptMax) break;
-    if (!TrimSpace(part).empty()) out.push_back(ParseMediaType(part));
+    if (TrimSpace(part).empty()) continue;
+    MediaType type = ParseMediaType(part);
+    const auto behind = std::ranges::upper_bound(out, type.quality, std::greater<>(), &MediaType::quality);
+    out.insert(behind, std::move(type));
   }
-  std::ranges::stable_sort(out, std::greater<>(), &MediaType::quality);
   return out;
 }
 

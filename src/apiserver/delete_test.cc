@@ -13,11 +13,11 @@ struct DeleteCase {
   std::string_view kind;
   std::string json;
   bool bound = false;  // the pod has a node
-  std::optional<int64_t> grace;
+  std::optional<int64_t> grace = {};
   Propagation propagation = Propagation::kDefault;
   Left left = Left::kGone;
   int64_t left_grace = 0;
-  std::vector<std::string> finalizers;
+  std::vector<std::string> finalizers = {};
 };
 
 std::string ObjectJson(std::string_view metadata) {
