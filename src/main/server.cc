@@ -213,7 +213,13 @@ class Server {
     entry.set_current = !world_.files().Exists(options_.data_directory + "/kubeconfig");
     TRY(client::MergeKubeconfig(world_, options_.data_directory + "/kubeconfig", entry));
     if (options_.kubeconfig.empty()) return {};
-    return client::MergeKubeconfig(world_, options_.kubeconfig, entry);
+    // The user's own file, which kubectl may hold or have left locked: the cluster works without it.
+    const Ok merged = client::MergeKubeconfig(world_, options_.kubeconfig, entry);
+    if (!merged.ok()) {
+      LOG_WARN("kubeconfig not written; set KUBECONFIG to the one in the data directory",
+               {"path", options_.kubeconfig}, {"data-directory", options_.data_directory}, {"error", merged.status()});
+    }
+    return {};
   }
 
   void RenewCertificates() {
