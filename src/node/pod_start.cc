@@ -60,7 +60,8 @@ std::optional<image::PullOptions> FromDockerConfig(std::string_view json, const 
 }  // namespace
 
 Ok PodWorker::EnsureSandbox() {
-  Pod pod = view();
+  const api::ObjectPtr keep = pod_;  // `pod` reads from it, and pod_ may be replaced at every wait
+  const Pod pod(keep->tree());
   Ok mounted = volumes_.SetUp(pod);
   if (!mounted.ok()) {
     if (failure_told_ != mounted.status().message()) {
@@ -120,7 +121,8 @@ Ok PodWorker::EnsureSandbox() {
 
 Ok PodWorker::WriteSandboxFiles() {
   rt::FileSystem& files = environment_.runtime.files();
-  Pod pod = view();
+  const api::ObjectPtr keep = pod_;
+  const Pod pod(keep->tree());
   const std::string directory = environment_.pods_directory + "/" + std::string(pod.metadata().uid());
   TRY(files.MakeDirectories(directory));
   TRY(files.WriteFile(directory + "/hosts", HostsFile(pod, state_.pod_ip), 0644));
@@ -154,8 +156,8 @@ void PodWorker::NoteStartFailure(ContainerRecord& record, std::string_view reaso
 }
 
 Ok PodWorker::StartOne(const std::string& name) {
-  Pod pod = view();
   const api::ObjectPtr keep = pod_;  // `pod` and `container` read from it, across waits
+  const Pod pod(keep->tree());
   std::optional<Container> container = FindContainer(pod, name);
   ContainerRecord* record = state_.Find(name);
   if (!container || record == nullptr || record->running()) return {};
@@ -220,7 +222,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     record->ready = false;
     NoteExit(*record);
   } else if (!record->init) {
-    StartProbes(*record, *container);
+    StartProbes(*record);
   }
   return {};
 }

@@ -189,9 +189,7 @@ Ok PodWorker::SyncRunning() {
   for (ContainerRecord& record : state_.containers) {
     // Adopted containers that run have no probes yet.
     if (record.running() && !probes_.contains(record.name) && killing_[record.name] == 0) {
-      for (auto container : view().spec().containers()) {
-        if (container.name() == record.name) StartProbes(record, container);
-      }
+      StartProbes(record);
     }
   }
   recheck_ = plan.recheck;
@@ -271,7 +269,8 @@ Ok PodWorker::TearDown() {
   }
   state_.sandbox_ready = false;
   TRY(volumes_.TearDown());
-  Pod pod = view();
+  const api::ObjectPtr keep = pod_;
+  const Pod pod(keep->tree());
   TRY(files.RemoveAll(environment_.pods_directory + "/" + std::string(pod.metadata().uid())));
   return files.RemoveAll(fmt::format("{}/{}_{}_{}", environment_.log_directory, pod.metadata().ns(),
                                      pod.metadata().name(), pod.metadata().uid()));
@@ -331,8 +330,15 @@ void PodWorker::RecordEvent(EventKind kind, std::string_view reason, std::string
                              std::move(message));
 }
 
-void PodWorker::StartProbes(ContainerRecord& record, api::core_v1::Container container) {
+void PodWorker::StartProbes(ContainerRecord& record) {
   StopProbes(record.name);
+  // The prober keeps the object that its view of the container reads from.
+  const api::ObjectPtr keep = pod_;
+  api::core_v1::Container container;
+  for (api::core_v1::Container candidate : Pod(keep->tree()).spec().containers()) {
+    if (candidate.name() == record.name) container = candidate;
+  }
+  if (!container || !record.running()) return;
   const std::string name = record.name;
   Prober::Events events{
       .decided = [this, name](ProbeKind kind, bool passed, const std::string&) { ProbeDecided(name, kind, passed); },
@@ -341,7 +347,7 @@ void PodWorker::StartProbes(ContainerRecord& record, api::core_v1::Container con
             RecordEvent(EventKind::kWarning, "Unhealthy", fmt::format("{} probe failed: {}", ProbeName(kind), message),
                         name);
           }};
-  auto prober = std::make_unique<Prober>(environment_.runtime, environment_.containers, pod_, container,
+  auto prober = std::make_unique<Prober>(environment_.runtime, environment_.containers, keep, container,
                                          ProbeTarget{state_.pod_ip, record.current->id}, record.current->started,
                                          std::move(events));
   prober->Start(record.startup_passed);
@@ -386,10 +392,12 @@ void PodWorker::FollowSources() {
       Duration pause = kRetryFirst;
       while (runtime.CheckCancelled().ok()) {
         client::WatchOptions options{.field_selector = "metadata.name=" + name};
-        auto stream = environment_.client.Watch(kind, pod_->ns(), options);
+        const std::string ns(pod_->ns());
+        auto stream = environment_.client.Watch(kind, ns, options);
         while (stream.ok() && (*stream)->Next().ok()) {
           pause = kRetryFirst;
-          Ok refreshed = volumes_.Refresh(view());
+          const api::ObjectPtr keep = pod_;
+          Ok refreshed = volumes_.Refresh(Pod(keep->tree()));
           if (refreshed.Failed(Reason::kCancelled)) return;
           if (!refreshed.ok()) {
             LOG_WARN("volume not refreshed", {"pod", KeyOf(*pod_)}, {"error", refreshed.status()});

@@ -82,7 +82,7 @@ class PodWorker {
   Ok TearDown();
   Ok DeleteObject();
 
-  void StartProbes(ContainerRecord& record, api::core_v1::Container container);
+  void StartProbes(ContainerRecord& record);
   void StopProbes(const std::string& name);
   void ProbeDecided(const std::string& name, ProbeKind kind, bool passed);
 
@@ -91,6 +91,7 @@ class PodWorker {
   Duration Grace() const;
   void RecordEvent(client::EventKind kind, std::string_view reason, std::string message,
                    std::string_view container = {});
+  /// Valid until the next wait only: pod_ may be replaced then. Hold pod_ to use it longer.
   api::core_v1::Pod view() const { return api::core_v1::Pod(pod_->tree()); }
 
   const PodEnvironment environment_;
