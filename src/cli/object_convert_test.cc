@@ -8,7 +8,7 @@ namespace knarr::cli {
 namespace {
 
 VerbOutput Object(const std::vector<std::string>& arguments, std::string_view input) {
-  return RunObject(arguments, input);
+  return RunObject(arguments, [&]() -> Result<std::string> { return std::string(input); });
 }
 
 TEST(ObjectConvertTest, ConvertsStandardInput) {

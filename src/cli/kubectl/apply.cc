@@ -111,8 +111,7 @@ class Apply : public Command {
     if (write_.dry_run() == DryRun::kClient) return write_.PrintResult(session, *object.kind, live, "configured");
     api::ObjectPtr patched = TRY(
         client.Patch(*object.kind, name, client::PatchType::kStrategicMerge, doc::ToJson(patch), "", write_.Options()));
-    const bool same = patched->resource_version() == live.resource_version();
-    return write_.PrintResult(session, *object.kind, *patched, same ? "unchanged" : "configured");
+    return write_.PrintResult(session, *object.kind, *patched, "configured");
   }
 
   std::vector<std::string> files_;

@@ -27,6 +27,8 @@ class Create : public Command {
       if (args.empty()) return BadRequest("must specify one of -f and -k");
       GeneratedObject made = TRY(generator_.Make(session, args));
       const std::string ns = TRY(session.NamespaceFor(*made.kind));
+      // What is only shown says the namespace when the command line does.
+      if (!session.globals().ns.empty()) SetNamespace(made.document, *made.kind, ns);
       Result<int> written = Write(session, *made.kind, ns, made.document);
       if (written.ok() || made.kind->kind == "Namespace") return written;
       // kubectl tells these in its own words, whatever the server's reason was.
@@ -40,6 +42,7 @@ class Create : public Command {
     Failures failures;
     for (ManifestObject& object : objects) {
       const std::string ns = TRY(session.NamespaceFor(*object.kind, object.ns));
+      SetNamespace(object.document, *object.kind, ns);
       Result<int> written = Write(session, *object.kind, ns, object.document);
       if (!written.ok()) {
         const std::string context = fmt::format("error when creating \"{}\"", object.source);
@@ -53,7 +56,6 @@ class Create : public Command {
   Result<int> Write(Session& session, const api::KindInfo& kind, const std::string& ns, doc::Document& document) {
     api::ObjectPtr created;
     if (write_.dry_run() == DryRun::kClient) {
-      SetNamespace(document, kind, ns);
       created = api::Object::FromDocument(doc::Document::Copy(document.root));
     } else {
       created = TRY(session.client().Create(kind, ns, document.root, write_.Options()));

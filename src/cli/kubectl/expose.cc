@@ -52,6 +52,7 @@ class Expose : public Command {
     if (!cluster_ip_.empty()) service.spec().set_cluster_ip(cluster_ip_);
     if (!affinity_.empty()) service.spec().set_session_affinity(affinity_);
     if (!external_ip_.empty()) service.spec().add_external_ips(external_ip_);
+    service.status().load_balancer();
     api::ObjectPtr made;
     if (write_.dry_run() == DryRun::kClient) {
       made = api::Object::FromDocument(doc::Document::Copy(document.root));

@@ -22,27 +22,29 @@ std::string BaseName(std::string_view path) { return std::string(path.substr(pat
 Ok AddKey(std::vector<std::pair<std::string, std::string>>& data, std::string key, std::string value) {
   for (const auto& [present, unused] : data) {
     if (present == key)
-      return BadRequest(fmt::format("cannot add key {}, another key by that name already exists", key));
+      return BadRequest(fmt::format("cannot add key \"{}\", another key by that name already exists", key));
   }
   data.emplace_back(std::move(key), std::move(value));
   return {};
 }
 
-/// NAME=value lines; empty ones and comments are passed over.
-Ok AddEnvFile(std::vector<std::pair<std::string, std::string>>& data, std::string_view text) {
+/// NAME=value lines, or names alone, whose values are the environment's; empty ones and comments are passed over.
+Ok AddEnvFile(const Environment& env, std::vector<std::pair<std::string, std::string>>& data, std::string_view text) {
   for (std::string_view line : Split(text, '\n')) {
     line = TrimSpace(line);
     if (line.empty() || line.front() == '#') continue;
     const size_t equals = line.find('=');
-    if (equals == std::string_view::npos) continue;
+    if (equals == std::string_view::npos) {
+      TRY(AddKey(data, std::string(line), env(line).value_or("")));
+      continue;
+    }
     TRY(AddKey(data, std::string(line.substr(0, equals)), std::string(line.substr(equals + 1))));
   }
   return {};
 }
 
-/// UTF-8 without the control characters that a ConfigMap's data can't hold.
+/// UTF-8: what a ConfigMap's data can hold.
 bool IsText(std::string_view bytes) {
-  if (bytes.find('\0') != std::string_view::npos) return false;
   for (size_t i = 0; i < bytes.size();) {
     const auto c = static_cast<unsigned char>(bytes[i]);
     const size_t length = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 0;
@@ -109,6 +111,8 @@ Result<GeneratedObject> Generator::Make(Session& session, const std::vector<std:
     api::core_v1::NamespaceEdit edit(out.document);
     edit.set_api_version("v1").set_kind("Namespace");
     edit.metadata().set_name(TRY(name_at(1, "namespace")));
+    edit.spec();
+    edit.status();
     return out;
   }
   if (kind == "serviceaccount" || kind == "sa") {
@@ -163,7 +167,7 @@ Result<std::vector<std::pair<std::string, std::string>>> Generator::Data(Session
   }
   for (const std::string& path : env_files_) {
     const std::string text = TRY(ReadUserFile(session, path));
-    TRY(AddEnvFile(data, text));
+    TRY(AddEnvFile(session.invocation().env, data, text));
   }
   std::ranges::sort(data);
   return data;
@@ -249,6 +253,7 @@ Result<GeneratedObject> Generator::MakeService(const std::string& type, const st
     to.set_name(port_name).set_port(port).set_protocol("TCP").set_target_port(target);
     if (node_port_ > 0) to.set_node_port(static_cast<int32_t>(node_port_));
   }
+  edit.status().load_balancer();
   return out;
 }
 
@@ -262,6 +267,8 @@ Result<GeneratedObject> Generator::MakeDeployment(const std::vector<std::string>
   edit.metadata().set_name(name).put_labels("app", name);
   edit.spec().set_replicas(static_cast<int32_t>(replicas_));
   edit.spec().selector().put_match_labels("app", name);
+  edit.spec().strategy();
+  edit.status();
   auto pod_template = edit.spec().template_();
   pod_template.metadata().put_labels("app", name);
   for (const std::string& image : images_) {
@@ -269,6 +276,7 @@ Result<GeneratedObject> Generator::MakeDeployment(const std::vector<std::string>
     container_name = container_name.substr(0, container_name.find_first_of(":@"));
     auto container = pod_template.spec().add_containers();
     container.set_name(container_name).set_image(image);
+    container.resources();
     for (size_t i = 2; i < args.size(); ++i) container.add_command(args[i]);
     if (port_ > 0) container.add_ports().set_container_port(static_cast<int32_t>(port_));
   }

@@ -37,13 +37,17 @@ class RunVerb : public Command {
     if (!session.flags().dash_position() && args.size() > 1) {
       return UsageError(fmt::format("unexpected argument \"{}\": a command stands behind --", args[1]));
     }
+    if (write_.dry_run() != DryRun::kNone && (stdin_ || tty_)) {
+      return UsageError(
+          "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)");
+    }
     doc::Document pod = TRY(MakePod(args));
-    TRY(Write(session, api::core_v1::PodInfo(), pod));
     if (expose_) {
       if (port_ <= 0) return BadRequest("--port must be set when exposing a service");
       doc::Document service = MakeService(args[0]);
       TRY(Write(session, api::core_v1::ServiceInfo(), service));
     }
+    TRY(Write(session, api::core_v1::PodInfo(), pod));
     return 0;
   }
 
@@ -80,6 +84,7 @@ class RunVerb : public Command {
     if (stdin_) container.set_stdin(true).set_stdin_once(true);
     if (tty_) container.set_tty(true);
     pod.spec().set_dns_policy("ClusterFirst").set_restart_policy(restart_);
+    pod.status();
     return document;
   }
 
@@ -94,6 +99,7 @@ class RunVerb : public Command {
         .set_port(static_cast<int32_t>(port_))
         .set_protocol("TCP")
         .set_target_port(static_cast<int32_t>(port_));
+    service.status().load_balancer();
     return document;
   }
 

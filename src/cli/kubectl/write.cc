@@ -28,7 +28,7 @@ Ok WriteFlags::Check() {
         "--dry-run flag without a value was specified. A value must be set: \"none\", \"server\", or \"client\".");
   } else if (dry_run_text_ != "none") {
     return BadRequest(
-        fmt::format("invalid dry-run value ({}). Must be \"none\", \"server\", or \"client\"", dry_run_text_));
+        fmt::format("Invalid dry-run value ({}). Must be \"none\", \"server\", or \"client\".", dry_run_text_));
   }
   format_ = TRY(OutputFormat::Parse(output_));
   return {};
@@ -41,6 +41,7 @@ client::WriteOptions WriteFlags::Options() const {
 Ok WriteFlags::PrintResult(Session& session, const api::KindInfo& kind, const api::Object& object,
                            std::string_view done) const {
   if (!format_.name.empty() && format_.name != "wide") {
+    if (format_.name == "yaml" && printed_++ > 0) TRY(session.Print("---\n"));
     std::vector<doc::Document> one;
     one.push_back(Printable(object.tree()));
     return session.Print(TRY(PrintObjects(format_, one, {&kind}, false)));

@@ -27,6 +27,7 @@ class WriteFlags {
   std::string field_manager_;
   DryRun dry_run_ = DryRun::kNone;
   OutputFormat format_;
+  mutable int printed_ = 0;  ///< objects; YAML documents are set apart
 };
 
 /// Writes metadata.namespace where the kind has one.
