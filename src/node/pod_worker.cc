@@ -22,6 +22,7 @@ using runtime::SandboxState;
 
 constexpr Duration kRetryFirst = 500ms;
 constexpr Duration kRetryMost = 120s;
+constexpr Duration kConflictPause = 5ms;
 
 }  // namespace
 
@@ -306,7 +307,8 @@ Ok PodWorker::WriteStatus() {
     return {};
   }
   if (written.Failed(Reason::kConflict)) {
-    // Somebody else wrote: the watch may be behind, so take the object as it is now and go round again.
+    // Somebody else wrote: the watch may be behind, so take the object as it is now and go round again: a moment later,
+    // because that other write shows only once it is durable.
     Result<api::ObjectPtr> fresh =
         environment_.client.Get(api::core_v1::PodInfo(), {std::string(pod_->ns()), std::string(pod_->name())});
     if (fresh.ok() && (*fresh)->uid() == pod_->uid()) {
@@ -314,7 +316,8 @@ Ok PodWorker::WriteStatus() {
     } else if (fresh.ok() || fresh.Failed(Reason::kNotFound)) {
       gone_ = true;
     }
-    wake_.Set();
+    const WallTime again = environment_.runtime.Wall() + kConflictPause;
+    recheck_ = recheck_ ? std::min(*recheck_, again) : again;
     return {};
   }
   return written.status();
