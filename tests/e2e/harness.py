@@ -145,7 +145,7 @@ class Cluster:
         keep = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
         return keep | {"HOME": self.work, "KUBECONFIG": self.kubeconfig, "KNARR_DATA_DIR": self.data}
 
-    def run(self, command, stdin=None, seconds=60):
+    def run(self, command, stdin=None, seconds=40):
         shown = " ".join(shlex.quote(word) for word in command)
         try:
             done = subprocess.run(command, input=stdin, capture_output=True, text=True, errors="replace",
@@ -171,7 +171,7 @@ class Kit:
 
     # ---- Commands ----
 
-    def any(self, line, stdin=None, seconds=60):
+    def any(self, line, stdin=None, seconds=40):
         """Runs `kubectl LINE` in the scenario's namespace; any exit code."""
         words = shlex.split(line) if isinstance(line, str) else list(line)
         # Behind the verb, and before what belongs to a command in a container.
@@ -184,13 +184,13 @@ class Kit:
         flags = ("-n", "--namespace", "-A", "--all-namespaces", "--raw")
         return any(word in flags or word.startswith(("--namespace=", "--raw=")) for word in words)
 
-    def ok(self, line, stdin=None, seconds=60):
+    def ok(self, line, stdin=None, seconds=40):
         done = self.any(line, stdin, seconds)
         if done.code != 0:
             raise Failure(repr(done))
         return done
 
-    def fails(self, line, stdin=None, code=1, seconds=60):
+    def fails(self, line, stdin=None, code=1, seconds=40):
         done = self.any(line, stdin, seconds)
         if done.code != code:
             raise Failure(f"exit code {code} expected\n{done!r}")

@@ -41,10 +41,10 @@ def enter_namespaces():
 def run_one(function, client, cluster, number):
     namespace = f"e2e-{number}"
     kit = harness.Kit(cluster, client, namespace)
-    cluster.run([cluster.binary, "kubectl", "create", "namespace", namespace])
     begin = time.monotonic()
     verdict, text = "passed", ""
     try:
+        cluster.run([cluster.binary, "kubectl", "create", "namespace", namespace])
         function(kit)
     except harness.Skip as skip:
         verdict, text = "skipped", str(skip)
@@ -53,7 +53,10 @@ def run_one(function, client, cluster, number):
         text = str(error) if isinstance(error, harness.Failure) else traceback.format_exc()
     took = time.monotonic() - begin
     # It goes away while the next scenario runs; the leak check at the end waits for all.
-    cluster.run([cluster.binary, "kubectl", "delete", "namespace", namespace, "--wait=false"])
+    try:
+        cluster.run([cluster.binary, "kubectl", "delete", "namespace", namespace, "--wait=false"])
+    except harness.Failure as failure:
+        verdict, text = "failed", f"{text}\n{failure}"
     return verdict, text, took
 
 

@@ -64,7 +64,7 @@ def exec_with_a_terminal(k):
     can_exec(k)
     k.create(pod_yaml("term", shell("c", "exec sleep 1000")))
     k.ready("term")
-    command = " ".join(k.program + ["-n", k.namespace, "exec", "-it", "term", "--", "sh", "-c", "'tty; stty size; exit 5'"])
+    command = " ".join(k.program + ["-n", k.namespace, "exec", "-it", "term", "--", "sh", "-c", "'tty; sleep 1; stty size; exit 5'"])
     done = subprocess.run(["script", "-qec", f"stty rows 33 cols 101; {command}", "/dev/null"], capture_output=True,
                           text=True, timeout=20, env=k.cluster.environment(), stdin=subprocess.DEVNULL, check=False)
     if not re.search(r"/dev/(pts/\d+|console)", done.stdout) or "33 101" not in done.stdout:
