@@ -1,11 +1,12 @@
 #include "cli/console.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <optional>
@@ -16,6 +17,20 @@ namespace {
 constexpr size_t kBufferMax = 64 << 10;
 constexpr size_t kReadSize = 32 << 10;
 
+/// What the signal handler writes to; -1: nothing.
+std::atomic<int> signalled_fd = -1;
+static_assert(std::atomic<int>::is_always_lock_free, "signal handlers can't take locks");
+
+void OnResize(int /*signal*/) {
+  const int before = errno;
+  const uint64_t one = 1;
+  const int fd = signalled_fd;
+  // Full means that it was told already.
+  if (fd >= 0) [[maybe_unused]]
+    ssize_t wrote = write(fd, &one, sizeof one);
+  errno = before;
+}
+
 class ProcessConsole : public Console {
  public:
   explicit ProcessConsole(rt::Runtime& runtime) : runtime_(runtime) {}
@@ -23,6 +38,8 @@ class ProcessConsole : public Console {
   ~ProcessConsole() override {
     RestoreMode();
     if (resize_fd_ >= 0) {
+      signal(SIGWINCH, SIG_DFL);
+      signalled_fd = -1;
       runtime_.ForgetFd(resize_fd_);
       close(resize_fd_);
     }
@@ -71,16 +88,18 @@ class ProcessConsole : public Console {
 
   Ok WaitResize() override {
     if (resize_fd_ < 0) {
-      sigset_t set;
-      sigemptyset(&set);
-      sigaddset(&set, SIGWINCH);
-      sigprocmask(SIG_BLOCK, &set, nullptr);
-      resize_fd_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-      if (resize_fd_ < 0) return FromErrno(errno, "signalfd");
+      resize_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+      if (resize_fd_ < 0) return FromErrno(errno, "eventfd");
+      signalled_fd = resize_fd_;
+      // A handler, not a signalfd: that would need the signal blocked in every thread of the process.
+      struct sigaction action{};
+      action.sa_handler = OnResize;
+      action.sa_flags = SA_RESTART;
+      if (sigaction(SIGWINCH, &action, nullptr) != 0) return FromErrno(errno, "sigaction");
     }
     TRY(runtime_.WaitFd(resize_fd_, rt::FdEvent::kReadable));
-    signalfd_siginfo info;
-    while (read(resize_fd_, &info, sizeof info) > 0) {
+    uint64_t count = 0;
+    while (read(resize_fd_, &count, sizeof count) > 0) {
     }
     return {};
   }

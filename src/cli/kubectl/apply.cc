@@ -22,6 +22,7 @@ std::string LastAppliedText(const doc::Value& manifest) {
   doc::Value& annotations = metadata.Ensure(copy.arena, "annotations");
   if (annotations.is_null()) annotations = doc::Value::Object();
   annotations.Remove(kLastApplied);
+  copy.root.SortMembers();
   return doc::ToJson(copy.root) + "\n";
 }
 
