@@ -45,7 +45,7 @@ def images_come_from_a_mirror(k):
         k.ready("mirrored")
         k.event(r'Pulling Pulling image "mirrored:1"')
         k.event(r'Pulled Successfully pulled image "mirrored:1" in ')
-        k.wait("ImagePullBackOff", lambda: "ImagePullBackOff" in k.ok("get pods").out)
+        k.wait("ImagePullBackOff", lambda: "ImagePullBackOff" in k.ok("get pods").out, 60)
         k.cluster.run([k.cluster.binary, "docker", "images"]).has(r"^(docker\.io/library/)?mirrored\s+1\s+[0-9a-f]{12}\s")
     finally:
         registry.terminate()

@@ -23,7 +23,7 @@ def logs(k):
     equal(k.ok("logs talk --tail=1").out, "late\n")
     equal(k.ok("logs talk --since=1h").out, "".join(f"line {i}\n" for i in range(1, 6)) + "late\n")
     k.fails("logs talk --previous").has(r'previous terminated container "c" in pod "talk" not found')
-    k.fails("logs nobody").has(r'Error from server \(NotFound\): pods "nobody" not found')
+    k.fails("logs nobody").has(r'rror from server \(NotFound\): pods "nobody" not found')
 
 
 @scenario()
