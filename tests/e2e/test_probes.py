@@ -2,7 +2,8 @@
 
 from harness import equal, pod_yaml, scenario, shell, web
 
-FAST = "  periodSeconds: 1\n  failureThreshold: 1\n"
+# The delay: with a threshold of one, a server that has not opened its port yet would be killed.
+FAST = "  initialDelaySeconds: 1\n  periodSeconds: 1\n  failureThreshold: 1\n"
 
 
 @scenario()
@@ -14,7 +15,7 @@ def liveness_by_http(k):
     k.event(r"Killing Container web failed liveness probe, will be restarted")
     k.wait("it is restarted", lambda: k.container("sick")["restartCount"] >= 1)
     equal(k.container("well")["restartCount"], 0)
-    k.ok("describe pod sick").has(r"Liveness:\s+http-get http://:8080/healthz delay=0s timeout=1s period=1s #success=1")
+    k.ok("describe pod sick").has(r"Liveness:\s+http-get http://:8080/healthz delay=1s timeout=1s period=1s #success=1")
 
 
 @scenario()
@@ -32,7 +33,7 @@ def liveness_by_exec(k):
     probe = "livenessProbe:\n  exec:\n    command: {}\n" + FAST
     k.create(pod_yaml("well", web(more=probe.format('["/hello", "check"]'))))
     k.create(pod_yaml("sick", shell("c", "touch /tmp/ok; sleep 2; rm /tmp/ok; exec sleep 1000",
-                                    probe.format("[cat, /tmp/ok]") + "  initialDelaySeconds: 1\n")))
+                                    probe.format("[cat, /tmp/ok]"))))
     k.event(r"Unhealthy Liveness probe failed: .*No such file")
     k.wait("it is restarted", lambda: k.container("sick")["restartCount"] >= 1)
     equal(k.container("well")["restartCount"], 0)
