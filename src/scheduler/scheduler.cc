@@ -19,6 +19,9 @@ constexpr size_t kWritesMost = 128;
 // How often the server is asked whether a binding took effect whose answer was lost.
 constexpr Duration kLookFirst = 100ms;
 constexpr Duration kLookMost = 5s;
+// How often a pod's condition is written again when that failed: the next try to place it may be minutes away.
+constexpr Duration kTellFirst = 500ms;
+constexpr int kTellTries = 6;
 
 ObjectName NameOf(const api::Object& object) { return {std::string(object.ns()), std::string(object.name())}; }
 
@@ -136,7 +139,15 @@ void Scheduler::ScheduleOne(const ObjectPtr& queued) {
   if (placement.node.empty()) {
     queue_.SetUnschedulable(pod);
     SpawnWrite("tell", [this, pod, message = std::move(placement.message)] {
+      events_.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kWarning, "FailedScheduling",
+                     message);
       Ok told = TellUnschedulable(pod, message);
+      Duration pause = kTellFirst;
+      for (int i = 1; i < kTellTries && !told.ok() && client::OutcomeUnknown(told.status()); ++i) {
+        if (!runtime_.Sleep(pause).ok()) return;
+        pause *= 2;
+        told = TellUnschedulable(pod, message);
+      }
       if (!told.ok() && !told.Failed(Reason::kCancelled) && !told.Failed(Reason::kNotFound)) {
         LOG_WARN("condition not written", {"pod", KeyOf(*pod)}, {"error", told.status()});
       }
@@ -201,8 +212,6 @@ void Scheduler::Bind(const ObjectPtr& pod, const std::string& node) {
 }
 
 Ok Scheduler::TellUnschedulable(const ObjectPtr& pod, const std::string& message) {
-  events_.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kWarning, "FailedScheduling",
-                 message);
   const WallTime now = runtime_.Wall();
   Result<ObjectPtr> written = client::UpdateWithRetry(
       runtime_, client_, api::core_v1::PodInfo(), NameOf(*pod), "status", [&](doc::Document& document) {

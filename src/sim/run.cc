@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "rt/sim.h"
 #include "sim/auditor.h"
 #include "sim/cluster.h"
@@ -12,10 +14,11 @@
 namespace knarr::sim {
 namespace {
 
-// How long a calm cluster may take to come to rest: a lost node's pods stay five minutes, what was expected and never
-// seen is given up after five, and a pod that fits nowhere is tried again after five.
-constexpr Duration kConvergeMost = 20min;
+// How long a calm cluster may take to come to rest: what was expected and never seen is given up after five minutes.
+constexpr Duration kConvergeMost = 7min;
 constexpr Duration kLook = 2s;
+// How long a pod may wait that would fit: the informers' longest pause between tries, and the longest back-off.
+constexpr Duration kWaitMost = 90s;
 // A cluster at rest stays so, and writes nothing.
 constexpr Duration kRest = 6min;
 // While watches break and come late, a scheduler may not know for this long that a node was closed.
@@ -85,6 +88,7 @@ class ControlPlaneRun {
       // What was on its way when the faults ended has arrived by then.
       if (runtime_.Mono() - calm > kStaleUnderFaults) auditor.SetStaleness(kStaleWhenCalm);
       problems = Unconverged(cluster_->store());
+      CheckWaiting(problems);
       if (!problems.empty()) continue;
       result_.converged_after = runtime_.Mono() - calm;
       journal_.Note("converged");
@@ -92,6 +96,19 @@ class ControlPlaneRun {
     }
     for (const std::string& problem : problems) journal_.Violation("not converged: " + problem);
     return false;
+  }
+
+  /// A pod for which there is room may not be left to the scheduler's five-minute round.
+  void CheckWaiting(const std::vector<std::string>& problems) {
+    std::map<std::string, MonoTime> now;
+    for (const std::string& problem : problems) {
+      if (problem.find("would fit") == std::string::npos) continue;
+      const auto before = waiting_.find(problem);
+      const MonoTime since = before != waiting_.end() ? before->second : runtime_.Mono();
+      if (runtime_.Mono() - since > kWaitMost) journal_.Violation(problem + ", and is not placed");
+      now.emplace(problem, since);
+    }
+    waiting_ = std::move(now);
   }
 
   bool Rest(Auditor& auditor) {
@@ -112,6 +129,7 @@ class ControlPlaneRun {
   RunResult& result_;
   Journal journal_;
   std::unique_ptr<Cluster> cluster_;
+  std::map<std::string, MonoTime> waiting_;  // pods that would fit, since when
 };
 
 }  // namespace
