@@ -63,7 +63,7 @@ build() {
 
 ready() { kubectl get --raw /readyz >/dev/null 2>&1 || kubectl get namespaces >/dev/null 2>&1; }
 
-# waits SECONDS for "what", printing a dot a second: wait_for 30 "the API" COMMAND…
+# waits SECONDS for "what", printing a dot at each look: wait_for 30 "the API" COMMAND…
 wait_for() {
   local seconds=$1 what=$2 start=$SECONDS
   shift 2
@@ -71,7 +71,7 @@ wait_for() {
   until "$@" >/dev/null 2>&1; do
     [ $((SECONDS - start)) -lt "$seconds" ] || return 1
     printf '.'
-    sleep 1
+    sleep 0.5
   done
   echo " ok"
 }
@@ -138,8 +138,10 @@ fetch_page() {
 
 go_on() {
   step "Go on"
-  local sudo="" port
+  local sudo="" port flags=""
   [ ${#root[@]} -eq 0 ] || sudo="sudo "
+  [ "$data" = /var/lib/knarr ] || flags=" --data-dir $data"
+  [ "$listen" = 127.0.0.1:6443 ] || flags="$flags --listen $listen"
   port=$(kubectl get service hello -o 'jsonpath={.spec.ports[0].nodePort}')
   cat <<TEXT
 kubeconfig   $kubeconfig (context knarr); any kubectl works, or: $knarr kubectl
@@ -149,8 +151,8 @@ try          $knarr kubectl get pods -o wide
              $knarr kubectl delete pod -l app=hello      (they come back)
 the page     http://127.0.0.1:$port/ on this machine
 log          $log
-stop         ${sudo}kill \$(${sudo}cat $data/server.pid)      (pods go on running; start again with: ${sudo}$knarr server)
-remove all   stop, then ${sudo}$knarr uninstall --data-dir $data
+stop         ${sudo}kill \$(${sudo}cat $data/server.pid)      (pods go on running; start again with: ${sudo}$knarr server$flags)
+remove all   stop, then ${sudo}$knarr uninstall$flags --write-kubeconfig $kubeconfig
 TEXT
 }
 
