@@ -12,17 +12,18 @@ def _lines(*command):
     return set(subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines())
 
 
-def _cgroups():
+def _cgroups(own):
+    """Other clusters of these tests may run at the same time: theirs bear the name of another work folder."""
     found = set()
     for folder, names, _ in os.walk("/sys/fs/cgroup"):
         names[:] = [n for n in names if not os.path.islink(os.path.join(folder, n))]
-        if "knarr" in folder:
+        if "knarr" in folder and ("knarr-e2e-" not in folder or own in folder):
             found.add(folder)
     return found
 
 
-def _processes():
-    """Programs of the engine: shims and what runs below them."""
+def _processes(own):
+    """Shims of this cluster: their command line names its folder."""
     found = {}
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         pid = path.split("/")[2]
@@ -32,25 +33,27 @@ def _processes():
             same = os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
         except OSError:
             continue
-        if same and "knarr-shim" in command:
+        if same and "knarr-shim" in command and own in command:
             found[f"{pid} {command}"] = pid
     return set(found)
 
 
-def _mounts():
+def _mounts(own):
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        return {line.split(" ")[4] for line in file if "knarr" in line}
+        return {line.split(" ")[4] for line in file if own in line}
 
 
-def snapshot():
+def snapshot(work):
+    own = os.path.basename(work)
     return {
-        "mount": _mounts(),
-        "control group": _cgroups(),
+        "mount": _mounts(own),
+        "control group": _cgroups(own),
         "network namespace": _lines("ip", "netns", "list"),
         "link": {line.split()[0] for line in _lines("ip", "-br", "link")},
-        "route": _lines("ip", "route", "show", "table", "all"),
+        # Link-local ones appear by themselves a moment after a link came up.
+        "route": {r for r in _lines("ip", "route", "show", "table", "all") if "fe80::" not in r},
         "nftables table": _lines("nft", "list", "tables"),
-        "process": _processes(),
+        "process": _processes(own),
     }
 
 

@@ -98,7 +98,7 @@ def main():
         print(f"{verdict:8} {took:6.1f} s  {name}" + (f"\n{text}" if text else ""), flush=True)
 
     work = tempfile.mkdtemp(prefix="knarr-e2e-")
-    before = leaks.snapshot()
+    before = leaks.snapshot(work)
     cluster = None
     try:
         cluster = start(options, work)
@@ -136,7 +136,7 @@ def finish(cluster, before, work, record, options):
                 text += repr(done)
             if os.path.exists(cluster.data):
                 text += f"{cluster.data} is still there: {os.listdir(cluster.data)}\n"
-            text += leaks.difference(before, leaks.snapshot())
+            text += leaks.difference(before, leaks.snapshot(work))
         except (harness.Failure, OSError, subprocess.SubprocessError) as error:
             text += str(error)
         record("uninstall leaves nothing", "failed" if text else "passed", text, time.monotonic() - begin)
