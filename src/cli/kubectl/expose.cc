@@ -98,7 +98,8 @@ class Expose : public Command {
       }
       map = &spec.Get("selector", "matchLabels");
     } else {
-      return BadRequest(fmt::format("cannot expose a {}", item.kind->kind));
+      return BadRequest(fmt::format("cannot expose a {}{}{}", item.kind->kind, item.kind->group.empty() ? "" : ".",
+                                    item.kind->group));
     }
     for (const doc::Member& label : map->members()) service.spec().put_selector(label.key, label.value.AsString());
     return {};

@@ -148,6 +148,7 @@ Result<std::vector<std::pair<std::string, std::string>>> Generator::Data(Session
   for (const std::string& source : files_) {
     const size_t equals = source.find('=');
     const std::string path = equals == std::string::npos ? source : source.substr(equals + 1);
+    if (path.find('=') != std::string::npos) return BadRequest("key names or file paths cannot contain '='");
     const std::string full = path.starts_with('/') ? path : session.invocation().env("PWD").value_or("") + "/" + path;
     Result<rt::FileInfo> info = session.runtime().files().Stat(full);
     if (!info.ok()) return BadRequest(fmt::format("error reading {}: no such file or directory", path));
@@ -170,6 +171,12 @@ Result<std::vector<std::pair<std::string, std::string>>> Generator::Data(Session
     TRY(AddEnvFile(session.invocation().env, data, text));
   }
   std::ranges::sort(data);
+  for (const auto& [key, value] : data) {
+    const Problems wrong = CheckConfigMapKey(key);
+    if (!wrong.empty()) {
+      return BadRequest(fmt::format("\"{}\" is not a valid key name for a ConfigMap: {}", key, fmt::join(wrong, ",")));
+    }
+  }
   return data;
 }
 

@@ -71,7 +71,12 @@ class Logs : public Command {
     const ResourceArgs::Item& item = resources.items.front();
     client::Client& client = session.client();
     const std::string ns = TRY(session.NamespaceFor(*item.kind));
-    api::ObjectPtr object = TRY(client.Get(*item.kind, {ns, item.name}));
+    Result<api::ObjectPtr> got = client.Get(*item.kind, {ns, item.name});
+    if (got.Failed(Reason::kNotFound)) {
+      return BadRequest(
+          fmt::format("error from server (NotFound): {} in namespace \"{}\"", got.status().message(), ns));
+    }
+    const api::ObjectPtr object = TRY(std::move(got));
     if (item.kind == &api::core_v1::PodInfo()) return object;
     const doc::Value& selector = object->tree().Get("spec", "selector");
     const bool labels_only = item.kind->kind == "ReplicationController" || item.kind->kind == "Service";

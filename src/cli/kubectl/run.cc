@@ -6,6 +6,7 @@
 #include "cli/kubectl/generators.h"
 #include "cli/kubectl/verbs.h"
 #include "cli/kubectl/write.h"
+#include "image/store.h"
 
 namespace knarr::cli {
 namespace {
@@ -30,7 +31,13 @@ class RunVerb : public Command {
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
     TRY(write_.Check());
     if (args.empty()) return UsageError("NAME is required for run");
-    if (image_.empty()) return BadRequest("required flag(s) \"image\" not set");
+    if (image_.empty()) {
+      return BadRequest(session.flags().Changed("image") ? "--image is required"
+                                                         : "required flag(s) \"image\" not set");
+    }
+    if (const auto reference = image::Reference::Parse(image_); !reference.ok()) {
+      return BadRequest(fmt::format("Invalid image name \"{}\": {}", image_, reference.status().message()));
+    }
     if (restart_ != "Always" && restart_ != "OnFailure" && restart_ != "Never") {
       return UsageError(fmt::format("invalid restart policy: {}", restart_));
     }

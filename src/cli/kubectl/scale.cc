@@ -26,7 +26,11 @@ class Scale : public Command {
     TRY(write_.Check());
     if (replicas_ < 0)
       return BadRequest("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
-    std::vector<SelectFlags::Item> items = TRY(select_.Select(session, args, true));
+    Result<std::vector<SelectFlags::Item>> selected = select_.Select(session, args, true);
+    if (selected.Failed(Reason::kNotFound)) {
+      return BadRequest("no objects passed to scale " + selected.status().message());
+    }
+    const std::vector<SelectFlags::Item> items = TRY(std::move(selected));
     if (items.empty()) return BadRequest("no objects passed to scale");
     Failures failures;
     for (const SelectFlags::Item& item : items) {
