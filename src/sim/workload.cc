@@ -124,8 +124,8 @@ void Workload::MakeSet() {
   const std::string selector = fmt::format(R"({{"app":"{}"}})", app);
   const std::string seconds = Draw(2) == 0 ? "30" : "0";
   const std::string spec = fmt::format(
-      R"({{"replicas":{},"minReadySeconds":{},"selector":{},"template":{{"metadata":{{"labels":{{"app":"{}"}}}},"spec":)"
-      R"({{"terminationGracePeriodSeconds":{},"containers":[{{"name":"c","image":"i","resources":{{"requests":)"
+      R"({{"replicas":{},"minReadySeconds":{},"selector":{},"template":{{"metadata":{{"labels":{{"app":"{}"}}}},)"
+      R"("spec":{{"terminationGracePeriodSeconds":{},"containers":[{{"name":"c","image":"i","resources":{{"requests":)"
       R"({{"cpu":"{}m","memory":"{}Mi"}}}},"ports":[{{"name":"http","containerPort":8080}}]}}],"tolerations":)"
       R"([{{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute",)"
       R"("tolerationSeconds":{}}}]}}}}}})",
