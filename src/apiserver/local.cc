@@ -15,6 +15,7 @@ Result<std::shared_ptr<WatchHub>> Local::Hub(const Resource& resource, store::Re
 }
 
 void Local::StopStreams() {
+  streams_stopped_ = true;
   for (rt::CancelScope* scope : streams_) scope->Stop();
 }
 

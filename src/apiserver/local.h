@@ -29,7 +29,11 @@ class Local {
   /// The hub that fans out the resource's changes; made, beginning after `after`, when there is none that runs.
   Result<std::shared_ptr<WatchHub>> Hub(const Resource& resource, store::Revision after);
   /// Scopes of answers that stream: stopped by StopStreams.
-  void AddStream(rt::CancelScope* scope) { streams_.insert(scope); }
+  /// One that comes after StopStreams (a client watches again at once) is stopped before it begins.
+  void AddStream(rt::CancelScope* scope) {
+    streams_.insert(scope);
+    if (streams_stopped_) scope->Stop();
+  }
   void RemoveStream(rt::CancelScope* scope) { streams_.erase(scope); }
   void StopStreams();
   /// Ends the hubs. A fiber of this runtime; no requests may be left.
@@ -43,6 +47,7 @@ class Local {
   std::map<const Resource*, std::shared_ptr<WatchHub>> hubs_;
   std::set<rt::CancelScope*> streams_;
   bool stopped_ = false;
+  bool streams_stopped_ = false;
 };
 
 }  // namespace knarr::apiserver
