@@ -31,8 +31,9 @@ TEST(ExpandVariables, ReplacesWhatIsKnown) {
 }
 
 TEST(FieldValue, ReadsTheDownwardApi) {
-  doc::Document pod = MUST(doc::ParseJson(
-      R"({"metadata":{"name":"n","namespace":"s","uid":"u","labels":{"a":"1","b":"2"}},"spec":{"serviceAccountName":"d"}})"));
+  doc::Document pod =
+      MUST(doc::ParseJson(R"({"metadata":{"name":"n","namespace":"s","uid":"u","labels":{"a":"1","b":"2"}},)"
+                          R"("spec":{"serviceAccountName":"d"}})"));
   PodFacts facts{.pod_ip = "10.0.0.2", .host_ip = "192.0.2.1", .node_name = "node"};
   const std::pair<std::string, std::string> cases[] = {
       {"metadata.name", "n"},         {"metadata.namespace", "s"},      {"metadata.uid", "u"},

@@ -155,6 +155,31 @@ void PodWorker::NoteStartFailure(ContainerRecord& record, std::string_view reaso
   if (!same) RecordEvent(EventKind::kWarning, "Failed", "Error: " + status.message(), record.name);
 }
 
+/// What the runtime is asked to make; the reasons it can't be are noted at the container.
+Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container container, ContainerRecord& record,
+                                                           const image::Image& image) {
+  const std::string directory = environment_.pods_directory + "/" + std::string(pod.metadata().uid());
+  PodFacts facts{.pod_ip = state_.pod_ip,
+                 .host_ip = state_.host_ip,
+                 .node_name = environment_.node_name,
+                 .allocatable_cpu_milli = environment_.machine_cpu_milli,
+                 .allocatable_memory = environment_.machine_memory};
+  ContainerInputs inputs{.image_id = image.id,
+                         .attempt = record.current ? record.current->attempt + 1 : 0,
+                         .machine_memory = environment_.machine_memory,
+                         .hosts_file = directory + "/hosts",
+                         .resolv_file = directory + "/resolv.conf",
+                         .hostname_file = directory + "/hostname"};
+  Result<runtime::ContainerSpec> spec = [&]() -> Result<runtime::ContainerSpec> {
+    inputs.environment = TRY(MakeEnvironment(environment_.client, pod, container, facts));
+    return MakeContainerSpec(pod, container, volumes_, inputs);
+  }();
+  if (!spec.ok() && !spec.Failed(Reason::kCancelled)) {
+    NoteStartFailure(record, "CreateContainerConfigError", spec.status());
+  }
+  return spec;
+}
+
 Ok PodWorker::StartOne(const std::string& name) {
   const api::ObjectPtr keep = pod_;  // `pod` and `container` read from it, across waits
   const Pod pod(keep->tree());
@@ -165,30 +190,10 @@ Ok PodWorker::StartOne(const std::string& name) {
   Result<image::Image> image = EnsureImage(pod, *container);
   if (!image.ok()) return image.status();
   if (state_.terminating || !sandbox_) return Cancelled("pod is going away");
-  const std::string directory = environment_.pods_directory + "/" + std::string(pod.metadata().uid());
-  PodFacts facts{.pod_ip = state_.pod_ip,
-                 .host_ip = state_.host_ip,
-                 .node_name = environment_.node_name,
-                 .allocatable_cpu_milli = environment_.machine_cpu_milli,
-                 .allocatable_memory = environment_.machine_memory};
-  ContainerInputs inputs{.image_id = image->id,
-                         .attempt = record->current ? record->current->attempt + 1 : 0,
-                         .machine_memory = environment_.machine_memory,
-                         .hosts_file = directory + "/hosts",
-                         .resolv_file = directory + "/resolv.conf",
-                         .hostname_file = directory + "/hostname"};
-  Result<Environment> variables = MakeEnvironment(environment_.client, pod, *container, facts);
-  if (!variables.ok()) {
-    NoteStartFailure(*record, "CreateContainerConfigError", variables.status());
-    return variables.status();
-  }
-  inputs.environment = std::move(variables).value();
-  Result<runtime::ContainerSpec> spec = MakeContainerSpec(pod, *container, volumes_, inputs);
-  if (!spec.ok()) {
-    NoteStartFailure(*record, "CreateContainerConfigError", spec.status());
-    return spec.status();
-  }
-  Result<std::string> id = environment_.containers.CreateContainer(sandbox_->id, *spec);
+  const std::string sandbox = sandbox_->id;  // the loop may find it gone while we wait
+  Result<runtime::ContainerSpec> spec = PrepareContainer(pod, *container, *record, *image);
+  if (!spec.ok()) return spec.status();
+  Result<std::string> id = environment_.containers.CreateContainer(sandbox, *spec);
   if (!id.ok()) {
     if (!id.Failed(Reason::kCancelled)) NoteStartFailure(*record, "CreateContainerError", id.status());
     return id.status();

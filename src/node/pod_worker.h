@@ -74,6 +74,8 @@ class PodWorker {
   Ok WriteSandboxFiles();
   void StartContainers(std::vector<std::string> names);
   Ok StartOne(const std::string& name);
+  Result<runtime::ContainerSpec> PrepareContainer(api::core_v1::Pod pod, api::core_v1::Container container,
+                                                  ContainerRecord& record, const image::Image& image);
   Result<image::Image> EnsureImage(api::core_v1::Pod pod, api::core_v1::Container container);
   Result<image::PullOptions> PullCredentials(api::core_v1::Pod pod, const image::Reference& reference);
   void NoteStartFailure(ContainerRecord& record, std::string_view reason, const Status& status);
