@@ -168,9 +168,11 @@ class Cluster:
     def __exit__(self, kind, *_):
         if kind is not None:
             print(self.log()[-4000:], file=sys.stderr)
-        self.stop()
-        self.uninstall()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self.stop()
+            self.uninstall()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self):
         try:
@@ -198,6 +200,7 @@ class Cluster:
         self.until(began, "node is not Ready", lambda: self.node_ready(api))
         node = now() - began
         api.close()
+        self.until(began, "the start has not ended", self.phases)
         return ready, node
 
     def until(self, began, what, attempt):
