@@ -73,8 +73,8 @@ def read_link(path):
 class Api:
     """One kept connection."""
 
-    def __init__(self, port, context):
-        self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=60)
+    def __init__(self, port, context, timeout=60):
+        self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=timeout)
 
     def send(self, method, path, body=None):
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -98,7 +98,7 @@ class PodWatch:
     """Notes when each pod is first seen scheduled, ready and gone."""
 
     def __init__(self, port, context):
-        self.api = Api(port, context)
+        self.api = Api(port, context, timeout=None)  # nothing happens for as long as nothing happens
         start = self.api.call("GET", PODS)["metadata"]["resourceVersion"]
         self.api.connection.request("GET", f"{PODS}?watch=true&resourceVersion={start}",
                                     headers={"Accept": "application/json"})
