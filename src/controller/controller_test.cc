@@ -107,6 +107,7 @@ TEST(Expectations, HoldUntilSeenOrGivenUp) {
   expectations.ExpectCreations("k", 1, now);
   EXPECT_FALSE(expectations.Satisfied("k", now));
   EXPECT_FALSE(expectations.Satisfied("k", now + 5min));
+  EXPECT_TRUE(expectations.Satisfied("k", now + 1min + expectations.UntilGivenUp("k", now + 1min)));
   EXPECT_TRUE(expectations.Satisfied("k", now + 5min + 1ns));
 }
 

@@ -104,17 +104,29 @@ class ReplicaController : public Controller {
       if (owner && (after == nullptr || after->deleting())) expectations_.DeletionObserved(owner->uid, before->uid());
       if (auto name = OwnerOf(*before)) worker_.Add(*name);
     }
-    if (after == nullptr) return;
+    if (after == nullptr) {
+      // It may have been adopted and deleted at once, and never have been seen with its owner.
+      if (ControllerOf(*before)) return;
+      for (const ObjectPtr& set : sets_.List(before->ns())) {
+        expectations_.DeletionObserved(set->uid(), before->uid());
+      }
+      AddMatching(*before);
+      return;
+    }
     if (auto owner = ControllerOf(*after); owner && before == nullptr) expectations_.CreationObserved(owner->uid);
     if (auto name = OwnerOf(*after)) {
       worker_.Add(*name);
     } else if (!ControllerOf(*after)) {
       // An orphan: any set of the namespace whose selector fits may adopt it.
-      for (const ObjectPtr& set : sets_.List(after->ns())) {
-        Result<Wanted> wanted = ReadWanted(kind_, *set);
-        if (wanted.ok() && api::Matches(wanted->selector, Pod(after->tree()).metadata().labels())) {
-          worker_.Add(NameOf(*set));
-        }
+      AddMatching(*after);
+    }
+  }
+
+  void AddMatching(const api::Object& pod) {
+    for (const ObjectPtr& set : sets_.List(pod.ns())) {
+      Result<Wanted> wanted = ReadWanted(kind_, *set);
+      if (wanted.ok() && api::Matches(wanted->selector, Pod(pod.tree()).metadata().labels())) {
+        worker_.Add(NameOf(*set));
       }
     }
   }
@@ -134,6 +146,10 @@ class ReplicaController : public Controller {
     if (may_manage && !set->deleting()) managed = Manage(set, wanted, active);
     Requeue requeue = TRY(WriteStatus(set, wanted, pods, managed));
     if (!managed.ok()) return managed.status();
+    if (!may_manage) {
+      const Duration left = expectations_.UntilGivenUp(set->uid(), context_.runtime.Mono());
+      requeue = std::min(requeue.value_or(left), left);
+    }
     return requeue;
   }
 

@@ -1,5 +1,7 @@
 #include "controller/framework/expectations.h"
 
+#include <algorithm>
+
 namespace knarr::controller {
 namespace {
 
@@ -12,6 +14,11 @@ bool Expectations::Satisfied(std::string_view key, MonoTime now) const {
   if (at == entries_.end()) return true;
   const Entry& entry = at->second;
   return (entry.creations <= 0 && entry.deletions.empty()) || now - entry.since > kGiveUp;
+}
+
+Duration Expectations::UntilGivenUp(std::string_view key, MonoTime now) const {
+  auto at = entries_.find(key);
+  return at == entries_.end() ? Duration{} : std::max(Duration{}, at->second.since + kGiveUp - now) + 1ms;
 }
 
 void Expectations::ExpectCreations(const std::string& key, int count, MonoTime now) {

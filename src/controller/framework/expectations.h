@@ -18,6 +18,8 @@ class Expectations {
   /// Everything expected has been seen, or it was so long ago that it never will be (five minutes). Forget it then,
   /// before expecting anew.
   bool Satisfied(std::string_view key, MonoTime now) const;
+  /// How long until what is expected of the key is given up: it must be looked at then, if nothing came before.
+  Duration UntilGivenUp(std::string_view key, MonoTime now) const;
   void ExpectCreations(const std::string& key, int count, MonoTime now);
   void ExpectDeletion(const std::string& key, std::string uid, MonoTime now);
   /// A creation was seen, or failed.
