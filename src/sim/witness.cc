@@ -32,19 +32,17 @@ Witness::Witness(rt::Runtime& runtime, client::Client& client, Journal& journal,
       tasks_(runtime, name_) {}
 
 void Witness::Start() {
+  // Before anything else happens: what it compares with begins at the beginning.
+  Result<client::ObjectList> list = client_.List(api::core_v1::PodInfo(), "");
+  if (!list.ok()) return journal_.Violation(name_ + ": list: " + list.status().ToString());
+  if (!list->items.empty()) return journal_.Violation(name_ + " began too late");
+  revision_ = list->resource_version;
   tasks_.Spawn(name_, [this] { Run(); });
 }
 
 void Witness::Stop() { tasks_.StopAndJoin(); }
 
 void Witness::Run() {
-  Result<client::ObjectList> list = client_.List(api::core_v1::PodInfo(), "");
-  if (!list.ok()) {
-    if (!list.Failed(Reason::kCancelled)) journal_.Violation(name_ + ": list: " + list.status().ToString());
-    return;
-  }
-  if (!list->items.empty()) return journal_.Violation(name_ + " began too late");
-  revision_ = list->resource_version;
   while (true) {
     Ok ended = Watch();
     if (ended.ok()) continue;
