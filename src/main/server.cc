@@ -216,8 +216,8 @@ class Server {
     // The user's own file, which kubectl may hold or have left locked: the cluster works without it.
     const Ok merged = client::MergeKubeconfig(world_, options_.kubeconfig, entry);
     if (!merged.ok()) {
-      LOG_WARN("kubeconfig not written; set KUBECONFIG to the one in the data directory",
-               {"path", options_.kubeconfig}, {"data-directory", options_.data_directory}, {"error", merged.status()});
+      LOG_WARN("kubeconfig not written; set KUBECONFIG to the one in the data directory", {"path", options_.kubeconfig},
+               {"data-directory", options_.data_directory}, {"error", merged.status()});
     }
     return {};
   }
@@ -298,7 +298,12 @@ Ok Uninstall(rt::Runtime& runtime, const ServerOptions& options) {
   TRY(runtime::RemoveEverything(runtime, EngineOptionsOf(options)));
   TRY(network::RemoveNetwork(runtime, NetworkOptionsOf(options)));
   TRY(node::UnmountBelow(runtime, options.data_directory));
-  if (!options.kubeconfig.empty()) TRY(client::RemoveFromKubeconfig(runtime, options.kubeconfig, "knarr"));
+  if (!options.kubeconfig.empty()) {
+    Ok removed = client::RemoveFromKubeconfig(runtime, options.kubeconfig, "knarr");
+    // The user's own file, perhaps locked by a program that died: no reason to leave the machine as it is.
+    if (!removed.ok())
+      LOG_WARN("the kubeconfig keeps its entry", {"file", options.kubeconfig}, {"error", removed.status()});
+  }
   TRY(runtime.files().RemoveAll(LogDirectory(options)));
   return runtime.files().RemoveAll(options.data_directory);
 }

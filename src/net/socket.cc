@@ -105,6 +105,9 @@ Result<SocketFd> NewSocket(int family) {
 
 bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
+/// errno's text in lower case, as Go has it and as clients compare it ("connection refused").
+std::string LowerErrno(int error) { return ToLower(std::strerror(error)); }
+
 std::string ErrnoText(const char* what, int error) { return std::string(what) + ": " + std::strerror(error); }
 
 class SocketStream : public Stream {
@@ -325,7 +328,7 @@ Ok FinishConnect(rt::Runtime& runtime, int fd, const Endpoint& endpoint) {
   int error = 0;
   socklen_t size = sizeof error;
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-  if (error != 0) return Unavailable("dial tcp " + endpoint.ToString() + ": connect: " + std::strerror(error));
+  if (error != 0) return Unavailable("dial tcp " + endpoint.ToString() + ": connect: " + LowerErrno(error));
   return {};
 }
 
@@ -345,7 +348,7 @@ Result<std::unique_ptr<Stream>> ConnectTo(rt::Runtime& runtime, const Address& a
       TRY(runtime.Sleep(kAcceptPauseMin));  // the server's backlog is full; there is nothing to wait on
     } else if (errno != EINTR) {
       return Unavailable("dial " + std::string(address.family() == AF_UNIX ? "unix " : "tcp ") + endpoint.ToString() +
-                         ": connect: " + std::strerror(errno));
+                         ": connect: " + LowerErrno(errno));
     }
   }
   if (address.family() == AF_UNIX) return MakeSocketStream(runtime, SocketFd(socket.Release(), "unix"));

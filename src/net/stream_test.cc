@@ -122,7 +122,7 @@ TEST(Sockets, RefusedAndStale) {
     auto refused = Connect(runtime, {"127.0.0.1", port, ""});
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.status().message(),
-              "dial tcp 127.0.0.1:" + std::to_string(port) + ": connect: Connection refused");
+              "dial tcp 127.0.0.1:" + std::to_string(port) + ": connect: connection refused");
     auto unknown = Connect(runtime, {"no-such-host.invalid", 80, ""});
     ASSERT_FALSE(unknown.ok());
     EXPECT_TRUE(unknown.status().message().starts_with("lookup no-such-host.invalid: ")) << unknown.status().message();

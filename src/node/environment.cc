@@ -7,6 +7,7 @@
 
 #include "base/quantity.h"
 #include "base/strings.h"
+#include "node/service_variables.h"
 
 namespace knarr::node {
 namespace {
@@ -216,6 +217,9 @@ std::vector<std::string> Environment::Lines() const {
 
 Result<Environment> MakeEnvironment(client::Client& client, Pod pod, Container container, const PodFacts& facts) {
   Environment out;
+  // What the container says itself comes after, and wins.
+  for (auto& [name, value] : TRY(ReadServiceVariables(client, pod)))
+    SetVariable(out, std::move(name), std::move(value));
   Sources sources(client, pod.metadata().ns());
   TRY(AddEnvFrom(sources, container, out));
   for (api::core_v1::EnvVar variable : container.env()) {

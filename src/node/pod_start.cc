@@ -22,6 +22,7 @@ using runtime::ContainerState;
 
 constexpr Duration kPullBackOffFirst = 10s;
 constexpr Duration kPullBackOffMost = 300s;
+constexpr Duration kErrImagePullShown = 1s;
 
 std::optional<Container> FindContainer(Pod pod, std::string_view name) {
   for (Container container : pod.spec().init_containers()) {
@@ -282,16 +283,35 @@ Result<image::Image> PodWorker::EnsureImage(Pod pod, Container container) {
   }
   if (pulled.Failed(Reason::kCancelled)) return pulled.status();
   Duration& back_off = pull_back_off_[name];
-  const bool again = back_off != Duration{};
-  back_off = again ? std::min(back_off * 2, kPullBackOffMost) : kPullBackOffFirst;
+  back_off = back_off != Duration{} ? std::min(back_off * 2, kPullBackOffMost) : kPullBackOffFirst;
   const std::string why = fmt::format("failed to pull image \"{}\": {}", text, pulled.status().message());
   RecordEvent(EventKind::kWarning, "Failed", fmt::format("Failed to pull image \"{}\": {}", text, why), name);
   RecordEvent(EventKind::kWarning, "Failed", "Error: ErrImagePull", name);
-  record.waiting_reason = again ? "ImagePullBackOff" : "ErrImagePull";
-  record.waiting_message = again ? fmt::format("Back-off pulling image \"{}\": ErrImagePull: {}", text, why) : why;
-  if (again) RecordEvent(EventKind::kNormal, "BackOff", fmt::format("Back-off pulling image \"{}\"", text), name);
-  record.not_before = environment_.runtime.Wall() + back_off;
+  record.waiting_reason = "ErrImagePull";
+  record.waiting_message = why;
+  record.pull_failed = environment_.runtime.Wall();
+  record.not_before = record.pull_failed + back_off;
   return pulled.status();
+}
+
+/// A failed pull shows as ErrImagePull first, and as ImagePullBackOff while the next try is waited for.
+void PodWorker::TellPullBackOff() {
+  const WallTime now = environment_.runtime.Wall();
+  for (ContainerRecord& record : state_.containers) {
+    if (record.waiting_reason != "ErrImagePull" || record.not_before <= now) continue;
+    const WallTime due = record.pull_failed + kErrImagePullShown;
+    if (now < due) {
+      recheck_ = recheck_ ? std::min(*recheck_, due) : due;
+      continue;
+    }
+    std::optional<Container> container = FindContainer(view(), record.name);
+    if (!container) continue;
+    const std::string text = fmt::format("Back-off pulling image \"{}\"", container->image());
+    record.waiting_reason = "ImagePullBackOff";
+    record.waiting_message = text + ": ErrImagePull: " + record.waiting_message;
+    RecordEvent(EventKind::kNormal, "BackOff", text, record.name);
+    RecordEvent(EventKind::kWarning, "Failed", "Error: ImagePullBackOff", record.name);
+  }
 }
 
 Result<image::PullOptions> PodWorker::PullCredentials(Pod pod, const image::Reference& reference) {

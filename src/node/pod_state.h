@@ -31,6 +31,8 @@ struct ContainerRecord {
   /// Crash back-off: the next restart may not be before this; zero when none is due.
   WallTime not_before{};
   Duration back_off{};
+  /// When the last pull failed; zero when none did since the last success.
+  WallTime pull_failed{};
 
   bool startup_passed = false;  ///< the startup probe has succeeded, or there is none
   bool ready = false;           ///< running, and the readiness probe (if any) has succeeded

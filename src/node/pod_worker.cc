@@ -194,6 +194,7 @@ Ok PodWorker::SyncRunning() {
     }
   }
   recheck_ = plan.recheck;
+  TellPullBackOff();
   if (!plan.start.empty() && !starting_) StartContainers(std::move(plan.start));
   return WriteStatus();
 }

@@ -78,6 +78,7 @@ class PodWorker {
                                                   ContainerRecord& record, const image::Image& image);
   Result<image::Image> EnsureImage(api::core_v1::Pod pod, api::core_v1::Container container);
   Result<image::PullOptions> PullCredentials(api::core_v1::Pod pod, const image::Reference& reference);
+  void TellPullBackOff();
   void NoteStartFailure(ContainerRecord& record, std::string_view reason, const Status& status);
   void KillContainer(const std::string& name, Duration grace, const std::string& message);
   void StopAll(Duration grace);

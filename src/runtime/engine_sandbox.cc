@@ -175,7 +175,8 @@ Ok EngineImpl::KillSandbox(const SandboxPtr& sandbox) {
   if (const auto client = sandbox->client; client != nullptr) {
     const rt::CancelScope scope(runtime_, kShimStopTimeout);
     const auto stopped = client->Call({"stop"});
-    if (!stopped.ok()) {
+    // A shim that ended before its answer came has stopped, too.
+    if (!stopped.ok() && !stopped.Failed(Reason::kServiceUnavailable)) {
       LOG_WARN("a shim did not stop and is killed", {"sandbox", sandbox->record.id}, {"error", stopped.status()});
     }
   }
