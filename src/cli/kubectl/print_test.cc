@@ -49,7 +49,7 @@ TEST(ErrorText, TellsWhoseWordItIs) {
   EXPECT_EQ(from_server(BadRequest("x")), "Error from server (BadRequest): x\n");
   EXPECT_EQ(from_server(Status(Reason::kUnknown, "x")), "Error from server: x\n");
   EXPECT_EQ(from_server(Unauthorized("Unauthorized")), "error: You must be logged in to the server (Unauthorized)\n");
-  EXPECT_EQ(from_server(Unavailable("dial tcp 10.0.0.1:6443: connect: Connection refused")),
+  EXPECT_EQ(from_server(Unavailable("dial tcp 10.0.0.1:6443: connect: connection refused")),
             "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?\n");
   EXPECT_EQ(from_server(Unavailable("lookup x: no such host")),
             "Unable to connect to the server: lookup x: no such host\n");
