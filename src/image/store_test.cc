@@ -333,7 +333,7 @@ TEST_F(StoreTest, ExplainsFailedPulls) {
       return "failed to pull and unpack image \"" + name + "\": failed to resolve reference \"" + name + "\": ";
     };
     EXPECT_EQ(pull(host + "/a/b:2"), prefix(host + "/a/b:2") + host + "/a/b:2: not found: manifest unknown");
-    EXPECT_NE(pull("127.0.0.1:1/a/b:1").find("Connection refused"), std::string::npos) << pull("127.0.0.1:1/a/b:1");
+    EXPECT_NE(pull("127.0.0.1:1/a/b:1").find("connection refused"), std::string::npos) << pull("127.0.0.1:1/a/b:1");
     registry.need_basic = true;
     EXPECT_EQ(pull(host + "/a/b:1"), prefix(host + "/a/b:1") +
                                          "pull access denied, repository does not exist or may require authorization: "
