@@ -24,7 +24,7 @@ SCALARS = {
 }
 KEYWORDS = {"default", "continue", "operator", "namespace", "class", "template", "static", "delete", "new", "for",
             "int", "public", "private", "protected", "switch", "case", "union", "export", "import", "register",
-            "volatile"}
+            "volatile", "not", "enum", "bool"}
 MARKERS = {"omitempty": "kOmitEmpty", "omitzero": "kOmitZero", "optional": "kOptional", "required": "kRequired",
            "mapType=atomic": "kMapAtomic", "structType=atomic": "kMapAtomic"}
 KNOWN_VALUED = {"patchStrategy", "patchMergeKey", "listType", "listMapKey", "mapType", "structType", "default",
