@@ -1,10 +1,12 @@
-// Any JSON as an object: what decodes is canonical already, survives defaulting and validation, and protobuf keeps it.
+// Any JSON as an object: what decodes is canonical already, survives defaulting and validation, and protobuf keeps it;
+// what can be converted can be converted back.
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "api/codec.h"
+#include "api/conversion/conversion.h"
 #include "api/defaulting.h"
 #include "api/printing.h"
 #include "api/validation.h"
@@ -29,5 +31,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   api::ValidateUpdate(*kind, document.root, document.root);
   const doc::Value cells = api::RowOf(*kind, document.root, WallTime(), document.arena);
   CHECK(cells.size() == api::ColumnsOf(*kind).size());
+  const api::KindInfo& stored = api::StorageKind(*kind);
+  if (&stored == kind) return 0;
+  const Result<doc::Document> converted = api::ConvertKind(document.root, *kind, stored);
+  CHECK(converted.ok());
+  CHECK(api::ConvertKind(converted->root, stored, *kind).ok());
   return 0;
 }
