@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "apiserver/user.h"
 #include "base/metrics.h"
 #include "base/status.h"
 #include "client/client.h"
@@ -19,36 +20,6 @@
 #include "store/store.h"
 
 namespace knarr::apiserver {
-
-/// Who asks.
-struct UserInfo {
-  std::string name;
-  std::string uid;
-  std::vector<std::string> groups;
-};
-
-/// What is asked, as authorisers see it (authorization/v1 attributes).
-struct Attributes {
-  UserInfo user;
-  std::string verb;  ///< "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"
-  bool resource_request = false;
-  std::string group;
-  std::string version;
-  std::string resource;
-  std::string subresource;
-  std::string ns;
-  std::string name;
-  std::string path;  ///< for requests that are for no resource
-};
-
-class Authorizer {
- public:
-  virtual ~Authorizer() = default;
-  /// Ok, or Forbidden with the reason part of upstream's message ("" for none). Any thread.
-  virtual Ok Authorize(const Attributes& attributes) = 0;
-};
-/// Members of system:masters may do all; everybody may read health and version; nobody else may do anything.
-std::unique_ptr<Authorizer> MakeMastersAuthorizer();
 
 struct ApiServerOptions {
   net::Endpoint listen;  ///< 127.0.0.1:6443

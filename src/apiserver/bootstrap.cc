@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "apiserver/authorization/bootstrap_policy.h"
 #include "apiserver/local_client.h"
 #include "base/ip.h"
 #include "base/log.h"
@@ -69,6 +70,8 @@ Ok MakeBootstrapObjects(Core& core) {
     });
   }
   content.emplace_back([&] { return EnsureService(*client, core.options()); });
+  const BootstrapPolicy policy = ReadBootstrapPolicy();
+  for (auto& task : ReconcileTasks(*client, policy)) content.push_back(std::move(task));
   TRY(AllAtOnce(core.world(), spaces));
   return AllAtOnce(core.world(), content);
 }

@@ -1,5 +1,7 @@
 #include "apiserver/core.h"
 
+#include "apiserver/authorization/node_authorizer.h"
+#include "apiserver/authorization/rbac_authorizer.h"
 #include "rt/sync.h"
 
 namespace knarr::apiserver {
@@ -9,6 +11,21 @@ StrategyOptions StrategiesOf(const ApiServerOptions& options) {
   return {options.service_cidr, options.node_port_first, options.node_port_last};
 }
 
+std::vector<std::unique_ptr<Authorizer>> MakeAuthorizers(rt::Runtime& world, const store::Store& store,
+                                                         NodeGraph& graph, const RbacIndex& rbac) {
+  std::vector<std::unique_ptr<Authorizer>> out;
+  out.push_back(MakeMastersAuthorizer());
+  out.push_back(MakeNodeAuthorizer(world, store, graph));
+  out.push_back(MakeRbacAuthorizer(rbac));
+  return out;
+}
+
+std::unique_ptr<Authorizer> UnionOf(const std::vector<std::unique_ptr<Authorizer>>& authorizers) {
+  std::vector<Authorizer*> all;
+  for (const auto& authorizer : authorizers) all.push_back(authorizer.get());
+  return MakeUnionAuthorizer(std::move(all));
+}
+
 }  // namespace
 
 Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options)
@@ -16,11 +33,15 @@ Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store
       store_(store),
       options_(std::move(options)),
       metrics_(options_.metrics != nullptr ? *options_.metrics : own_metrics_),
-      authorizer_(MakeMastersAuthorizer()),
+      rbac_(world, store),
+      node_graph_(world, store),
+      authorizers_(MakeAuthorizers(world, store, node_graph_, rbac_)),
+      authorizer_(UnionOf(authorizers_)),
+      role_guard_(rbac_, *authorizer_),
       tokens_(options_.service_account_key_pem, options_.issuer),
       resources_(StrategiesOf(options_)),
       registry_(world, store),
-      operations_(registry_, resources_, *authorizer_, tokens_) {
+      operations_(registry_, resources_, *authorizer_, role_guard_, tokens_) {
   ready_checks_.push_back({"store", [this]() -> Ok {
                              if (store_.Latest() == nullptr) return Unavailable("no state");
                              return {};
@@ -60,6 +81,16 @@ std::vector<Core::ReadyCheck> Core::ReadyChecks(rt::Runtime& here) {
 }
 
 void Core::AddReadyCheck(ReadyCheck check) { ready_checks_.push_back(std::move(check)); }
+
+void Core::StartAuthorization() {
+  rbac_.Start();
+  node_graph_.Start();
+}
+
+void Core::StopAuthorization() {
+  rbac_.Stop();
+  node_graph_.Stop();
+}
 
 void Core::StopStreams() {
   for (const auto& local : locals_) {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "apiserver/apiserver.h"
+#include "apiserver/authorization/node_graph.h"
+#include "apiserver/authorization/role_guard.h"
 #include "apiserver/local.h"
 #include "apiserver/operations.h"
 #include "base/metrics.h"
@@ -29,6 +31,10 @@ class Core {
   Operations& operations() { return operations_; }
   const ResourceTable& resources() const { return resources_; }
   const TokenIssuer& tokens() const { return tokens_; }
+  Authorizer& authorizer() { return *authorizer_; }
+  /// Begins and ends the following of the store that authorisation rests on. World fiber.
+  void StartAuthorization();
+  void StopAuthorization();
   knarr::Registry& metrics() { return metrics_; }
 
   /// What is kept for the runtime this is called on. REQUIRES: it is one of the server's.
@@ -56,7 +62,11 @@ class Core {
   ApiServerOptions options_;
   knarr::Registry own_metrics_;
   knarr::Registry& metrics_;
-  std::unique_ptr<Authorizer> authorizer_;
+  RbacIndex rbac_;
+  NodeGraph node_graph_;
+  std::vector<std::unique_ptr<Authorizer>> authorizers_;
+  std::unique_ptr<Authorizer> authorizer_;  // all of them
+  RoleGuard role_guard_;
   TokenIssuer tokens_;
   ResourceTable resources_;
   ResourceRegistry registry_;

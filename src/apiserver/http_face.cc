@@ -10,6 +10,7 @@
 #include "apiserver/errors.h"
 #include "apiserver/health.h"
 #include "apiserver/request_info.h"
+#include "apiserver/reviews.h"
 #include "base/log.h"
 #include "base/uuid.h"
 #include "doc/json.h"
@@ -76,13 +77,14 @@ void HttpFace::Handle(net::Request& request, net::Response& response) {
 bool HttpFace::IsLongRunning(const Call& call) const {
   const Attributes& a = call.attributes;
   if (!a.resource_request) return false;
+  if (call.resource != nullptr && IsReview(*call.resource->kind)) return false;
   return a.verb == "watch" || a.subresource == "log" || a.subresource == "exec";
 }
 
 void HttpFace::Route(Call& call) {
   rt::Runtime& runtime = call.context.runtime;
   const MonoTime began = runtime.Mono();
-  const Ok allowed = core_.operations().Authorize(call.attributes);
+  const Ok allowed = core_.operations().Authorize(call.context, call.attributes);
   if (!allowed.ok()) {
     SendError(call, allowed.status());
     Count(call, allowed.status().code(), began);

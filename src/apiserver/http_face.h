@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "apiserver/authorization/authorizer.h"
 #include "apiserver/content.h"
 #include "apiserver/core.h"
 #include "apiserver/discovery.h"

@@ -5,6 +5,7 @@
 #include "apiserver/http_face.h"
 #include "apiserver/object_meta.h"
 #include "apiserver/request_info.h"
+#include "apiserver/reviews.h"
 #include "base/strings.h"
 #include "doc/json.h"
 
@@ -168,6 +169,12 @@ Result<Answer> HttpFace::AnswerResource(Call& call) {
   if (call.resource->kind->namespaced && call.attributes.ns.empty() && verb != "list") return NoSuchResourceError();
   if (!call.resource->kind->namespaced && !call.attributes.ns.empty() && call.resource->kind->plural != "namespaces") {
     return NoSuchResourceError();
+  }
+  if (IsReview(*call.resource->kind) && verb != "create") {
+    // Only the collection is there, for creating.
+    const bool nowhere = call.resource->kind->namespaced && call.attributes.ns.empty();
+    if (!call.attributes.name.empty() || nowhere) return NoSuchResourceError();
+    return MethodNotAllowedError(ResourceOf(*call.resource->kind), verb);
   }
   if (verb == "get" || verb == "list") return GetOrList(call);
   if (verb == "create") return Create(call);

@@ -97,7 +97,7 @@ TEST(Http, WhoMayWhat) {
     const Case cases[] = {
         {"", "/livez", 200, ""},
         {"", "/version", 200, ""},
-        {"", "/readyz/ping", 200, ""},
+        {"", "/readyz/ping", 403, "forbidden: User \"system:anonymous\" cannot get path \"/readyz/ping\""},
         {"", "/api", 403, "forbidden: User \"system:anonymous\" cannot get path \"/api\""},
         {"", "/metrics", 403, "forbidden: User \"system:anonymous\" cannot get path \"/metrics\""},
         {"bad", "/api", 401, "Unauthorized"},

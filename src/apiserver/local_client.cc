@@ -5,6 +5,8 @@
 #include "api/codec.h"
 #include "apiserver/errors.h"
 #include "apiserver/object_meta.h"
+#include "apiserver/request_info.h"
+#include "apiserver/reviews.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -41,7 +43,7 @@ class LocalClient : public client::Client {
   Result<client::ObjectList> List(const KindInfo& kind, std::string_view ns,
                                   const client::ListOptions& options) override {
     Call call(*this);
-    Resource& resource = *TRY(call.Enter("list", kind, ns, {}, {}));
+    Resource& resource = *TRY(call.Enter("list", kind, ns, {}, {}, options.field_selector, options.label_selector));
     const ListRequest request = TRY(MakeList(kind, ns, options));
     ListPage page = TRY(operations_.List(call.context, resource, request));
     client::ObjectList out;
@@ -55,7 +57,7 @@ class LocalClient : public client::Client {
   Result<std::unique_ptr<client::WatchStream>> Watch(const KindInfo& kind, std::string_view ns,
                                                      const client::WatchOptions& options) override {
     Call call(*this);
-    Resource& resource = *TRY(call.Enter("watch", kind, ns, {}, {}));
+    Resource& resource = *TRY(call.Enter("watch", kind, ns, {}, {}, options.field_selector, options.label_selector));
     WatchRequest request;
     request.ns = ns;
     request.selection = TRY(Selection::Parse(kind, options.label_selector, options.field_selector));
@@ -125,7 +127,8 @@ class LocalClient : public client::Client {
   Ok DeleteCollection(const KindInfo& kind, std::string_view ns, const client::ListOptions& list,
                       const client::DeleteOptions& options) override {
     Call call(*this);
-    Resource& resource = *TRY(call.Enter("deletecollection", kind, ns, {}, {}));
+    Resource& resource =
+        *TRY(call.Enter("deletecollection", kind, ns, {}, {}, list.field_selector, list.label_selector));
     const ListRequest request = TRY(MakeList(kind, ns, list));
     TRY(operations_.DeleteCollection(call.context, resource, request, options));
     return {};
@@ -138,10 +141,12 @@ class LocalClient : public client::Client {
         : client(owner), context{owner.local_.runtime(), owner.local_, owner.user_, {}, {}} {}
 
     Result<Resource*> Enter(std::string_view verb, const KindInfo& kind, std::string_view ns, std::string_view name,
-                            std::string_view subresource) {
+                            std::string_view subresource, std::string_view field_text = {},
+                            std::string_view label_text = {}) {
       CHECK(context.runtime.OnThisThread());
       Resource* resource = client.operations_.resources().Find(kind);
       if (resource == nullptr) return NoSuchResourceError();
+      if (IsReview(kind) && verb != "create") return MethodNotAllowedError(ResourceOf(kind), verb);
       Attributes attributes;
       attributes.user = context.user;
       attributes.verb = verb;
@@ -152,7 +157,8 @@ class LocalClient : public client::Client {
       attributes.subresource = subresource;
       attributes.ns = ns;
       attributes.name = name;
-      TRY(client.operations_.Authorize(attributes));
+      if (!field_text.empty() || !label_text.empty()) AddSelectors(attributes, field_text, label_text);
+      TRY(client.operations_.Authorize(context, attributes));
       return resource;
     }
 

@@ -9,6 +9,7 @@
 #include "apiserver/object_io.h"
 #include "apiserver/object_meta.h"
 #include "apiserver/patch.h"
+#include "apiserver/reviews.h"
 #include "base/strings.h"
 
 namespace knarr::apiserver {
@@ -63,23 +64,16 @@ Ok Normalize(RequestContext& context, const api::KindInfo& kind, doc::Document& 
   return {};
 }
 
-Ok Operations::Authorize(const Attributes& attributes) const {
-  const Ok allowed = authorizer_.Authorize(attributes);
-  if (allowed.ok() || !allowed.Failed(Reason::kForbidden)) return allowed;
-  const std::string& why = allowed.status().message();
-  const std::string tail = why.empty() ? "" : ": " + why;
-  const UserInfo& user = attributes.user;
-  if (!attributes.resource_request) {
-    return Forbidden(fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"{}", user.name, attributes.verb,
-                                 attributes.path, tail));
-  }
-  std::string resource = attributes.resource;
-  if (!attributes.subresource.empty()) resource += "/" + attributes.subresource;
-  const std::string scope =
-      attributes.ns.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", attributes.ns);
-  return ForbiddenError({attributes.group, attributes.resource}, attributes.name,
-                        fmt::format("User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}{}", user.name,
-                                    attributes.verb, resource, attributes.group, scope, tail));
+Ok Operations::Authorize(const RequestContext& context, const Attributes& attributes) const {
+  const Verdict verdict = authorizer_.Authorize(context.runtime, attributes);
+  if (verdict.allowed()) return {};
+  if (!verdict.error.empty()) return Internal("Internal Server Error: " + verdict.error);
+  return ForbiddenTo(attributes, verdict.reason);
+}
+
+void Operations::Settle(const RequestContext& context, const Resource& resource) const {
+  if (!IsRbacKind(*resource.kind)) return;
+  role_guard_.Settle(context, registry_.world(), registry_.store().Latest()->revision());
 }
 
 Result<ObjectPtr> Operations::Get(RequestContext& context, Resource& resource, const ObjectName& name,
@@ -94,7 +88,11 @@ Result<ObjectPtr> Operations::Get(RequestContext& context, Resource& resource, c
 Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource, std::string_view ns,
                                      doc::Document object, const WriteRequest& request) {
   TRY(Prepare(*resource.kind, object));
-  return registry_.Create(context, resource, {std::string(ns), std::move(object), request.dry_run});
+  if (IsReview(*resource.kind)) return Review(context, *resource.kind, ns, std::move(object));
+  TRY(role_guard_.Check(context, *resource.kind, ns, "", object.root, nullptr));
+  ObjectPtr made = TRY(registry_.Create(context, resource, {std::string(ns), std::move(object), request.dry_run}));
+  Settle(context, resource);
+  return made;
 }
 
 Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resource, const ObjectName& name,
@@ -139,9 +137,12 @@ Result<UpdateOutcome> Operations::UpdateView(
     if (!current.is_null()) shown = TRY(view.project(kind, current));
     doc::Document changed = TRY(change(shown.root));
     TRY(Prepare(*view.kind, changed));
-    return view.merge(kind, current, changed.root);
+    doc::Document merged = TRY(view.merge(kind, current, changed.root));
+    TRY(role_guard_.Check(context, kind, name.ns, name.name, merged.root, current.is_null() ? nullptr : &current));
+    return merged;
   };
   UpdateOutcome outcome = TRY(registry_.Update(context, resource, update));
+  Settle(context, resource);
   if (view.kind != resource.kind) {
     outcome.object = api::Object::FromDocument(TRY(view.project(kind, outcome.object->tree())));
   }
@@ -173,6 +174,20 @@ Result<UpdateOutcome> Operations::Patch(RequestContext& context, Resource& resou
                       TRY(Normalize(context, *view->kind, patched, request.validation));
                       return patched;
                     });
+}
+
+Result<DeleteOutcome> Operations::Delete(RequestContext& context, Resource& resource, const ObjectName& name,
+                                         const client::DeleteOptions& options) {
+  DeleteOutcome outcome = TRY(registry_.Delete(context, resource, name, options));
+  Settle(context, resource);
+  return outcome;
+}
+
+Result<ListPage> Operations::DeleteCollection(RequestContext& context, Resource& resource, const ListRequest& list,
+                                              const client::DeleteOptions& options) {
+  ListPage page = TRY(registry_.DeleteCollection(context, resource, list, options));
+  Settle(context, resource);
+  return page;
 }
 
 }  // namespace knarr::apiserver

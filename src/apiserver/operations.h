@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apiserver/authorization/role_guard.h"
 #include "apiserver/registry.h"
 #include "apiserver/subresource.h"
 #include "apiserver/token.h"
@@ -33,11 +34,12 @@ struct PatchRequest {
 
 class Operations {
  public:
-  Operations(ResourceRegistry& registry, ResourceTable& resources, Authorizer& authorizer, TokenIssuer& tokens)
-      : registry_(registry), resources_(resources), authorizer_(authorizer), tokens_(tokens) {}
+  Operations(ResourceRegistry& registry, ResourceTable& resources, Authorizer& authorizer, const RoleGuard& role_guard,
+             TokenIssuer& tokens)
+      : registry_(registry), resources_(resources), authorizer_(authorizer), role_guard_(role_guard), tokens_(tokens) {}
 
   /// Forbidden with upstream's whole message when the user may not.
-  Ok Authorize(const Attributes& attributes) const;
+  Ok Authorize(const RequestContext& context, const Attributes& attributes) const;
 
   Result<ObjectPtr> Get(RequestContext& context, Resource& resource, const ObjectName& name,
                         std::string_view subresource, std::string_view resource_version = {}) const;
@@ -58,13 +60,9 @@ class Operations {
   Result<UpdateOutcome> Patch(RequestContext& context, Resource& resource, const ObjectName& name,
                               std::string_view subresource, const PatchRequest& patch, const WriteRequest& request);
   Result<DeleteOutcome> Delete(RequestContext& context, Resource& resource, const ObjectName& name,
-                               const client::DeleteOptions& options) {
-    return registry_.Delete(context, resource, name, options);
-  }
+                               const client::DeleteOptions& options);
   Result<ListPage> DeleteCollection(RequestContext& context, Resource& resource, const ListRequest& list,
-                                    const client::DeleteOptions& options) {
-    return registry_.DeleteCollection(context, resource, list, options);
-  }
+                                    const client::DeleteOptions& options);
 
   ResourceRegistry& registry() const { return registry_; }
   ResourceTable& resources() const { return resources_; }
@@ -75,9 +73,16 @@ class Operations {
                                    const Subresource& view, const WriteRequest& request, bool may_create,
                                    const std::function<Result<doc::Document>(const doc::Value& current)>& change);
 
+  /// Answers a question that came as an object (IsReview).
+  Result<ObjectPtr> Review(const RequestContext& context, const api::KindInfo& kind, std::string_view ns,
+                           doc::Document review) const;
+  /// After a write: what decides about later requests has seen it.
+  void Settle(const RequestContext& context, const Resource& resource) const;
+
   ResourceRegistry& registry_;
   ResourceTable& resources_;
   Authorizer& authorizer_;
+  const RoleGuard& role_guard_;
   TokenIssuer& tokens_;
 };
 

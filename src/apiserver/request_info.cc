@@ -27,12 +27,9 @@ std::vector<std::string_view> PathParts(std::string_view path) {
   return Split(path, '/');
 }
 
-// A list of one object by its name counts as asking for that name.
-std::string_view NameInSelector(std::string_view selector, std::string& keep) {
-  const Result<FieldSelector> fields = FieldSelector::Parse(selector);
-  if (!fields.ok()) return {};
-  keep = fields->ExactValue("metadata.name").value_or("");
-  return keep;
+// What may stand as one part of a path.
+bool IsPathSegment(std::string_view name) {
+  return name != "." && name != ".." && name.find_first_of("/%") == std::string_view::npos;
 }
 
 void ReadResource(std::vector<std::string_view> parts, const net::Url& url, Attributes& out) {
@@ -48,25 +45,38 @@ void ReadResource(std::vector<std::string_view> parts, const net::Url& url, Attr
   out.resource_request = true;
   out.resource = parts[0];
   if (parts.size() > 1) out.name = parts[1];
-  if (parts.size() > 2) out.subresource = parts[2];
-  if (parts.size() > 3) {
-    // Below a subresource (proxy paths): part of it.
-    for (size_t i = 3; i < parts.size(); ++i) out.subresource += "/" + std::string(parts[i]);
-  }
+  if (parts.size() > 2) out.subresource = parts[2];  // what comes behind it (proxy paths) is the subresource's own
   if (out.resource == "namespaces") out.ns = out.name;
-  if (out.verb == "get" && (old_watch || out.name.empty())) {
+  if (old_watch && out.verb == "get") {
+    out.verb = "watch";
+    return;  // its selectors say nothing about what may be seen
+  }
+  if (out.verb == "get" && out.name.empty()) {
     // An object's own path is read, never watched: a watch of one object is a watch that selects its name.
-    out.verb = old_watch || QueryBool(url, "watch") ? "watch" : "list";
-    if (out.name.empty()) {
-      std::string keep;
-      out.name = NameInSelector(url.Query("fieldSelector"), keep);
-    }
+    out.verb = QueryBool(url, "watch") ? "watch" : "list";
   } else if (out.verb == "delete" && out.name.empty()) {
     out.verb = "deletecollection";
+  } else {
+    return;
   }
+  AddSelectors(out, url.Query("fieldSelector"), url.Query("labelSelector"));
 }
 
 }  // namespace
+
+void AddSelectors(Attributes& attributes, std::string_view field_text, std::string_view label_text) {
+  if (!field_text.empty()) {
+    Result<FieldSelector> fields = FieldSelector::Parse(field_text);
+    attributes.field_selector_bad = !fields.ok();
+    if (fields.ok()) attributes.field_selector = std::move(*fields);
+    const std::string_view name = attributes.field_selector.ExactValue("metadata.name").value_or("");
+    if (attributes.name.empty() && attributes.verb != "deletecollection" && IsPathSegment(name)) attributes.name = name;
+  }
+  if (label_text.empty()) return;
+  Result<LabelSelector> labels = LabelSelector::Parse(label_text);
+  attributes.label_selector_bad = !labels.ok();
+  if (labels.ok()) attributes.label_selector = std::move(*labels);
+}
 
 bool QueryBool(const net::Url& url, std::string_view name) {
   if (!url.HasQuery(name)) return false;

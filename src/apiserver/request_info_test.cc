@@ -18,6 +18,8 @@ TEST(RequestInfo, Table) {
       {"GET", "/api/v1/namespaces/a/pods?watch=0", "list /v1 a pods - -"},
       {"GET", "/api/v1/namespaces/a/pods/x?watch=1", "get /v1 a pods x -"},
       {"GET", "/api/v1/pods?fieldSelector=metadata.name%3Dx", "list /v1 - pods x -"},
+      {"GET", "/api/v1/pods?fieldSelector=metadata.name%3Da%2Fb", "list /v1 - pods - -"},
+      {"DELETE", "/api/v1/pods?fieldSelector=metadata.name%3Dx", "deletecollection /v1 - pods - -"},
       {"GET", "/api/v1/watch/namespaces/a/pods/x", "watch /v1 a pods x -"},
       {"GET", "/api/v1/watch/pods", "watch /v1 - pods - -"},
       {"GET", "/api/v1/namespaces", "list /v1 - namespaces - -"},
@@ -29,7 +31,7 @@ TEST(RequestInfo, Table) {
       {"DELETE", "/api/v1/nodes/n", "delete /v1 - nodes n -"},
       {"DELETE", "/api/v1/namespaces/a/pods", "deletecollection /v1 a pods - -"},
       {"POST", "/api/v1/namespaces/a/pods/x/exec?command=ls", "create /v1 a pods x exec"},
-      {"GET", "/api/v1/namespaces/a/pods/x/proxy/b/c", "get /v1 a pods x proxy/b/c"},
+      {"GET", "/api/v1/namespaces/a/pods/x/proxy/b/c", "get /v1 a pods x proxy"},
       {"GET", "/api/v1", "get /api/v1"},
       {"GET", "/apis/apps/v1", "get /apis/apps/v1"},
       {"POST", "/healthz", "post /healthz"},
@@ -46,6 +48,24 @@ TEST(RequestInfo, Table) {
                                                : a.verb + " " + a.path;
     EXPECT_EQ(got, test.expected) << test.method << " " << test.target;
   }
+}
+
+TEST(RequestInfo, Selectors) {
+  const auto read = [](std::string_view method, std::string_view target) {
+    return ReadAttributes(method, *net::Url::Parse(target));
+  };
+  Attributes a = read("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn,a%21%3Db&labelSelector=x,y%3Dz");
+  ASSERT_EQ(a.field_selector.requirements().size(), 2u);
+  EXPECT_EQ(a.field_selector.requirements()[1], (FieldRequirement{"spec.nodeName", true, "n"}));
+  EXPECT_EQ(a.label_selector.ToString(), "x,y=z");
+  EXPECT_FALSE(a.field_selector_bad || a.label_selector_bad);
+  a = read("DELETE", "/api/v1/pods?fieldSelector=a&labelSelector=%21%21");
+  EXPECT_TRUE(a.field_selector_bad && a.label_selector_bad);
+  // Only what reads or deletes many is limited by selectors.
+  a = read("GET", "/api/v1/namespaces/a/pods/x?fieldSelector=spec.nodeName%3Dn");
+  EXPECT_TRUE(a.field_selector.empty());
+  a = read("GET", "/api/v1/watch/pods?fieldSelector=spec.nodeName%3Dn");
+  EXPECT_TRUE(a.field_selector.empty());
 }
 
 TEST(ContinueToken, IsUpstreams) {

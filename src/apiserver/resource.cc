@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "apiserver/reviews.h"
+
 namespace knarr::apiserver {
 
 std::string Resource::Key(const client::ObjectName& name) const {
@@ -22,6 +24,7 @@ Resource::Name Resource::NameOf(std::string_view key) const {
 }
 
 bool IsServed(const api::KindInfo& kind) {
+  if (IsReview(kind)) return kind.kind != "TokenReview";
   // events.k8s.io is another face of core's events and needs their conversion; componentstatuses are computed.
   return kind.list_type != nullptr && kind.group != "events.k8s.io" && kind.kind != "ComponentStatus" &&
          kind.group != "meta.k8s.io";

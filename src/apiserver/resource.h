@@ -45,7 +45,7 @@ class ResourceTable {
 /// The warning that goes with every answer about a deprecated kind, "" for the others.
 std::string_view DeprecationOf(const api::KindInfo& kind);
 
-/// Whether the kind has objects in the store here.
+/// Whether the kind has objects in the store here, or is a review.
 bool IsServed(const api::KindInfo& kind);
 
 }  // namespace knarr::apiserver

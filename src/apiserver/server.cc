@@ -22,6 +22,7 @@ class Server : public ApiServer {
   ~Server() override { CHECK(stopped_); }
 
   Ok Bootstrap() override {
+    core_.StartAuthorization();
     TRY(MakeBootstrapObjects(core_));
     expiry_.Start();
     keeper_.Start();
@@ -62,6 +63,7 @@ class Server : public ApiServer {
     keeper_.Stop();
     core_.StopStreams();
     if (http_ != nullptr) http_->Stop(grace);
+    core_.StopAuthorization();
     core_.StopLocals();
   }
 

@@ -9,13 +9,13 @@ namespace knarr::controller {
 
 std::span<const ControllerEntry> AllControllers() {
   static constexpr ControllerEntry kControllers[] = {
-      {"namespace-controller", MakeNamespaceController},
-      {"serviceaccount-controller", MakeServiceAccountController},
-      {"replicationcontroller-controller", MakeReplicationController},
-      {"replicaset-controller", MakeReplicaSetController},
-      {"endpoints-controller", MakeEndpointsController},
-      {"node-lifecycle-controller", MakeNodeLifecycleController},
-      {"garbage-collector-controller", MakeGarbageCollector},
+      {"namespace-controller", "namespace-controller", MakeNamespaceController},
+      {"serviceaccount-controller", "service-account-controller", MakeServiceAccountController},
+      {"replicationcontroller-controller", "replication-controller", MakeReplicationController},
+      {"replicaset-controller", "replicaset-controller", MakeReplicaSetController},
+      {"endpoints-controller", "endpoint-controller", MakeEndpointsController},
+      {"node-lifecycle-controller", "node-controller", MakeNodeLifecycleController},
+      {"garbage-collector-controller", "generic-garbage-collector", MakeGarbageCollector},
   };
   return kControllers;
 }

@@ -97,6 +97,11 @@ class EndpointsController : public Controller {
     return Requeue();
   }
 
+  /// Endpoints and slices are the work of two controllers upstream, each with its own rights.
+  client::Client& ClientFor(const api::KindInfo& kind) {
+    return kind.plural == "endpointslices" ? context_.accounts.Of("endpointslice-controller") : context_.client;
+  }
+
   static bool IsManaged(const api::Object& endpoints) {
     auto labels = api::core_v1::Endpoints(endpoints.tree()).metadata().labels();
     return labels.Find("endpoints.kubernetes.io/managed-by").value_or("") == "endpoint-controller";
@@ -104,7 +109,7 @@ class EndpointsController : public Controller {
 
   Ok Delete(const api::KindInfo& kind, const api::Object& object) {
     client::DeleteOptions options{.uid = std::string(object.uid())};
-    Result<ObjectPtr> deleted = context_.client.Delete(kind, NameOf(object), options);
+    Result<ObjectPtr> deleted = ClientFor(kind).Delete(kind, NameOf(object), options);
     if (deleted.ok() || deleted.Failed(Reason::kNotFound)) return {};
     return deleted.status();
   }
@@ -148,13 +153,13 @@ class EndpointsController : public Controller {
   /// Creates, or updates when it differs from what is there.
   Ok Write(const api::KindInfo& kind, const ObjectName& name, const ObjectPtr& present, const doc::Document& wanted) {
     if (present == nullptr) {
-      Result<ObjectPtr> created = context_.client.Create(kind, name.ns, wanted.root);
+      Result<ObjectPtr> created = ClientFor(kind).Create(kind, name.ns, wanted.root);
       // Forbidden: the namespace is going away; its end takes the service, too.
       if (created.ok() || created.Failed(Reason::kForbidden)) return {};
       return created.status();
     }
     if (wanted.root.Equals(present->tree())) return {};
-    Result<ObjectPtr> updated = context_.client.Update(kind, name, wanted.root);
+    Result<ObjectPtr> updated = ClientFor(kind).Update(kind, name, wanted.root);
     return updated.ok() ? Ok() : Ok(updated.status());
   }
 

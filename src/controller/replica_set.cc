@@ -314,9 +314,10 @@ class ReplicaController : public Controller {
   Result<bool> LookFor(const ObjectName& name, const std::function<bool(const api::Object& pod)>& fits) {
     Duration pause = kLookFirst;
     for (int look = 1;; ++look) {
-      Result<ObjectPtr> live = context_.client.Get(api::core_v1::PodInfo(), name);
-      if (live.ok()) return fits(**live);
-      if (live.Failed(Reason::kNotFound)) return false;
+      // A list of one: the account may list pods, not get them.
+      Result<client::ObjectList> live =
+          context_.client.List(api::core_v1::PodInfo(), name.ns, {.field_selector = "metadata.name=" + name.name});
+      if (live.ok()) return !live->items.empty() && fits(*live->items.front());
       if (live.Failed(Reason::kCancelled) || look == kLooks) return live.status();
       TRY(context_.runtime.Sleep(pause));
       pause = std::min(pause * 2, kLookMost);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -60,6 +61,26 @@ network::PodNetworkOptions NetworkOptionsOf(const ServerOptions& options) {
   out.pod_cidr = base + "/24";
   return out;
 }
+
+apiserver::UserInfo Component(std::string name, std::vector<std::string> groups = {}) {
+  groups.emplace_back(apiserver::kAllAuthenticated);
+  return {std::move(name), "", std::move(groups)};
+}
+
+/// The controllers' ways to the server in this process.
+class LocalAccounts : public controller::Accounts {
+ public:
+  explicit LocalAccounts(apiserver::ApiServer& api) : api_(api) {}
+  client::Client& Of(std::string_view account) override {
+    std::unique_ptr<client::Client>& client = clients_[std::string(account)];
+    if (client == nullptr) client = api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account));
+    return *client;
+  }
+
+ private:
+  apiserver::ApiServer& api_;
+  std::map<std::string, std::unique_ptr<client::Client>> clients_;
+};
 
 /// The node's half of the process.
 struct NodeParts {
@@ -151,14 +172,17 @@ class Server {
   }
 
   Ok StartControllers() {
-    client_ = api_->LocalClient({.name = "system:kube-controller-manager", .groups = {"system:masters"}});
+    // What the controllers read comes from one copy, and is read by one user; each writes as its own account.
+    client_ = api_->LocalClient(Component("system:kube-controller-manager"));
+    scheduler_client_ = api_->LocalClient(Component("system:kube-scheduler"));
+    accounts_ = std::make_unique<LocalAccounts>(*api_);
     informers_ = std::make_unique<client::InformerFactory>(world_, *client_);
     events_ = std::make_unique<client::EventRecorder>(world_, *client_, "controller-manager");
-    scheduler_events_ = std::make_unique<client::EventRecorder>(world_, *client_, "default-scheduler");
+    scheduler_events_ = std::make_unique<client::EventRecorder>(world_, *scheduler_client_, "default-scheduler");
     for (const controller::ControllerEntry& entry : controller::AllControllers()) {
-      controllers_.push_back(entry.make({world_, *client_, *informers_, *events_}));
+      controllers_.push_back(entry.make({world_, accounts_->Of(entry.account), *accounts_, *informers_, *events_}));
     }
-    scheduler_ = std::make_unique<scheduler::Scheduler>(world_, *client_, *informers_, *scheduler_events_);
+    scheduler_ = std::make_unique<scheduler::Scheduler>(world_, *scheduler_client_, *informers_, *scheduler_events_);
     for (auto& controller : controllers_) controller->Start();
     scheduler_->Start();
     informers_->Start();
@@ -167,7 +191,7 @@ class Server {
 
   Ok StartNode() {
     NodeParts& parts = node_;
-    parts.client = api_->LocalClient({.name = "system:node:" + options_.node_name, .groups = {"system:masters"}});
+    parts.client = api_->LocalClient(Component("system:node:" + options_.node_name, {"system:nodes"}));
     const std::string& data = options_.data_directory;
     parts.images =
         TRY(image::Store::Open(world_, {.directory = data + "/images", .registries_file = data + "/registries.yaml"}));
@@ -256,6 +280,8 @@ class Server {
     informers_.reset();
     scheduler_events_.reset();
     events_.reset();
+    accounts_.reset();
+    scheduler_client_.reset();
     client_.reset();
     api_.reset();
     if (store_ != nullptr) store_->Close();
@@ -275,6 +301,8 @@ class Server {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<client::Client> client_;
+  std::unique_ptr<client::Client> scheduler_client_;
+  std::unique_ptr<LocalAccounts> accounts_;
   std::unique_ptr<client::InformerFactory> informers_;
   std::unique_ptr<client::EventRecorder> events_;
   std::unique_ptr<client::EventRecorder> scheduler_events_;

@@ -14,12 +14,29 @@ Cluster::Cluster(rt::Runtime& runtime, Journal& journal, Duration commit_time)
 
 Cluster::~Cluster() { CHECK(api_ == nullptr); }
 
+client::Client& Cluster::Accounts::Of(std::string_view account) {
+  const auto found = ways_.find(account);
+  if (found != ways_.end()) return *found->second.client;
+  Way way{api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account)), nullptr};
+  way.client = MakeFaultClient(runtime_, *way.inner, faults_);
+  return *ways_.emplace(account, std::move(way)).first->second.client;
+}
+
+std::unique_ptr<client::Client> Cluster::ClientOf(std::string name, std::vector<std::string> groups) {
+  groups.emplace_back(apiserver::kAllAuthenticated);
+  return api_->LocalClient({std::move(name), "", std::move(groups)});
+}
+
 void Cluster::StartControlPlane() {
-  controller_side_ = std::make_unique<Component>(runtime_, *client_, controller_faults_, "controller-manager");
-  scheduler_side_ = std::make_unique<Component>(runtime_, *client_, scheduler_faults_, "default-scheduler");
+  controller_side_ = std::make_unique<Component>(runtime_, ClientOf("system:kube-controller-manager"),
+                                                 controller_faults_, "controller-manager");
+  scheduler_side_ =
+      std::make_unique<Component>(runtime_, ClientOf("system:kube-scheduler"), scheduler_faults_, "default-scheduler");
+  accounts_ = std::make_unique<Accounts>(runtime_, *api_, controller_faults_);
   Component& side = *controller_side_;
   for (const controller::ControllerEntry& entry : controller::AllControllers()) {
-    controllers_.push_back(entry.make({runtime_, *side.client, side.informers, side.events}));
+    controllers_.push_back(
+        entry.make({runtime_, accounts_->Of(entry.account), *accounts_, side.informers, side.events}));
   }
   scheduler_ = std::make_unique<scheduler::Scheduler>(runtime_, *scheduler_side_->client, scheduler_side_->informers,
                                                       scheduler_side_->events);
@@ -39,12 +56,15 @@ void Cluster::StopControlPlane() {
   }
   scheduler_.reset();
   controllers_.clear();
+  accounts_.reset();
   controller_side_.reset();
   scheduler_side_.reset();
 }
 
 HollowNode& Cluster::AddNode(HollowNodeOptions options) {
-  nodes_.push_back(std::make_unique<HollowNode>(runtime_, *client_, std::move(options), running_, journal_));
+  node_clients_.push_back(ClientOf("system:node:" + options.name, {std::string(apiserver::kNodes)}));
+  nodes_.push_back(
+      std::make_unique<HollowNode>(runtime_, *node_clients_.back(), std::move(options), running_, journal_));
   return *nodes_.back();
 }
 
@@ -63,6 +83,7 @@ void Cluster::Stop() {
   StopControlPlane();
   for (auto& node : nodes_) node->Stop();
   nodes_.clear();
+  node_clients_.clear();
   client_.reset();
   api_->Stop(Duration(0));
   api_.reset();

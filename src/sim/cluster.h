@@ -3,6 +3,7 @@
 // A whole cluster in one runtime: store in memory, API server, controllers, scheduler and hollow nodes, each component
 // with its own way to the API server and its own faults on it.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,14 +44,36 @@ class Cluster {
  private:
   /// Controllers or scheduler: a process of its own, but for the wire.
   struct Component {
-    Component(rt::Runtime& runtime, client::Client& inner, const Faults& faults, const std::string& name)
-        : client(MakeFaultClient(runtime, inner, faults)),
+    Component(rt::Runtime& runtime, std::unique_ptr<client::Client> way, const Faults& faults, const std::string& name)
+        : inner(std::move(way)),
+          client(MakeFaultClient(runtime, *inner, faults)),
           informers(runtime, *client),
           events(runtime, *client, name) {}
+    std::unique_ptr<client::Client> inner;
     std::unique_ptr<client::Client> client;
     client::InformerFactory informers;
     client::EventRecorder events;
   };
+
+  /// The controllers' ways to the server.
+  class Accounts : public controller::Accounts {
+   public:
+    Accounts(rt::Runtime& runtime, apiserver::ApiServer& api, const Faults& faults)
+        : runtime_(runtime), api_(api), faults_(faults) {}
+    client::Client& Of(std::string_view account) override;
+
+   private:
+    struct Way {
+      std::unique_ptr<client::Client> inner;
+      std::unique_ptr<client::Client> client;
+    };
+    rt::Runtime& runtime_;
+    apiserver::ApiServer& api_;
+    const Faults& faults_;
+    std::map<std::string, Way, std::less<>> ways_;
+  };
+  /// A way to the server as a user of the system's.
+  std::unique_ptr<client::Client> ClientOf(std::string name, std::vector<std::string> groups = {});
 
   rt::Runtime& runtime_;
   Journal& journal_;
@@ -59,11 +82,13 @@ class Cluster {
   std::unique_ptr<client::Client> client_;
   Faults controller_faults_;
   Faults scheduler_faults_;
+  std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<Component> controller_side_;
   std::unique_ptr<Component> scheduler_side_;
   std::vector<std::unique_ptr<controller::Controller>> controllers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   RunningPods running_;
+  std::vector<std::unique_ptr<client::Client>> node_clients_;
   std::vector<std::unique_ptr<HollowNode>> nodes_;
 };
 

@@ -9,6 +9,7 @@
 #include "api/validation/metadata.h"
 #include "api/validation/objects.h"
 #include "api/validation/pods.h"
+#include "api/validation/reviews.h"
 #include "api/validation/services.h"
 #include "api/validation/storage.h"
 #include "api/validation/workloads.h"
@@ -55,6 +56,9 @@ constexpr Rules kRules[] = {
     {"", "LimitRange", ValidateLimitRange, nullptr, nullptr},
     {"", "ResourceQuota", ValidateResourceQuota, nullptr, nullptr},
     {"coordination.k8s.io", "Lease", ValidateLease, nullptr, nullptr},
+    {"authorization.k8s.io", "SubjectAccessReview", ValidateSubjectAccessReview, nullptr, nullptr},
+    {"authorization.k8s.io", "SelfSubjectAccessReview", ValidateSelfSubjectAccessReview, nullptr, nullptr},
+    {"authorization.k8s.io", "LocalSubjectAccessReview", ValidateLocalSubjectAccessReview, nullptr, nullptr},
 };
 
 const Rules* FindRules(const KindInfo& kind) {

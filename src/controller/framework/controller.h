@@ -19,10 +19,18 @@
 
 namespace knarr::controller {
 
+/// Ways to the server, each as a service account of kube-system: made when first asked for, and kept.
+class Accounts {
+ public:
+  virtual ~Accounts() = default;
+  virtual client::Client& Of(std::string_view account) = 0;
+};
+
 /// What every controller gets.
 struct Context {
   rt::Runtime& runtime;
-  client::Client& client;
+  client::Client& client;  ///< as the account of its entry
+  Accounts& accounts;      ///< for a controller that does the work of two
   client::InformerFactory& informers;
   client::EventRecorder& events;
 };
@@ -61,6 +69,8 @@ class Controller {
 using MakeController = std::unique_ptr<Controller> (*)(Context context);
 struct ControllerEntry {
   std::string_view name;
+  /// The service account of kube-system it acts as: what the role system:controller:ACCOUNT allows is all it may do.
+  std::string_view account;
   MakeController make;
 };
 /// The one list of what a server starts.
