@@ -19,9 +19,15 @@ SCALARS = {
     "Quantity": ("kQuantity", "resource.Quantity"), "IntOrString": ("kIntOrString", "intstr.IntOrString"),
     "Time": ("kTime", "v1.Time"), "MicroTime": ("kMicroTime", "v1.MicroTime"), "Duration": ("kDuration", "v1.Duration"),
     "RawExtension": ("kRaw", "runtime.RawExtension"), "FieldsV1": ("kRaw", "v1.FieldsV1"),
-    "Any": ("kRaw", "interface {}"),
+    "Any": ("kRaw", "interface {}"), "JSON": ("kRaw", "v1.JSON"),
     "UID": ("kString", "types.UID"),
 }
+# Either a message of the type, or something else.
+UNIONS = {"JSONSchemaPropsOrArray": ("kMessageOrList", "JSONSchemaProps"),
+          "JSONSchemaPropsOrBool": ("kMessageOrBool", "JSONSchemaProps"),
+          "JSONSchemaPropsOrStringArray": ("kMessageOrStrings", "JSONSchemaProps")}
+# Views give these as the bare value.
+RAW_KINDS = {"kRaw"} | {kind for kind, _ in UNIONS.values()}
 KEYWORDS = {"default", "continue", "operator", "namespace", "class", "template", "static", "delete", "new", "for",
             "int", "public", "private", "protected", "switch", "case", "union", "export", "import", "register",
             "volatile", "not", "enum", "bool"}
@@ -228,6 +234,10 @@ class Resolver:
         if text in SCALARS:
             f.kind, go = SCALARS[text]
             return go
+        if text in UNIONS:
+            f.kind, name = UNIONS[text]
+            f.message = self.lookup(name, package, f.where)
+            return package.go() + "." + text
         target = self.lookup(text, package, f.where)
         if isinstance(target, Message):
             f.kind, f.message = "kMessage", target
@@ -382,7 +392,8 @@ class Views:
         text = f'"{f.name}"'
         pointer = "kPointer" in f.flags
         if f.shape == "kList":
-            item = {"kInt32": "int32_t", "kInt64": "int64_t", "kRaw": "RawView"}.get(f.kind, "std::string_view")
+            item = {"kInt32": "int32_t", "kInt64": "int64_t", **dict.fromkeys(RAW_KINDS, "RawView")}.get(
+                f.kind, "std::string_view")
             if f.kind == "kMessage":
                 item = self.name_of(f.message)
             return [f"  ListView<{item}> {name}() const {{ return Elements<{item}>({text}); }}"]
@@ -401,7 +412,7 @@ class Views:
             return [f"  {kind} {name}() const {{ return {read}({text}); }}"]
         if f.kind in ("kTime", "kMicroTime"):
             return [f"  std::optional<WallTime> {name}() const {{ return ReadTime({text}); }}"]
-        if f.kind == "kRaw":
+        if f.kind in RAW_KINDS:
             return [f"  const doc::Value& {name}() const {{ return Member({text}); }}"]
         plain = {"kBool": ("bool", "Bool"), "kInt32": ("int32_t", "Int32"), "kInt64": ("int64_t", "Int64"),
                  "kDouble": ("double", "Double")}.get(f.kind, ("std::string_view", "String"))
@@ -422,7 +433,7 @@ class Views:
                 out.append(f"  inline {target} add_{bare}() const;")
             elif f.kind in ("kInt32", "kInt64"):
                 out.append(f"  {cls}Edit& add_{bare}(int64_t v) {{ AppendInt({text}, v); return *this; }}")
-            elif f.kind == "kRaw":
+            elif f.kind in RAW_KINDS:
                 out.append(f"  {cls}Edit& add_{bare}(const doc::Value& v) {{ AppendRaw({text}, v); return *this; }}")
             else:
                 out.append(f"  {cls}Edit& add_{bare}(std::string_view v) {{ AppendString({text}, v); return *this; }}")
@@ -444,7 +455,7 @@ class Views:
         elif f.kind in ("kTime", "kMicroTime"):
             micro = "true" if f.kind == "kMicroTime" else "false"
             out.append(f"  {cls}Edit& set_{bare}(WallTime v) {{ SetTime({text}, v, {micro}); return *this; }}")
-        elif f.kind == "kRaw":
+        elif f.kind in RAW_KINDS:
             out.append(f"  {cls}Edit& set_{bare}(const doc::Value& v) {{ SetRaw({text}, v); return *this; }}")
         else:
             kind, setter = {"kBool": ("bool", "SetBool"), "kInt32": ("int32_t", "SetInt"),

@@ -267,6 +267,32 @@ class Canonicalizer {
         return DurationText(value);
       case FieldType::kRaw:
         return {};
+      case FieldType::kMessageOrList:
+      case FieldType::kMessageOrBool:
+      case FieldType::kMessageOrStrings:
+        return Union(field, value);
+    }
+    return {};
+  }
+
+  // What stands in neither form is an error for the bool, and nothing at all for the others. Go decodes these in a
+  // decoder of its own, which is not strict and whose paths start anew.
+  Ok Union(const Field& field, Value& value) {
+    if (value.is_object()) return Canonicalizer(arena_, nullptr).Root(*field.message, value);
+    if (field.type == FieldType::kMessageOrBool) {
+      return value.is_bool() ? Ok() : BadRequest("boolean or JSON schema expected");
+    }
+    if (!value.is_array() || value.empty()) {
+      value = Value::Null();
+      return {};
+    }
+    for (Value& item : value.items()) {
+      if (field.type == FieldType::kMessageOrList) {
+        TRY(Canonicalizer(arena_, nullptr).Root(*field.message, item));
+        continue;
+      }
+      if (item.is_null()) item = Value::Borrow("");
+      if (!item.is_string()) return Canonicalizer(arena_, nullptr).WrongTypeAs(GoKind(item), "string");
     }
     return {};
   }

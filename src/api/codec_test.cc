@@ -4,6 +4,7 @@
 
 #include "api/convert.h"
 #include "doc/json.h"
+#include "doc/proto.h"
 
 namespace knarr::api {
 namespace {
@@ -133,6 +134,56 @@ TEST(ProtobufTest, CutOffMessagesAreErrorsAndNeverMore) {
         EXPECT_TRUE(EncodeProtobuf(*got->type, got->document.root).ok());
       }
     }
+  }
+}
+
+std::string SchemaOf(std::string_view schema) {
+  const std::string text = Canonical(
+      R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","spec":{"versions":[{"schema":)"
+      R"({"openAPIV3Schema":)" +
+      std::string(schema) + "}}]}}");
+  const size_t begin = text.find("\"openAPIV3Schema\":");
+  return begin == std::string::npos ? text : text.substr(begin + 18, text.find("}}]") - begin - 18);
+}
+
+TEST(UnionTest, SchemasInTwoForms) {
+  struct Case {
+    const char* schema;
+    const char* canonical;
+  };
+  for (const Case& c : {
+           Case{R"({"items":{"type":"string","foo":1}})", R"({"items":{"type":"string"}})"},
+           Case{R"({"items":[{"type":"string"},{}]})", R"({"items":[{"type":"string"},{}]})"},
+           Case{R"({"items":[]})", "{}"},
+           Case{R"({"items":"x"})", "{}"},
+           Case{R"({"additionalProperties":false})", R"({"additionalProperties":false})"},
+           Case{R"({"additionalProperties":{"maxLength":3}})", R"({"additionalProperties":{"maxLength":3}})"},
+           Case{R"({"additionalProperties":1})", "error: boolean or JSON schema expected"},
+           Case{R"({"additionalProperties":{"maxLength":"3"}})",
+                "error: json: cannot unmarshal string into Go struct field JSONSchemaProps.maxLength of type int64"},
+           Case{R"({"dependencies":{"a":["b"],"c":{"type":"string"},"d":3}})",
+                R"({"dependencies":{"a":["b"],"c":{"type":"string"},"d":null}})"},
+       }) {
+    EXPECT_EQ(SchemaOf(c.schema), c.canonical) << c.schema;
+  }
+}
+
+TEST(ProtobufTest, SchemasInSchemasAreBounded) {
+  const auto nested = [](int levels) {
+    std::string bytes;
+    for (int i = 0; i < levels; ++i) {
+      std::string outer;
+      doc::ProtoWriter(outer).Bytes(28, bytes);  // not
+      bytes = outer;
+    }
+    return bytes;
+  };
+  const Type& type = *FindType("apiextensions/v1", "JSONSchemaProps");
+  EXPECT_TRUE(DecodeProtobufMessage(type, nested(100)).ok());
+  for (const int levels : {200, 5000}) {
+    const Result<doc::Document> got = DecodeProtobufMessage(type, nested(levels));
+    ASSERT_FALSE(got.ok());
+    EXPECT_EQ(got.status().message(), "protobuf: objects nested too deep");
   }
 }
 

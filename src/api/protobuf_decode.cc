@@ -86,6 +86,15 @@ class Decoder {
 
   Ok Message(const Type& type, std::string_view bytes, Value& out) {
     if (out.is_null()) out = Value::Object();
+    if (depth_ >= doc::kDepthMax) return BadRequest("protobuf: objects nested too deep");
+    ++depth_;
+    TRY(Fields(type, bytes, out));
+    --depth_;
+    return {};
+  }
+
+ private:
+  Ok Fields(const Type& type, std::string_view bytes, Value& out) {
     ProtoReader reader(bytes, base_);
     while (!reader.done()) {
       const Token token = TRY(Next(reader));
@@ -97,7 +106,6 @@ class Decoder {
     return {};
   }
 
- private:
   static Ok Expect(const Field& field, const ProtoReader& reader, const Token& token, WireType type) {
     if (token.tag.type == type) return {};
     return reader.Error(token.tag, "proto: wrong wireType = " + std::to_string(static_cast<int>(token.tag.type)) +
@@ -201,9 +209,42 @@ class Decoder {
         return {};
       case FieldType::kMessage:
         return Message(*field.message, token.bytes, value);
+      case FieldType::kMessageOrList:
+      case FieldType::kMessageOrBool:
+      case FieldType::kMessageOrStrings:
+        return Union(field, token.bytes, value);
       default:
         return Special(field, token.bytes, value);
     }
+  }
+
+  // One of two forms: the list wins over the schema when it holds anything, the schema over the bool.
+  Ok Union(const Field& field, std::string_view bytes, Value& value) {
+    Value schema;
+    Value other = field.type == FieldType::kMessageOrBool ? Value::Bool(false) : Value::Null();
+    ProtoReader reader(bytes, base_);
+    while (!reader.done()) {
+      const Token token = TRY(Next(reader));
+      if (token.tag.type == WireType::kVarint) {
+        if (field.type == FieldType::kMessageOrBool && token.tag.field == 1) other = Value::Bool(token.integer != 0);
+        continue;
+      }
+      if (token.tag.type != WireType::kBytes || token.tag.field < 1 || token.tag.field > 2) continue;
+      if ((token.tag.field == 2) == (field.type == FieldType::kMessageOrBool)) {
+        TRY(Message(*field.message, token.bytes, schema));
+      } else if (field.type != FieldType::kMessageOrBool) {
+        Value item;
+        if (field.type == FieldType::kMessageOrStrings) {
+          item = Value::String(arena_, token.bytes);
+        } else {
+          TRY(Message(*field.message, token.bytes, item));
+        }
+        if (other.is_null()) other = Value::Array();
+        other.Append(arena_, item);
+      }
+    }
+    value = other.is_array() || schema.is_null() ? other : schema;
+    return {};
   }
 
   // The types with a form of their own in JSON. All are messages of a few numbered members.
@@ -272,6 +313,7 @@ class Decoder {
   doc::Arena& arena_;
   const char* base_;
   int envelope_depth_;
+  int depth_ = 0;
 };
 
 Result<doc::Document> DecodeAt(const Type& type, std::string_view bytes, const char* base,
@@ -279,6 +321,7 @@ Result<doc::Document> DecodeAt(const Type& type, std::string_view bytes, const c
   doc::Document document;
   document.root = Value::Object();
   TRY(Decoder(document.arena, base, kEnvelopeDepthMax).Message(type, bytes, document.root));
+  if (!document.root.FitsDepth(doc::kDepthMax)) return BadRequest("protobuf: objects nested too deep");
   if (!identity.kind.empty()) {
     document.root.Set(document.arena, "kind", Value::String(document.arena, identity.kind));
     document.root.Set(document.arena, "apiVersion", Value::String(document.arena, identity.api_version));

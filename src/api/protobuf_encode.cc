@@ -129,8 +129,29 @@ class Encoder {
         if (!value.is_null()) out_.Bytes(1, doc::ToJson(value));
         return {};
       default:
-        return {};
+        return Union(field, value);
     }
+  }
+
+  // Of a bool's two members the bool is always written: a schema says true beside itself.
+  Ok Union(const Field& field, const Value& value) {
+    const bool schema_second = field.type == FieldType::kMessageOrBool;
+    if (schema_second) out_.Bool(1, value.is_object() || value.AsBool());
+    if (value.is_object()) {
+      const size_t mark = out_.BeginMessage(schema_second ? 2 : 1);
+      TRY(Message(*field.message, value));
+      out_.EndMessage(mark);
+    }
+    for (const Value& item : value.items()) {
+      if (field.type == FieldType::kMessageOrStrings) {
+        out_.Bytes(2, item.AsString());
+        continue;
+      }
+      const size_t mark = out_.BeginMessage(2);
+      TRY(Message(*field.message, item));
+      out_.EndMessage(mark);
+    }
+    return {};
   }
 
   ProtoWriter& out_;

@@ -25,6 +25,10 @@ enum class FieldType : uint8_t {
   kDuration,  ///< Go duration text in JSON
   kRaw,       ///< any JSON value: RawExtension, FieldsV1, apiextensions JSON
   kMessage,   ///< `message` says which
+  // Two forms in JSON, a message with a member for each in protobuf.
+  kMessageOrList,     ///< a message, or a list of them
+  kMessageOrBool,     ///< a message, or a bool
+  kMessageOrStrings,  ///< a message, or a list of strings
 };
 
 enum class Shape : uint8_t { kSingle, kList, kMap };

@@ -35,10 +35,20 @@ constexpr Special kMicroTime = {"io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"
 constexpr Special kDuration = {"io.k8s.apimachinery.pkg.apis.meta.v1.Duration", "string", "",
                                "A span of time such as 1m30s."};
 constexpr Special kRaw = {"io.k8s.apimachinery.pkg.runtime.RawExtension", "object", "", "Any object."};
-constexpr const Special* kSpecials[] = {&kQuantity, &kIntOrString, &kTime, &kMicroTime, &kDuration, &kRaw};
+constexpr Special kJson = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", "", "", "Any JSON value."};
+constexpr Special kSchemaOrList = {
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray", "", "",
+    "A schema, or a list of schemas."};
+constexpr Special kSchemaOrBool = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool",
+                                   "", "", "A schema, or whether anything is allowed."};
+constexpr Special kSchemaOrStrings = {
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray", "", "",
+    "A schema, or a list of names."};
+constexpr const Special* kSpecials[] = {&kQuantity, &kIntOrString,  &kTime,         &kMicroTime,      &kDuration, &kRaw,
+                                        &kJson,     &kSchemaOrList, &kSchemaOrBool, &kSchemaOrStrings};
 
-const Special* SpecialOf(FieldType type) {
-  switch (type) {
+const Special* SpecialOf(const Field& field) {
+  switch (field.type) {
     case FieldType::kQuantity:
       return &kQuantity;
     case FieldType::kIntOrString:
@@ -50,7 +60,13 @@ const Special* SpecialOf(FieldType type) {
     case FieldType::kDuration:
       return &kDuration;
     case FieldType::kRaw:
-      return &kRaw;
+      return field.go_type.ends_with("v1.JSON") ? &kJson : &kRaw;
+    case FieldType::kMessageOrList:
+      return &kSchemaOrList;
+    case FieldType::kMessageOrBool:
+      return &kSchemaOrBool;
+    case FieldType::kMessageOrStrings:
+      return &kSchemaOrStrings;
     default:
       return nullptr;
   }
@@ -87,7 +103,7 @@ class SchemaWriter {
   // One value of the field's type, whatever its shape.
   Value Element(const Field& field) {
     if (field.type == FieldType::kMessage) return SchemaReference(dialect_, field.message->openapi, arena_);
-    if (const Special* special = SpecialOf(field.type)) return SchemaReference(dialect_, special->name, arena_);
+    if (const Special* special = SpecialOf(field)) return SchemaReference(dialect_, special->name, arena_);
     switch (field.type) {
       case FieldType::kBool:
         return Simple("boolean", "", arena_);
@@ -190,7 +206,7 @@ class SchemaWriter {
 void Collect(const api::Type& type, std::set<const api::Type*>& types, std::set<const Special*>& specials) {
   if (!types.insert(&type).second) return;
   for (const Field* field : type.flat) {
-    if (const Special* special = SpecialOf(field->type)) specials.insert(special);
+    if (const Special* special = SpecialOf(*field)) specials.insert(special);
     if (field->type == FieldType::kMessage) Collect(*field->message, types, specials);
   }
 }

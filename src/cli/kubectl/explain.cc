@@ -28,7 +28,11 @@ std::string BaseType(const api::Field& field) {
     case api::FieldType::kMessage:
       return std::string(field.message->name);
     case api::FieldType::kRaw:
-      return "RawExtension";
+      return field.go_type.ends_with("v1.JSON") ? "JSON" : "RawExtension";
+    case api::FieldType::kMessageOrList:
+    case api::FieldType::kMessageOrBool:
+    case api::FieldType::kMessageOrStrings:
+      return std::string(field.go_type.substr(field.go_type.rfind('.') + 1));
     default:
       return "string";
   }
