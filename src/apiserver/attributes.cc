@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/conversion/conversion.h"
 #include "api/field_selectors.h"
 #include "apiserver/object_io.h"
 #include "base/strings.h"
@@ -44,6 +45,13 @@ Result<Selection> Selection::Parse(const api::KindInfo& kind, std::string_view l
   if (field_text.empty()) return out;
   out.fields = TRY(FieldSelector::Parse(field_text));
   TRY(api::CheckFieldSelector(kind, out.fields));
+  const api::KindInfo& stored = api::StorageKind(kind);
+  if (&stored == &kind) return out;
+  std::vector<FieldRequirement> requirements = out.fields.requirements();
+  for (FieldRequirement& requirement : requirements) {
+    requirement.field = api::StoredFieldLabel(kind, requirement.field);
+  }
+  out.fields = FieldSelector(std::move(requirements));
   return out;
 }
 
@@ -68,7 +76,7 @@ bool Selection::Matches(const Resource& resource, std::string_view key, const st
     }
   }
   if (!needs_attributes) return true;
-  const ObjectAttributes& attributes = cache.Of(*resource.kind, bytes);
+  const ObjectAttributes& attributes = cache.Of(*resource.stored, bytes);
   const auto find = [](const auto& list, std::string_view wanted) -> std::optional<std::string_view> {
     for (const auto& [name_of, value] : list) {
       if (name_of == wanted) return value;

@@ -44,7 +44,8 @@ struct Selection {
   LabelSelector labels;
   FieldSelector fields;
 
-  /// BadRequest with upstream's texts, also for a field that the kind does not select by.
+  /// The fields are those of the stored form, whatever `kind`'s version calls them. BadRequest with upstream's texts,
+  /// also for a field that the kind does not select by.
   static Result<Selection> Parse(const api::KindInfo& kind, std::string_view label_text, std::string_view field_text);
   bool empty() const { return labels.empty() && fields.empty(); }
   /// The one object it can match, when it fixes metadata.name.

@@ -40,12 +40,28 @@ Value VersionOf(const api::KindInfo& kind, doc::Arena& arena) {
   return out;
 }
 
-Value GroupOf(const api::KindInfo& kind, doc::Arena& arena) {
+bool Knows(const std::vector<const api::KindInfo*>& kinds, std::string_view version) {
+  return std::ranges::find(kinds, version, &api::KindInfo::version) != kinds.end();
+}
+
+// A kind of each version of a group, the preferred version first.
+std::vector<const api::KindInfo*> VersionsOf(const std::vector<const api::KindInfo*>& kinds, std::string_view group) {
+  std::vector<const api::KindInfo*> out;
+  for (const api::KindInfo* kind : kinds) {
+    if (kind->group != group || Knows(out, kind->version)) continue;
+    out.push_back(kind);
+  }
+  std::ranges::sort(out, std::ranges::greater(), &api::KindInfo::version);
+  return out;
+}
+
+Value GroupOf(const std::vector<const api::KindInfo*>& kinds, std::string_view group, doc::Arena& arena) {
   Value out = Value::Object();
-  out.AddMember(arena, "name", Value::Borrow(kind.group));
-  const Value version = VersionOf(kind, arena);
-  out.AddMember(arena, "versions", Value::ArrayOf(arena, {&version, 1}));
-  out.AddMember(arena, "preferredVersion", version);
+  out.AddMember(arena, "name", Value::Borrow(group));
+  Value versions = Value::Array();
+  for (const api::KindInfo* first : VersionsOf(kinds, group)) versions.Append(arena, VersionOf(*first, arena));
+  out.AddMember(arena, "versions", versions);
+  out.AddMember(arena, "preferredVersion", versions[0]);
   return out;
 }
 
@@ -103,6 +119,18 @@ Value AggregatedResource(const api::KindInfo& kind, doc::Arena& arena) {
   return out;
 }
 
+Value AggregatedVersion(const std::vector<const api::KindInfo*>& kinds, const api::KindInfo& first, doc::Arena& arena) {
+  Value resources = Value::Array();
+  for (const api::KindInfo* kind : kinds) {
+    if (kind->api_version == first.api_version) resources.Append(arena, AggregatedResource(*kind, arena));
+  }
+  Value version = Value::Object();
+  version.AddMember(arena, "version", Value::Borrow(first.version));
+  version.AddMember(arena, "resources", resources);
+  version.AddMember(arena, "freshness", Value::Borrow("Current"));
+  return version;
+}
+
 doc::Document MakeAggregated(const std::vector<const api::KindInfo*>& kinds, bool core) {
   doc::Document out;
   doc::Arena& arena = out.arena;
@@ -110,20 +138,16 @@ doc::Document MakeAggregated(const std::vector<const api::KindInfo*>& kinds, boo
   std::set<std::string_view> done;
   for (const api::KindInfo* first : kinds) {
     if (first->group.empty() != core || !done.insert(first->group).second) continue;
-    Value resources = Value::Array();
-    for (const api::KindInfo* kind : kinds) {
-      if (kind->group == first->group) resources.Append(arena, AggregatedResource(*kind, arena));
+    Value versions = Value::Array();
+    for (const api::KindInfo* one : VersionsOf(kinds, first->group)) {
+      versions.Append(arena, AggregatedVersion(kinds, *one, arena));
     }
-    Value version = Value::Object();
-    version.AddMember(arena, "version", Value::Borrow(first->version));
-    version.AddMember(arena, "resources", resources);
-    version.AddMember(arena, "freshness", Value::Borrow("Current"));
     Value metadata = Value::Object();
     if (!core) metadata.AddMember(arena, "name", Value::Borrow(first->group));
     metadata.AddMember(arena, "creationTimestamp", Value::Null());
     Value group = Value::Object();
     group.AddMember(arena, "metadata", metadata);
-    group.AddMember(arena, "versions", Value::ArrayOf(arena, {&version, 1}));
+    group.AddMember(arena, "versions", versions);
     items.Append(arena, group);
   }
   out.root = Value::Object();
@@ -175,13 +199,15 @@ Discovery::Discovery(const ResourceTable& resources) {
       plain_.emplace("/api/v1", MakeResourceList(kinds, *kind));
       continue;
     }
-    list.Append(groups.arena, GroupOf(*kind, groups.arena));
-    doc::Document group = Begin("APIGroup", true);
-    const Value group_value = GroupOf(*kind, group.arena);
-    for (const doc::Member& member : group_value.members()) group.root.AddMember(group.arena, member.key, member.value);
-    plain_.emplace(fmt::format("/apis/{}", kind->group), std::move(group));
     plain_.emplace(fmt::format("/apis/{}", kind->api_version), MakeResourceList(kinds, *kind));
-    path(fmt::format("/apis/{}", kind->group));
+    if (done.insert(kind->group).second) {
+      list.Append(groups.arena, GroupOf(kinds, kind->group, groups.arena));
+      doc::Document group = Begin("APIGroup", true);
+      const Value value = GroupOf(kinds, kind->group, group.arena);
+      for (const doc::Member& member : value.members()) group.root.AddMember(group.arena, member.key, member.value);
+      plain_.emplace(fmt::format("/apis/{}", kind->group), std::move(group));
+      path(fmt::format("/apis/{}", kind->group));
+    }
     path(fmt::format("/apis/{}", kind->api_version));
   }
   groups.root.AddMember(groups.arena, "groups", list);

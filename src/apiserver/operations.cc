@@ -10,6 +10,7 @@
 #include "apiserver/object_meta.h"
 #include "apiserver/patch.h"
 #include "apiserver/reviews.h"
+#include "apiserver/served_form.h"
 #include "base/strings.h"
 
 namespace knarr::apiserver {
@@ -81,18 +82,26 @@ Result<ObjectPtr> Operations::Get(RequestContext& context, Resource& resource, c
   const Subresource* view = FindSubresource(*resource.kind, subresource);
   if (view == nullptr || !view->readable) return NoSuchResourceError();
   ObjectPtr object = TRY(registry_.Get(context, resource, name, resource_version));
+  object = ServedObject(resource, std::move(object));
   if (view->kind == resource.kind) return object;
   return api::Object::FromDocument(TRY(view->project(*resource.kind, object->tree())));
+}
+
+Result<ListPage> Operations::List(RequestContext& context, Resource& resource, const ListRequest& request) const {
+  ListPage page = TRY(registry_.List(context, resource, request));
+  for (store::Bytes& item : page.items) item = ServedBytes(resource, item);
+  return page;
 }
 
 Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource, std::string_view ns,
                                      doc::Document object, const WriteRequest& request) {
   TRY(Prepare(*resource.kind, object));
   if (IsReview(*resource.kind)) return Review(context, *resource.kind, ns, std::move(object));
+  TRY(ToStoredForm(resource, object));
   TRY(role_guard_.Check(context, *resource.kind, ns, "", object.root, nullptr));
   ObjectPtr made = TRY(registry_.Create(context, resource, {std::string(ns), std::move(object), request.dry_run}));
   Settle(context, resource);
-  return made;
+  return ServedObject(resource, std::move(made));
 }
 
 Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resource, const ObjectName& name,
@@ -133,16 +142,22 @@ Result<UpdateOutcome> Operations::UpdateView(
   update.dry_run = request.dry_run;
   update.may_create = may_create;
   update.make = [&](const doc::Value& current) -> Result<doc::Document> {
+    doc::Document served;
     doc::Document shown;
-    if (!current.is_null()) shown = TRY(view.project(kind, current));
+    if (!current.is_null()) {
+      served = ServedCopy(resource, current);
+      shown = TRY(view.project(kind, served.root));
+    }
     doc::Document changed = TRY(change(shown.root));
     TRY(Prepare(*view.kind, changed));
-    doc::Document merged = TRY(view.merge(kind, current, changed.root));
+    doc::Document merged = TRY(view.merge(kind, served.root, changed.root));
+    TRY(ToStoredForm(resource, merged));
     TRY(role_guard_.Check(context, kind, name.ns, name.name, merged.root, current.is_null() ? nullptr : &current));
     return merged;
   };
   UpdateOutcome outcome = TRY(registry_.Update(context, resource, update));
   Settle(context, resource);
+  outcome.object = ServedObject(resource, std::move(outcome.object));
   if (view.kind != resource.kind) {
     outcome.object = api::Object::FromDocument(TRY(view.project(kind, outcome.object->tree())));
   }
@@ -180,6 +195,7 @@ Result<DeleteOutcome> Operations::Delete(RequestContext& context, Resource& reso
                                          const client::DeleteOptions& options) {
   DeleteOutcome outcome = TRY(registry_.Delete(context, resource, name, options));
   Settle(context, resource);
+  outcome.object = ServedObject(resource, std::move(outcome.object));
   return outcome;
 }
 
@@ -187,6 +203,7 @@ Result<ListPage> Operations::DeleteCollection(RequestContext& context, Resource&
                                               const client::DeleteOptions& options) {
   ListPage page = TRY(registry_.DeleteCollection(context, resource, list, options));
   Settle(context, resource);
+  for (store::Bytes& item : page.items) item = ServedBytes(resource, item);
   return page;
 }
 

@@ -43,12 +43,11 @@ class Operations {
 
   Result<ObjectPtr> Get(RequestContext& context, Resource& resource, const ObjectName& name,
                         std::string_view subresource, std::string_view resource_version = {}) const;
-  Result<ListPage> List(RequestContext& context, Resource& resource, const ListRequest& request) const {
-    return registry_.List(context, resource, request);
-  }
+  Result<ListPage> List(RequestContext& context, Resource& resource, const ListRequest& request) const;
   Result<std::unique_ptr<WatchSession>> Watch(RequestContext& context, Resource& resource, WatchRequest request) const {
     return WatchSession::Start(context, registry_.store(), resource, std::move(request));
   }
+  // Objects are in the form of the resource's kind, given in and given out.
   // Objects given in are canonical (decoders leave them so, Normalize makes them so), without defaults.
   Result<ObjectPtr> Create(RequestContext& context, Resource& resource, std::string_view ns, doc::Document object,
                            const WriteRequest& request);

@@ -37,7 +37,7 @@ Ok ResourceRegistry::CheckNamespace(const Resource& resource, const StrategyCont
 }
 
 Result<ObjectPtr> ResourceRegistry::Create(RequestContext& context, Resource& resource, CreateRequest request) {
-  const api::KindInfo& kind = *resource.kind;
+  const api::KindInfo& kind = *resource.stored;
   doc::Document& object = request.object;
   TRY(FitKind(kind, object));
   TRY(FitNamespace(kind, request.ns, object));
@@ -64,7 +64,7 @@ Result<ObjectPtr> ResourceRegistry::Create(RequestContext& context, Resource& re
 
 Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resource& resource, doc::Document& object,
                                                 bool dry_run) {
-  const api::KindInfo& kind = *resource.kind;
+  const api::KindInfo& kind = *resource.stored;
   const StrategyContext strategy_context = MakeContext(context, dry_run);
   TRY(CheckNamespace(resource, strategy_context, object.root));
   TRY(resource.strategy->PrepareForCreate(strategy_context, object));
@@ -78,7 +78,7 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
 
   const std::string key = resource.Key({std::string(object.root.Get("metadata", "namespace").AsString()), name});
   const auto exists = [&](const store::Bytes& bytes) -> Status {
-    const Status status = AlreadyExistsError(ResourceOf(kind), name);
+    const Status status = AlreadyExistsError(ResourceOf(*resource.kind), name);
     if (!IsDeleting(DecodeStored(*bytes).root)) return status;
     return {Reason::kAlreadyExists, "object is being deleted: " + status.message(), status.details()};
   };
@@ -92,7 +92,7 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
   if (written.ok()) return api::Object::FromBytes(std::move(written->value));
   if (!written.Failed(Reason::kConflict)) return written.status();
   const auto newest = Newest(context, key);
-  return newest.has_value() ? exists(newest->value) : AlreadyExistsError(ResourceOf(kind), name);
+  return newest.has_value() ? exists(newest->value) : AlreadyExistsError(ResourceOf(*resource.kind), name);
 }
 
 Ok ResourceRegistry::TryReserve(RequestContext& context, Resource& resource, doc::Document& object,
@@ -109,7 +109,7 @@ Result<store::KeyValue> ResourceRegistry::CommitPut(RequestContext& context, Res
                                                     const doc::Value* old) {
   Strategy& strategy = *resource.strategy;
   StoredForm form;
-  if (!strategy.reserves()) form = TRY(EncodeStored(*resource.kind, object));
+  if (!strategy.reserves()) form = TRY(EncodeStored(*resource.stored, object));
   if (form.bytes.size() > kObjectBytesMax) {
     return Status(Reason::kRequestEntityTooLarge,
                   fmt::format("etcdserver: request is too large: {} \"{}\" has {} bytes, the limit is {}",
@@ -119,7 +119,7 @@ Result<store::KeyValue> ResourceRegistry::CommitPut(RequestContext& context, Res
     std::function<void()> undo;
     if (strategy.reserves()) {
       undo = TRY(strategy.Reserve(*store_.Latest(), object, old, false));
-      Result<StoredForm> encoded = EncodeStored(*resource.kind, object);
+      Result<StoredForm> encoded = EncodeStored(*resource.stored, object);
       if (!encoded.ok()) {
         if (undo) undo();
         return encoded.status();

@@ -134,7 +134,7 @@ class DeleteRun {
     Metadata(object).Remove("resourceVersion");
     if (options_.dry_run) {
       const std::string bytes =
-          WithRevision(TRY(EncodeStored(*resource_.kind, object)), StoredResourceVersion(*current_.value));
+          WithRevision(TRY(EncodeStored(*resource_.stored, object)), StoredResourceVersion(*current_.value));
       return DeleteOutcome{api::Object::FromBytes(std::make_shared<const std::string>(bytes)), false};
     }
     store::KeyValue written =

@@ -15,8 +15,8 @@ namespace {
 constexpr int kTries = 64;
 
 Ok CheckIdentity(const Resource& resource, const ObjectName& name, doc::Document& object) {
-  TRY(FitKind(*resource.kind, object));
-  TRY(FitNamespace(*resource.kind, name.ns, object));
+  TRY(FitKind(*resource.stored, object));
+  TRY(FitNamespace(*resource.stored, name.ns, object));
   const std::string_view own = NameOf(object.root);
   if (own.empty()) return BadRequest("name must be provided");
   if (own != name.name) {
@@ -84,7 +84,7 @@ Result<UpdateOutcome> ResourceRegistry::Update(RequestContext& context, Resource
 
 Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Resource& resource,
                                                    const UpdateRequest& request, const store::KeyValue& current) {
-  const api::KindInfo& kind = *resource.kind;
+  const api::KindInfo& kind = *resource.stored;
   const doc::Document old = DecodeStored(*current.value);
   TRY(CheckUid(resource, request.name, request.uid, old.root.Get("metadata", "uid").AsString()));
   doc::Document object = TRY(request.make(old.root));

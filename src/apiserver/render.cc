@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/codec.h"
+#include "api/conversion/conversion.h"
 #include "apiserver/errors.h"
 #include "apiserver/object_io.h"
 #include "doc/json.h"
@@ -47,9 +48,29 @@ Value PartialObject(const Value& object, std::string_view meta_version, doc::Are
   return out;
 }
 
+// Tables are printed from the stored form; the objects they carry are what the client asked for.
+Value StoredFormTable(const api::KindInfo& kind, std::span<const Value* const> objects, const Value& metadata,
+                      const RenderOptions& options, doc::Arena& arena) {
+  const api::KindInfo& stored = api::StorageKind(kind);
+  if (&stored == &kind) return api::MakeTable(kind, objects, metadata, options.include_object, options.now, arena);
+  std::vector<Value> copies;
+  std::vector<const Value*> pointers;
+  for (const Value* object : objects) {
+    // It was made from a stored object.
+    copies.push_back(MUST(api::ConvertKind(*object, kind, stored)).root.Clone(arena));
+  }
+  for (const Value& copy : copies) pointers.push_back(&copy);
+  Value table = api::MakeTable(stored, pointers, metadata, options.include_object, options.now, arena);
+  if (options.include_object == api::IncludeObject::kObject) {
+    std::span<Value> rows = table.Find("rows")->items();
+    for (size_t i = 0; i < rows.size(); ++i) rows[i].Set(arena, "object", *objects[i]);
+  }
+  return table;
+}
+
 Value TableOf(const api::KindInfo& kind, std::span<const Value* const> objects, const Value& metadata,
               const RenderOptions& options, bool with_columns, doc::Arena& arena) {
-  Value table = api::MakeTable(kind, objects, metadata, options.include_object, options.now, arena);
+  Value table = StoredFormTable(kind, objects, metadata, options, arena);
   if (options.form.meta_version != "v1") table.Set(arena, "apiVersion", Value::Borrow("meta.k8s.io/v1beta1"));
   if (!with_columns) table.Set(arena, "columnDefinitions", Value::Null());
   return table;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "api/conversion/conversion.h"
 #include "apiserver/reviews.h"
 
 namespace knarr::apiserver {
@@ -25,9 +26,8 @@ Resource::Name Resource::NameOf(std::string_view key) const {
 
 bool IsServed(const api::KindInfo& kind) {
   if (IsReview(kind)) return kind.kind != "TokenReview";
-  // events.k8s.io is another face of core's events and needs their conversion; componentstatuses are computed.
-  return kind.list_type != nullptr && kind.group != "events.k8s.io" && kind.kind != "ComponentStatus" &&
-         kind.group != "meta.k8s.io";
+  // componentstatuses are computed.
+  return kind.list_type != nullptr && kind.kind != "ComponentStatus" && kind.group != "meta.k8s.io";
 }
 
 std::string_view DeprecationOf(const api::KindInfo& kind) {
@@ -42,8 +42,10 @@ ResourceTable::ResourceTable(const StrategyOptions& options) {
     if (!IsServed(kind)) continue;
     Resource& resource = resources_.emplace_back();
     resource.kind = &kind;
-    resource.prefix = fmt::format("/registry/{}/{}/", kind.group.empty() ? "core" : kind.group, kind.plural);
-    resource.strategy = MakeStrategy(kind, options);
+    resource.stored = &api::StorageKind(kind);
+    const std::string_view group = resource.stored->group;
+    resource.prefix = fmt::format("/registry/{}/{}/", group.empty() ? "core" : group, kind.plural);
+    resource.strategy = MakeStrategy(*resource.stored, kind, options);
   }
 }
 

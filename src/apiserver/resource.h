@@ -14,14 +14,16 @@
 namespace knarr::apiserver {
 
 struct Resource {
-  const api::KindInfo* kind = nullptr;
-  std::string prefix;  ///< "/registry/core/pods/"
+  const api::KindInfo* kind = nullptr;    ///< as what clients see its objects
+  const api::KindInfo* stored = nullptr;  ///< as what they are stored; another one for all versions but one
+  std::string prefix;                     ///< "/registry/core/pods/"
   std::unique_ptr<Strategy> strategy;
 
   /// "/registry/core/pods/default/a"
   std::string Key(const client::ObjectName& name) const;
   /// The prefix of a namespace's objects, or of all.
   std::string Prefix(std::string_view ns) const;
+  bool is_stored_form() const { return kind == stored; }
   /// The object's namespace and name, from its key. The views point into `key`.
   struct Name {
     std::string_view ns;

@@ -112,7 +112,8 @@ struct StrategyOptions {
   uint16_t node_port_first = 30000;
   uint16_t node_port_last = 32767;
 };
-/// The strategy of a kind: its own, or the general one.
-std::unique_ptr<Strategy> MakeStrategy(const api::KindInfo& kind, const StrategyOptions& options);
+/// The strategy of a kind as it is stored, for requests that name it as `served`: its own, or the general one.
+std::unique_ptr<Strategy> MakeStrategy(const api::KindInfo& kind, const api::KindInfo& served,
+                                       const StrategyOptions& options);
 
 }  // namespace knarr::apiserver

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apiserver/object_io.h"
+#include "apiserver/served_form.h"
 #include "base/log.h"
 
 namespace knarr::apiserver {
@@ -15,14 +16,17 @@ constexpr size_t kBatch = 256;
 
 }  // namespace
 
-const store::Bytes& Change::removed() const {
-  if (removed_ == nullptr) removed_ = WithResourceVersion(*event_->previous, event_->revision);
-  return removed_;
+const store::Bytes& Change::bytes(bool was) const {
+  store::Bytes& slot = was ? bytes_was_ : bytes_;
+  if (slot == nullptr) {
+    slot = ServedBytes(resource_, was ? WithResourceVersion(*event_->previous, event_->revision) : event_->value);
+  }
+  return slot;
 }
 
 const api::ObjectPtr& Change::object(bool was) const {
   api::ObjectPtr& slot = was ? object_was_ : object_;
-  if (slot == nullptr) slot = api::Object::FromBytes(was ? removed() : event_->value);
+  if (slot == nullptr) slot = api::Object::FromBytes(bytes(was));
   return slot;
 }
 
@@ -31,13 +35,15 @@ Result<std::unique_ptr<WatchHub>> WatchHub::Start(rt::Runtime& runtime, store::S
   auto watch = TRY(store.StartWatch(runtime, {resource.prefix, after}));
   // The hub serves everybody: it must not end with the request that happened to be the first to ask for it.
   const rt::Shield shield(runtime);
-  std::unique_ptr<WatchHub> hub(new WatchHub(runtime, std::move(watch), after));
+  std::unique_ptr<WatchHub> hub(new WatchHub(runtime, resource, std::move(watch), after));
   hub->tasks_.Spawn("watch-hub", [raw = hub.get()] { raw->Run(); });
   return hub;
 }
 
-WatchHub::WatchHub(rt::Runtime& runtime, std::unique_ptr<store::Watch> watch, store::Revision after)
+WatchHub::WatchHub(rt::Runtime& runtime, const Resource& resource, std::unique_ptr<store::Watch> watch,
+                   store::Revision after)
     : runtime_(runtime),
+      resource_(resource),
       watch_(std::move(watch)),
       tasks_(runtime, "watch-hub"),
       readers_(runtime),
@@ -58,7 +64,7 @@ void WatchHub::Run() {
     }
     const MonoTime now = runtime_.Mono();
     for (store::EventPtr& event : *batch) {
-      ring_.push_back(std::make_shared<const Change>(std::move(event)));
+      ring_.push_back(std::make_shared<const Change>(resource_, std::move(event)));
       times_.push_back(now);
     }
     while (!ring_.empty() && (ring_.size() > kRingMax || now - times_.front() > kRingAge)) {
@@ -131,7 +137,7 @@ Result<std::vector<ChangePtr>> WatchCursor::NextFromStore(MonoTime until) {
   std::vector<store::EventPtr> events = TRY(own_->Next(kBatch, until));
   std::vector<ChangePtr> out;
   out.reserve(events.size());
-  for (store::EventPtr& event : events) out.push_back(std::make_shared<const Change>(std::move(event)));
+  for (store::EventPtr& event : events) out.push_back(std::make_shared<const Change>(resource_, std::move(event)));
   if (!out.empty()) after_ = out.back()->event().revision;
   after_ = std::max(after_, own_->progress());
   return out;

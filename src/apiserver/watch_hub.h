@@ -20,18 +20,21 @@ namespace knarr::apiserver {
 /// A change with what is made of it once for all watchers. Belongs to one runtime.
 class Change {
  public:
-  explicit Change(store::EventPtr event) : event_(std::move(event)) {}
+  Change(const Resource& resource, store::EventPtr event) : resource_(resource), event_(std::move(event)) {}
   const store::Event& event() const { return *event_; }
-  /// What the object was before the change, at the change's revision: the object of a DELETED event.
-  const store::Bytes& removed() const;
-  /// The decoded object: `was` of removed(), otherwise of the new value.
+  /// The object as the resource's clients see it: the new value or, with `was`, what it was before the change, at the
+  /// change's revision (the object of a DELETED event).
+  const store::Bytes& bytes(bool was) const;
+  /// The same, decoded.
   const api::ObjectPtr& object(bool was) const;
   /// A place for an encoding made by a watcher for others that want the same (keyed by what it is of).
   std::string& encoded(bool was) const { return was ? encoded_was_ : encoded_; }
 
  private:
+  const Resource& resource_;
   store::EventPtr event_;
-  mutable store::Bytes removed_;
+  mutable store::Bytes bytes_;
+  mutable store::Bytes bytes_was_;
   mutable api::ObjectPtr object_;
   mutable api::ObjectPtr object_was_;
   mutable std::string encoded_;
@@ -51,11 +54,12 @@ class WatchHub {
 
  private:
   friend class WatchCursor;
-  WatchHub(rt::Runtime& runtime, std::unique_ptr<store::Watch> watch, store::Revision after);
+  WatchHub(rt::Runtime& runtime, const Resource& resource, std::unique_ptr<store::Watch> watch, store::Revision after);
   void Run();
   store::Revision progress() const;
 
   rt::Runtime& runtime_;
+  const Resource& resource_;
   std::unique_ptr<store::Watch> watch_;
   rt::TaskGroup tasks_;
   rt::WaitQueue readers_;

@@ -7,6 +7,7 @@
 #include "apiserver/errors.h"
 #include "apiserver/local.h"
 #include "apiserver/object_io.h"
+#include "apiserver/served_form.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -97,7 +98,7 @@ Ok WatchSession::Begin() {
 void WatchSession::TakePresent(const store::Snapshot& snapshot) {
   snapshot.Visit(prefix_, "", [&](std::string_view key, const store::Bytes& bytes, store::Revision /*mod*/) {
     if (request_.selection.Matches(resource_, key, bytes, local_.attributes())) {
-      present_.push_back({WatchEventType::kAdded, bytes, nullptr, false});
+      present_.push_back({WatchEventType::kAdded, ServedBytes(resource_, bytes), nullptr, false});
     }
     return true;
   });
@@ -123,9 +124,9 @@ std::optional<WatchItem> WatchSession::See(const ChangePtr& change) {
   const bool now = event.type == store::Event::Type::kPut && matches(event.value);
   const bool before = matches(event.previous);
   if (now) {
-    return WatchItem{before ? WatchEventType::kModified : WatchEventType::kAdded, event.value, change, false};
+    return WatchItem{before ? WatchEventType::kModified : WatchEventType::kAdded, change->bytes(false), change, false};
   }
-  if (before) return WatchItem{WatchEventType::kDeleted, change->removed(), change, true};
+  if (before) return WatchItem{WatchEventType::kDeleted, change->bytes(true), change, true};
   return std::nullopt;
 }
 

@@ -302,18 +302,6 @@ void ValidateBinding(const Value& object, Errors& errors) {
   if (object.Get("target", "name").AsString().empty()) errors.Required(Path("target") / "name");
 }
 
-void ValidateEvent(const Value& object, Errors& errors) {
-  ValidateMetadata(object.At("metadata"), true, NameIsSubdomain, MetadataPath(), errors);
-  const bool core = object.At("involvedObject").is_object();
-  const Value& about = object.At(core ? "involvedObject" : "regarding");
-  const std::string_view ns = object.Get("metadata", "namespace").AsString();
-  const std::string_view about_ns = about.At("namespace").AsString();
-  if (about_ns.empty() ? ns != "default" && ns != "kube-system" : about_ns != ns) {
-    errors.Invalid(Path(core ? "involvedObject" : "regarding") / "namespace", about_ns,
-                   "does not match event.namespace");
-  }
-}
-
 void ValidateLimitRange(const Value& object, Errors& errors) {
   ValidateMetadata(object.At("metadata"), true, NameIsSubdomain, MetadataPath(), errors);
   std::set<std::string_view> types;

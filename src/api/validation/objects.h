@@ -17,7 +17,6 @@ void ValidateNamespaceStatusUpdate(const doc::Value& object, const doc::Value& o
 void ValidateNode(const doc::Value& object, Errors& errors);
 void ValidateNodeUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
 void ValidateBinding(const doc::Value& object, Errors& errors);
-void ValidateEvent(const doc::Value& object, Errors& errors);
 void ValidateLimitRange(const doc::Value& object, Errors& errors);
 void ValidateResourceQuota(const doc::Value& object, Errors& errors);
 void ValidateLease(const doc::Value& object, Errors& errors);

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "api/validation/errors.h"
+#include "api/validation/events.h"
 #include "api/validation/metadata.h"
 #include "api/validation/objects.h"
 #include "api/validation/pods.h"
@@ -51,8 +52,8 @@ constexpr Rules kRules[] = {
     {"", "PersistentVolume", ValidatePersistentVolume, ValidatePersistentVolumeUpdate, nullptr},
     {"", "PersistentVolumeClaim", ValidatePersistentVolumeClaim, ValidatePersistentVolumeClaimUpdate, nullptr},
     {"", "Binding", ValidateBinding, nullptr, nullptr},
-    {"", "Event", ValidateEvent, nullptr, nullptr},
-    {"events.k8s.io", "Event", ValidateEvent, nullptr, nullptr},
+    {"", "Event", ValidateEvent, ValidateEventUpdate, nullptr},
+    {"events.k8s.io", "Event", ValidateNewEvent, ValidateNewEventUpdate, nullptr},
     {"", "LimitRange", ValidateLimitRange, nullptr, nullptr},
     {"", "ResourceQuota", ValidateResourceQuota, nullptr, nullptr},
     {"coordination.k8s.io", "Lease", ValidateLease, nullptr, nullptr},

@@ -2,11 +2,13 @@
 
 namespace knarr::apiserver {
 
-std::unique_ptr<Strategy> MakeStrategy(const api::KindInfo& kind, const StrategyOptions& options) {
+std::unique_ptr<Strategy> MakeStrategy(const api::KindInfo& kind, const api::KindInfo& served,
+                                       const StrategyOptions& options) {
   if (kind.group == "apps" && kind.plural != "controllerrevisions") return MakeWorkloadStrategy(kind);
   if (!kind.group.empty()) return MakeRecordStrategy(kind);
   if (kind.plural == "pods") return MakePodStrategy(kind);
   if (kind.plural == "namespaces") return MakeNamespaceStrategy(kind);
+  if (kind.plural == "events") return MakeEventStrategy(kind, served);
   if (kind.plural == "services") return MakeServiceStrategy(kind, options);
   if (kind.plural == "replicationcontrollers") return MakeWorkloadStrategy(kind);
   if (kind.plural == "persistentvolumes" || kind.plural == "persistentvolumeclaims") return MakeVolumeStrategy(kind);

@@ -10,8 +10,7 @@ bool Contains(std::span<const std::string_view> list, std::string_view item) {
   return std::ranges::find(list, item) != list.end();
 }
 
-constexpr std::array<std::string_view, 5> kCreateOnUpdate = {"endpoints", "events", "leases", "limitranges",
-                                                             "podtemplates"};
+constexpr std::array<std::string_view, 4> kCreateOnUpdate = {"endpoints", "leases", "limitranges", "podtemplates"};
 constexpr std::array<std::string_view, 2> kVersionNeeded = {"leases", "serviceaccounts"};
 constexpr std::array<std::string_view, 3> kReturnDeleted = {"podtemplates", "resourcequotas", "serviceaccounts"};
 
@@ -22,7 +21,6 @@ class RecordStrategy : public Strategy {
   bool allow_create_on_update() const override { return Contains(kCreateOnUpdate, kind_.plural); }
   bool allow_unconditional_update() const override { return !Contains(kVersionNeeded, kind_.plural); }
   bool returns_deleted_object() const override { return Contains(kReturnDeleted, kind_.plural); }
-  GcPolicy gc_policy() const override { return kind_.plural == "events" ? GcPolicy::kUnsupported : GcPolicy::kDelete; }
 
   Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
                       const doc::Value& old) const override {

@@ -11,11 +11,13 @@ namespace knarr::apiserver {
 std::unique_ptr<Strategy> MakePodStrategy(const api::KindInfo& kind);
 std::unique_ptr<Strategy> MakeNamespaceStrategy(const api::KindInfo& kind);
 std::unique_ptr<Strategy> MakeServiceStrategy(const api::KindInfo& kind, const StrategyOptions& options);
+/// Events: written through events.k8s.io (`served`), they must meet stricter rules.
+std::unique_ptr<Strategy> MakeEventStrategy(const api::KindInfo& kind, const api::KindInfo& served);
 /// Deployments, ReplicaSets, StatefulSets, DaemonSets and ReplicationControllers.
 std::unique_ptr<Strategy> MakeWorkloadStrategy(const api::KindInfo& kind);
 /// PersistentVolumes and PersistentVolumeClaims.
 std::unique_ptr<Strategy> MakeVolumeStrategy(const api::KindInfo& kind);
-/// Kinds that are only data and differ in what a PUT may do: ConfigMaps, Secrets, Endpoints, Events, Leases, ….
+/// Kinds that are only data and differ in what a PUT may do: ConfigMaps, Secrets, Endpoints, Leases, ….
 std::unique_ptr<Strategy> MakeRecordStrategy(const api::KindInfo& kind);
 
 }  // namespace knarr::apiserver
