@@ -6,6 +6,7 @@
 // belongs to the world.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,15 @@
 
 namespace knarr::apiserver {
 
+struct AdmissionOptions {
+  std::vector<std::string> enable;   ///< plugins that are off unless named
+  std::vector<std::string> disable;  ///< plugins that are on unless named
+  /// Plugins' own configuration (YAML or JSON) by their names.
+  std::map<std::string, std::string> configuration;
+  int64_t not_ready_toleration_seconds = 300;
+  int64_t unreachable_toleration_seconds = 300;
+};
+
 struct ApiServerOptions {
   net::Endpoint listen;  ///< 127.0.0.1:6443
   std::shared_ptr<net::TlsServerContext> tls;
@@ -35,6 +45,7 @@ struct ApiServerOptions {
   size_t in_flight_max = 1000;  ///< short requests; more get 429
   Duration request_timeout = std::chrono::seconds(60);
   Duration event_ttl = std::chrono::hours(1);
+  AdmissionOptions admission;
   /// Where the server's figures go, and what /metrics shows; null: its own.
   knarr::Registry* metrics = nullptr;
 };

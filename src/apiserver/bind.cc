@@ -75,6 +75,7 @@ Ok BindPod(RequestContext& context, ResourceRegistry& registry, Resource& pods, 
   UpdateRequest update;
   update.name = name;
   update.target = Target::kSpecial;
+  update.admission = Admission::kDone;
   update.dry_run = dry_run;
   update.make = [&](const Value& current) { return Bound(current, binding, name, context.runtime.Wall()); };
   TRY(registry.Update(context, pods, update));
@@ -106,7 +107,7 @@ Ok EvictPod(RequestContext& context, ResourceRegistry& registry, Resource& pods,
   }
   client::DeleteOptions options = ReadDeleteOptions(eviction.At("deleteOptions"));
   options.dry_run = options.dry_run || dry_run;
-  TRY(registry.Delete(context, pods, name, options));
+  TRY(registry.Delete(context, pods, name, options, Admission::kDone));
   return {};
 }
 

@@ -14,6 +14,18 @@
 namespace knarr::apiserver {
 namespace {
 
+struct PriorityClass {
+  std::string_view name;
+  int32_t value;
+  std::string_view description;
+};
+constexpr PriorityClass kPriorityClasses[] = {
+    {"system-node-critical", 2000001000,
+     "Used for system critical pods that must not be moved from their current node."},
+    {"system-cluster-critical", 2000000000,
+     "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."},
+};
+
 Ok Ensure(client::Client& client, std::string_view api_version, std::string_view kind, std::string_view ns,
           const std::string& json) {
   const doc::Document object = TRY(doc::ParseJson(json));
@@ -58,22 +70,29 @@ Ok EnsureService(client::Client& client, const ApiServerOptions& options) {
 Ok MakeBootstrapObjects(Core& core) {
   const auto client = OwnClient(core);
   // Two rounds of writes, each of which shares one flush of the disk.
-  std::vector<std::function<Ok()>> spaces;
-  std::vector<std::function<Ok()>> content;
+  std::vector<std::function<Ok()>> first;
+  std::vector<std::function<Ok()>> second;
   for (const std::string_view name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
-    spaces.emplace_back([&client, name] {
+    first.emplace_back([&client, name] {
       return Ensure(*client, "v1", "Namespace", "", fmt::format(R"({{"metadata":{{"name":"{}"}}}})", name));
     });
     // The controller would make it a moment later; so no pod has to wait for it.
-    content.emplace_back([&client, name] {
+    second.emplace_back([&client, name] {
       return Ensure(*client, "v1", "ServiceAccount", name, R"({"metadata":{"name":"default"}})");
     });
   }
-  content.emplace_back([&] { return EnsureService(*client, core.options()); });
+  for (const auto& [name, value, description] : kPriorityClasses) {
+    first.emplace_back([&client, name, value, description] {
+      return Ensure(
+          *client, "scheduling.k8s.io/v1", "PriorityClass", "",
+          fmt::format(R"({{"metadata":{{"name":"{}"}},"value":{},"description":"{}"}})", name, value, description));
+    });
+  }
+  second.emplace_back([&] { return EnsureService(*client, core.options()); });
   const BootstrapPolicy policy = ReadBootstrapPolicy();
-  for (auto& task : ReconcileTasks(*client, policy)) content.push_back(std::move(task));
-  TRY(AllAtOnce(core.world(), spaces));
-  return AllAtOnce(core.world(), content);
+  for (auto& task : ReconcileTasks(*client, policy)) second.push_back(std::move(task));
+  TRY(AllAtOnce(core.world(), first));
+  return AllAtOnce(core.world(), second);
 }
 
 void ServiceKeeper::Start() {

@@ -28,7 +28,8 @@ std::unique_ptr<Authorizer> UnionOf(const std::vector<std::unique_ptr<Authorizer
 
 }  // namespace
 
-Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options)
+Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options,
+           std::unique_ptr<AdmissionChain> admission)
     : world_(world),
       store_(store),
       options_(std::move(options)),
@@ -38,9 +39,10 @@ Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store
       authorizers_(MakeAuthorizers(world, store, node_graph_, rbac_)),
       authorizer_(UnionOf(authorizers_)),
       role_guard_(rbac_, *authorizer_),
+      admission_(std::move(admission)),
       tokens_(options_.service_account_key_pem, options_.issuer),
       resources_(StrategiesOf(options_)),
-      registry_(world, store),
+      registry_(world, store, *admission_),
       operations_(registry_, resources_, *authorizer_, role_guard_, tokens_) {
   ready_checks_.push_back({"store", [this]() -> Ok {
                              if (store_.Latest() == nullptr) return Unavailable("no state");

@@ -20,7 +20,8 @@ namespace knarr::apiserver {
 
 class Core {
  public:
-  Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options);
+  Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options,
+       std::unique_ptr<AdmissionChain> admission);
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -67,6 +68,7 @@ class Core {
   std::vector<std::unique_ptr<Authorizer>> authorizers_;
   std::unique_ptr<Authorizer> authorizer_;  // all of them
   RoleGuard role_guard_;
+  std::unique_ptr<AdmissionChain> admission_;
   TokenIssuer tokens_;
   ResourceTable resources_;
   ResourceRegistry registry_;

@@ -56,7 +56,7 @@ HttpFace::HttpFace(Core& core)
 void HttpFace::Handle(net::Request& request, net::Response& response) {
   Local& local = core_.local();
   rt::Runtime& runtime = local.runtime();
-  Call call{request, response, {runtime, local, {}, {}, {}}, {}, nullptr};
+  Call call{request, response, {runtime, local, {}, {}, {}, {}}, {}, nullptr};
   const MonoTime began = runtime.Mono();
   if (request.target.size() > kTargetBytesMax) {
     SendError(call, BadRequest("the request's path and query are too long").WithCode(414));

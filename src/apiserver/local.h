@@ -6,7 +6,11 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "api/object.h"
 #include "apiserver/attributes.h"
 #include "apiserver/resource.h"
 #include "rt/runtime.h"
@@ -15,6 +19,20 @@
 namespace knarr::apiserver {
 
 class WatchHub;
+
+/// Objects that requests look up again and again: each state of one is decoded once. One for each runtime: no locks.
+class ObjectCache {
+ public:
+  /// The object under a key of the snapshot; null when there is none.
+  api::ObjectPtr Get(const store::Snapshot& snapshot, const std::string& key);
+  /// All under a prefix, in the order of their keys.
+  std::vector<api::ObjectPtr> List(const store::Snapshot& snapshot, std::string_view prefix);
+  size_t size() const { return entries_.size(); }
+
+ private:
+  const api::ObjectPtr& Keep(std::string_view key, const store::Bytes& bytes);
+  std::map<std::string, api::ObjectPtr, std::less<>> entries_;
+};
 
 class Local {
  public:
@@ -26,6 +44,7 @@ class Local {
   rt::Runtime& runtime() const { return runtime_; }
   store::Store& store() const { return store_; }
   AttributeCache& attributes() { return attributes_; }
+  ObjectCache& objects() { return objects_; }
   /// The hub that fans out the resource's changes; made, beginning after `after`, when there is none that runs.
   Result<std::shared_ptr<WatchHub>> Hub(const Resource& resource, store::Revision after);
   /// Scopes of answers that stream: stopped by StopStreams.
@@ -44,6 +63,7 @@ class Local {
   rt::Runtime& runtime_;
   store::Store& store_;
   AttributeCache attributes_;
+  ObjectCache objects_;
   std::map<const Resource*, std::shared_ptr<WatchHub>> hubs_;
   std::set<rt::CancelScope*> streams_;
   bool stopped_ = false;

@@ -41,12 +41,16 @@ Ok FitKind(const api::KindInfo& kind, doc::Document& object) {
   return {};
 }
 
-void StampNew(rt::Runtime& runtime, WallTime now, doc::Document& object) {
+void WipeSystemFields(doc::Document& object) {
   Value& metadata = Metadata(object);
   for (const std::string_view member : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields",
-                                        "resourceVersion", "generation"}) {
+                                        "resourceVersion", "generation", "uid", "creationTimestamp"}) {
     metadata.Remove(member);
   }
+}
+
+void StampNew(rt::Runtime& runtime, WallTime now, doc::Document& object) {
+  Value& metadata = Metadata(object);
   std::array<uint8_t, 16> random{};
   runtime.RandomBytes(random.data(), random.size());
   metadata.Set(object.arena, "uid", Value::String(object.arena, MakeUuid(random)));

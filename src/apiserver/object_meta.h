@@ -14,7 +14,9 @@ namespace knarr::apiserver {
 Ok FitNamespace(const api::KindInfo& kind, std::string_view ns, doc::Document& object);
 /// The object's kind is the resource's: fills it in, refuses another (BadRequest).
 Ok FitKind(const api::KindInfo& kind, doc::Document& object);
-/// uid, creationTimestamp; nothing that only a deletion or the server's bookkeeping sets.
+/// Takes out what clients may not say of a new object: what only a deletion or the server's bookkeeping sets.
+void WipeSystemFields(doc::Document& object);
+/// uid, creationTimestamp.
 void StampNew(rt::Runtime& runtime, WallTime now, doc::Document& object);
 /// Keeps of the old metadata what an update may not change by leaving it out.
 void CarryOver(doc::Document& object, const doc::Value& old);

@@ -113,6 +113,7 @@ Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resou
   }
   if (kind == nullptr) return NoSuchResourceError();
   TRY(Prepare(*kind, object));
+  TRY(AdmitSub(context, resource, name, subresource, object, request.dry_run));
   if (subresource == "binding") {
     TRY(BindPod(context, registry_, resource, name, object.root, request.dry_run));
     return ObjectPtr();
@@ -131,6 +132,17 @@ Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resou
   return MethodNotAllowedError(ResourceOf(*resource.kind), "create");
 }
 
+Ok Operations::AdmitSub(RequestContext& context, Resource& resource, const ObjectName& name,
+                        std::string_view subresource, doc::Document& object, bool dry_run) {
+  AdmissionRequest admission = registry_.MakeAdmission(context, resource, AdmissionOperation::kCreate, dry_run);
+  admission.subresource = subresource;
+  admission.ns = name.ns;
+  admission.name = name.name;
+  admission.object = &object;
+  TRY(registry_.admission().Mutate(admission));
+  return registry_.admission().Validate(admission);
+}
+
 Result<UpdateOutcome> Operations::UpdateView(
     RequestContext& context, Resource& resource, const ObjectName& name, const Subresource& view,
     const WriteRequest& request, bool may_create,
@@ -139,6 +151,7 @@ Result<UpdateOutcome> Operations::UpdateView(
   UpdateRequest update;
   update.name = name;
   update.target = view.target;
+  update.subresource = view.name;
   update.dry_run = request.dry_run;
   update.may_create = may_create;
   update.make = [&](const doc::Value& current) -> Result<doc::Document> {

@@ -67,6 +67,9 @@ class Operations {
   ResourceTable& resources() const { return resources_; }
 
  private:
+  /// Whether a subresource may be created: the chain is asked about what was sent.
+  Ok AdmitSub(RequestContext& context, Resource& resource, const ObjectName& name, std::string_view subresource,
+              doc::Document& object, bool dry_run);
   /// Updates through a subresource's view of the object.
   Result<UpdateOutcome> UpdateView(RequestContext& context, Resource& resource, const ObjectName& name,
                                    const Subresource& view, const WriteRequest& request, bool may_create,

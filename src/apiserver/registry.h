@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "api/object.h"
+#include "apiserver/admission/admission.h"
 #include "apiserver/attributes.h"
+#include "apiserver/object_io.h"
 #include "apiserver/request.h"
 #include "apiserver/resource.h"
 #include "client/client.h"
@@ -49,9 +51,14 @@ struct CreateRequest {
   bool dry_run = false;
 };
 
+/// Whether a write goes through the admission chain, or is part of one that did (an eviction's delete).
+enum class Admission : uint8_t { kRun, kDone };
+
 struct UpdateRequest {
   ObjectName name;
   Target target = Target::kObject;
+  Admission admission = Admission::kRun;
+  std::string_view subresource;  ///< what admission is told of
   /// The new object, whole and with its defaults, made from the present one (null: there is none). Called again after
   /// somebody else's write came between.
   std::function<Result<doc::Document>(const doc::Value& current)> make;
@@ -74,7 +81,8 @@ struct DeleteOutcome {
 
 class ResourceRegistry {
  public:
-  ResourceRegistry(rt::Runtime& world, store::Store& store) : world_(world), store_(store) {}
+  ResourceRegistry(rt::Runtime& world, store::Store& store, const AdmissionChain& admission)
+      : world_(world), store_(store), admission_(admission) {}
 
   Result<ObjectPtr> Get(RequestContext& context, const Resource& resource, const ObjectName& name,
                         std::string_view resource_version = {}) const;
@@ -82,10 +90,15 @@ class ResourceRegistry {
   Result<ObjectPtr> Create(RequestContext& context, Resource& resource, CreateRequest request);
   Result<UpdateOutcome> Update(RequestContext& context, Resource& resource, const UpdateRequest& request);
   Result<DeleteOutcome> Delete(RequestContext& context, Resource& resource, const ObjectName& name,
-                               client::DeleteOptions options);
+                               client::DeleteOptions options, Admission admission = Admission::kRun);
   /// Deletes what the list matches; gives the objects as they were.
   Result<ListPage> DeleteCollection(RequestContext& context, Resource& resource, const ListRequest& list,
                                     const client::DeleteOptions& options);
+
+  /// For what the chain is asked about a write.
+  AdmissionRequest MakeAdmission(RequestContext& context, const Resource& resource, AdmissionOperation operation,
+                                 bool dry_run) const;
+  const AdmissionChain& admission() const { return admission_; }
 
   store::Store& store() const { return store_; }
   rt::Runtime& world() const { return world_; }
@@ -96,20 +109,30 @@ class ResourceRegistry {
   Result<std::shared_ptr<const store::Snapshot>> ListSnapshot(const ListRequest& request, RequestContext& context,
                                                               std::string& start_after) const;
   Result<ObjectPtr> CreateNamed(RequestContext& context, Resource& resource, doc::Document& object, bool dry_run);
-  Ok CheckNamespace(const Resource& resource, const StrategyContext& context, const doc::Value& object) const;
   Result<UpdateOutcome> UpdateOnce(RequestContext& context, Resource& resource, const UpdateRequest& request,
                                    const store::KeyValue& current);
-  /// What a dry run has of Reserve: the object as it would be.
-  Ok TryReserve(RequestContext& context, Resource& resource, doc::Document& object, const doc::Value* old);
-  /// Reserves, writes and waits until it is durable, on the world. Conflict when the key's revision is another.
-  Result<store::KeyValue> CommitPut(RequestContext& context, Resource& resource, const std::string& key,
-                                    store::Revision expected, doc::Document& object, const doc::Value* old);
+  /// A write as its transaction needs it.
+  struct Put {
+    const std::string& key;
+    store::Revision expected;  ///< 0: a new key
+    doc::Document& object;
+    const doc::Value* old = nullptr;
+    const AdmissionRequest* admission = nullptr;  ///< null: nothing is charged
+  };
+  /// What a dry run has of Reserve and of admission's charges: the object as it would be.
+  Ok TryCommit(RequestContext& context, Resource& resource, const Put& put);
+  /// Reserves, charges, writes and waits until it is durable, on the world. Conflict when the key's revision is
+  /// another.
+  Result<store::KeyValue> CommitPut(RequestContext& context, Resource& resource, const Put& put);
+  /// The transaction, with what admission charges in it. World thread.
+  Result<store::KeyValue> WriteCharged(const Put& put, StoredForm form);
   Result<store::KeyValue> CommitDelete(RequestContext& context, Resource& resource, const std::string& key,
                                        store::Revision expected, const doc::Value& old);
   std::optional<store::KeyValue> Newest(RequestContext& context, const std::string& key) const;
 
   rt::Runtime& world_;
   store::Store& store_;
+  const AdmissionChain& admission_;
 };
 
 /// "resourceVersion" of lists and watches: BadRequest for anything but "" or digits.

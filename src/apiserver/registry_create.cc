@@ -14,26 +14,23 @@ namespace knarr::apiserver {
 
 // How often another suffix is drawn for a generateName that hits names in use.
 constexpr int kGenerateTries = 8;
+// How often a charge is counted anew because what it is charged to changed while the store was busy.
+constexpr int kChargeTries = 64;
 
 StrategyContext ResourceRegistry::MakeContext(const RequestContext& context, bool dry_run) const {
   return {context.runtime, store_, context.user, context.runtime.Wall(), dry_run, store_.Latest()};
 }
 
-Ok ResourceRegistry::CheckNamespace(const Resource& resource, const StrategyContext& context,
-                                    const doc::Value& object) const {
-  if (!resource.kind->namespaced) return {};
-  const std::string ns(object.Get("metadata", "namespace").AsString());
-  const auto found = context.snapshot->Get("/registry/core/namespaces/" + ns);
-  if (!found.has_value()) return NotFoundError({"", "namespaces"}, ns);
-  // The text stands in the bytes only if the namespace is ending: most need no decoding.
-  if (found->value->find("deletionTimestamp") == std::string::npos) return {};
-  const doc::Document space = DecodeStored(*found->value);
-  if (!IsDeleting(space.root)) return {};
-  const Status refused =
-      ForbiddenError(ResourceOf(*resource.kind), NameOf(object),
-                     fmt::format("unable to create new content in namespace {} because it is being terminated", ns));
-  return refused.WithCause(
-      {"NamespaceTerminating", fmt::format("namespace {} is being terminated", ns), "metadata.namespace"});
+AdmissionRequest ResourceRegistry::MakeAdmission(RequestContext& context, const Resource& resource,
+                                                 AdmissionOperation operation, bool dry_run) const {
+  return {.context = context,
+          .snapshot = store_.Latest(),
+          .operation = operation,
+          .kind = *resource.kind,
+          .subresource = {},
+          .ns = {},
+          .name = {},
+          .dry_run = dry_run};
 }
 
 Result<ObjectPtr> ResourceRegistry::Create(RequestContext& context, Resource& resource, CreateRequest request) {
@@ -44,6 +41,12 @@ Result<ObjectPtr> ResourceRegistry::Create(RequestContext& context, Resource& re
   if (!Metadata(object).At("resourceVersion").AsString().empty()) {
     return Status(Reason::kUnknown, "resourceVersion should not be set on objects to be created");
   }
+  WipeSystemFields(object);
+  AdmissionRequest admission = MakeAdmission(context, resource, AdmissionOperation::kCreate, request.dry_run);
+  admission.ns = Metadata(object).At("namespace").AsString();
+  admission.name = NameOf(object.root);
+  admission.object = &object;
+  TRY(admission_.Mutate(admission));
   StampNew(context.runtime, context.runtime.Wall(), object);
   const std::string base(Metadata(object).At("generateName").AsString());
   const bool generate = NameOf(object.root).empty() && !base.empty();
@@ -66,15 +69,18 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
                                                 bool dry_run) {
   const api::KindInfo& kind = *resource.stored;
   const StrategyContext strategy_context = MakeContext(context, dry_run);
-  TRY(CheckNamespace(resource, strategy_context, object.root));
   TRY(resource.strategy->PrepareForCreate(strategy_context, object));
-  TRY(resource.strategy->AdmitCreate(strategy_context, object));
   // Validation looks at what will be stored.
   TRY(api::Canonicalize(*kind.type, object.root, object.arena));
   const api::ErrorList errors = resource.strategy->Validate(object.root);
   const std::string name(NameOf(object.root));
   if (!errors.empty()) return api::InvalidObject(kind, name, errors);
   for (std::string& text : resource.strategy->Warnings(object.root)) context.warnings.push_back(std::move(text));
+  AdmissionRequest admission = MakeAdmission(context, resource, AdmissionOperation::kCreate, dry_run);
+  admission.ns = object.root.Get("metadata", "namespace").AsString();
+  admission.name = name;
+  admission.object = &object;
+  TRY(admission_.Validate(admission));
 
   const std::string key = resource.Key({std::string(object.root.Get("metadata", "namespace").AsString()), name});
   const auto exists = [&](const store::Bytes& bytes) -> Status {
@@ -83,57 +89,77 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
     return {Reason::kAlreadyExists, "object is being deleted: " + status.message(), status.details()};
   };
   if (const auto present = strategy_context.snapshot->Get(key)) return exists(present->value);
+  const Put put{.key = key, .expected = 0, .object = object, .old = nullptr, .admission = &admission};
   if (dry_run) {
-    TRY(TryReserve(context, resource, object, nullptr));
+    TRY(TryCommit(context, resource, put));
     const StoredForm form = TRY(EncodeStored(kind, object));
     return api::Object::FromBytes(std::make_shared<const std::string>(WithoutRevision(form)));
   }
-  Result<store::KeyValue> written = CommitPut(context, resource, key, 0, object, nullptr);
+  Result<store::KeyValue> written = CommitPut(context, resource, put);
   if (written.ok()) return api::Object::FromBytes(std::move(written->value));
   if (!written.Failed(Reason::kConflict)) return written.status();
   const auto newest = Newest(context, key);
   return newest.has_value() ? exists(newest->value) : AlreadyExistsError(ResourceOf(*resource.kind), name);
 }
 
-Ok ResourceRegistry::TryReserve(RequestContext& context, Resource& resource, doc::Document& object,
-                                const doc::Value* old) {
-  if (!resource.strategy->reserves()) return {};
-  const auto reserved = rt::CallOn(context.runtime, world_,
-                                   [&] { return resource.strategy->Reserve(*store_.Latest(), object, old, true); });
-  if (!reserved.ok()) return reserved.status();
-  return {};
+Ok ResourceRegistry::TryCommit(RequestContext& context, Resource& resource, const Put& put) {
+  return rt::CallOn(context.runtime, world_, [&]() -> Ok {
+    if (resource.strategy->reserves()) {
+      TRY(resource.strategy->Reserve(*store_.Latest(), put.object, put.old, true));
+    }
+    std::vector<SideWrite> charges;
+    if (put.admission != nullptr) TRY(admission_.Charge(*put.admission, store_, charges));
+    return {};
+  });
 }
 
-Result<store::KeyValue> ResourceRegistry::CommitPut(RequestContext& context, Resource& resource, const std::string& key,
-                                                    store::Revision expected, doc::Document& object,
-                                                    const doc::Value* old) {
+Result<store::KeyValue> ResourceRegistry::CommitPut(RequestContext& context, Resource& resource, const Put& put) {
   Strategy& strategy = *resource.strategy;
   StoredForm form;
-  if (!strategy.reserves()) form = TRY(EncodeStored(*resource.stored, object));
+  if (!strategy.reserves()) form = TRY(EncodeStored(*resource.stored, put.object));
   if (form.bytes.size() > kObjectBytesMax) {
     return Status(Reason::kRequestEntityTooLarge,
                   fmt::format("etcdserver: request is too large: {} \"{}\" has {} bytes, the limit is {}",
-                              resource.kind->kind, NameOf(object.root), form.bytes.size(), kObjectBytesMax));
+                              resource.kind->kind, NameOf(put.object.root), form.bytes.size(), kObjectBytesMax));
   }
   return rt::CallOn(context.runtime, world_, [&]() -> Result<store::KeyValue> {
     std::function<void()> undo;
     if (strategy.reserves()) {
-      undo = TRY(strategy.Reserve(*store_.Latest(), object, old, false));
-      Result<StoredForm> encoded = EncodeStored(*resource.stored, object);
+      undo = TRY(strategy.Reserve(*store_.Latest(), put.object, put.old, false));
+      Result<StoredForm> encoded = EncodeStored(*resource.stored, put.object);
       if (!encoded.ok()) {
         if (undo) undo();
         return encoded.status();
       }
       form = std::move(*encoded);
     }
-    Result<store::TxnResult> done = store_.Txn({{key, expected}}, {{key, std::move(form.bytes), form.revision_offset}});
+    Result<store::KeyValue> done = WriteCharged(put, std::move(form));
     if (!done.ok()) {
       if (undo) undo();
       return done.status();
     }
-    if (old != nullptr && strategy.reserves()) strategy.ReleaseChanged(object.root, *old);
-    return std::move(done->written.front());
+    if (put.old != nullptr && strategy.reserves()) strategy.ReleaseChanged(put.object.root, *put.old);
+    return done;
   });
+}
+
+Result<store::KeyValue> ResourceRegistry::WriteCharged(const Put& put, StoredForm form) {
+  for (int attempt = 1;; ++attempt) {
+    std::vector<SideWrite> charges;
+    if (put.admission != nullptr) TRY(admission_.Charge(*put.admission, store_, charges));
+    std::vector<store::Compare> compares = {{put.key, put.expected}};
+    std::vector<store::Op> ops;
+    const bool last = charges.empty() || attempt == kChargeTries;
+    ops.push_back({put.key, last ? std::move(form.bytes) : form.bytes, form.revision_offset});
+    for (SideWrite& charge : charges) {
+      compares.push_back(std::move(charge.compare));
+      ops.push_back(std::move(charge.op));
+    }
+    Result<store::TxnResult> done = store_.Txn(std::move(compares), std::move(ops));
+    if (done.ok()) return std::move(done->written.front());
+    // The object's own key is its caller's to look at again.
+    if (last || !done.Failed(Reason::kConflict) || done.status().details().name == put.key) return done.status();
+  }
 }
 
 Result<store::KeyValue> ResourceRegistry::CommitDelete(RequestContext& context, Resource& resource,

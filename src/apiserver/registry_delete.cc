@@ -58,11 +58,12 @@ bool FitFinalizers(doc::Document& object, client::Propagation propagation) {
 class DeleteRun {
  public:
   DeleteRun(ResourceRegistry& registry, RequestContext& context, Resource& resource,
-            const client::DeleteOptions& options, const store::KeyValue& current)
+            const client::DeleteOptions& options, Admission admission, const store::KeyValue& current)
       : registry_(registry),
         context_(context),
         resource_(resource),
         options_(options),
+        admission_(admission),
         current_(current),
         old_(DecodeStored(*current.value)),
         now_(context.runtime.Wall()) {}
@@ -72,6 +73,7 @@ class DeleteRun {
     doc::Document object = doc::Document::Copy(old_.root);
     const Grace grace = Decide(object);
     if (grace == Grace::kPending) return Unchanged();
+    TRY(Admit());
     const bool refitted =
         FitFinalizers(object, PropagationOf(object.root, resource_.strategy->gc_policy(), options_.propagation));
     const bool held = HasFinalizers(object.root) || !resource_.strategy->ReadyToGo(object.root);
@@ -97,6 +99,17 @@ class DeleteRun {
       return conflict("ResourceVersion", options_.resource_version, version);
     }
     return {};
+  }
+
+  Ok Admit() const {
+    if (admission_ == Admission::kDone) return {};
+    AdmissionRequest request =
+        registry_.MakeAdmission(context_, resource_, AdmissionOperation::kDelete, options_.dry_run);
+    request.ns = old_.root.Get("metadata", "namespace").AsString();
+    request.name = NameOf(old_.root);
+    request.old_object = &old_.root;
+    TRY(registry_.admission().Mutate(request));
+    return registry_.admission().Validate(request);
   }
 
   // The grace of this deletion, written into the object when it begins or gets shorter.
@@ -138,7 +151,7 @@ class DeleteRun {
       return DeleteOutcome{api::Object::FromBytes(std::make_shared<const std::string>(bytes)), false};
     }
     store::KeyValue written =
-        TRY(registry_.CommitPut(context_, resource_, current_.key, current_.mod_revision, object, &old_.root));
+        TRY(registry_.CommitPut(context_, resource_, {current_.key, current_.mod_revision, object, &old_.root}));
     return DeleteOutcome{api::Object::FromBytes(std::move(written.value)), false};
   }
 
@@ -153,19 +166,19 @@ class DeleteRun {
   RequestContext& context_;
   Resource& resource_;
   const client::DeleteOptions& options_;
+  const Admission admission_;
   const store::KeyValue& current_;
   const doc::Document old_;
   const WallTime now_;
 };
 
 Result<DeleteOutcome> ResourceRegistry::Delete(RequestContext& context, Resource& resource, const ObjectName& name,
-                                               client::DeleteOptions options) {
-  TRY(resource.strategy->AdmitDelete(MakeContext(context, options.dry_run), name.name));
+                                               client::DeleteOptions options, Admission admission) {
   const std::string key = resource.Key(name);
   std::optional<store::KeyValue> current = store_.Latest()->Get(key);
   for (int attempt = 0; attempt < kTries; ++attempt) {
     if (!current.has_value()) return NotFoundError(ResourceOf(*resource.kind), name.name);
-    Result<DeleteOutcome> outcome = DeleteRun(*this, context, resource, options, *current).Run();
+    Result<DeleteOutcome> outcome = DeleteRun(*this, context, resource, options, admission, *current).Run();
     if (!outcome.Failed(Reason::kConflict) || !outcome.status().details().kind.empty()) return outcome;
     TRY(context.runtime.CheckCancelled());
     current = Newest(context, key);

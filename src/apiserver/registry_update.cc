@@ -89,6 +89,14 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   TRY(CheckUid(resource, request.name, request.uid, old.root.Get("metadata", "uid").AsString()));
   doc::Document object = TRY(request.make(old.root));
   TRY(CheckIdentity(resource, request.name, object));
+  AdmissionRequest admission = MakeAdmission(context, resource, AdmissionOperation::kUpdate, request.dry_run);
+  admission.subresource = request.subresource;
+  admission.ns = object.root.Get("metadata", "namespace").AsString();
+  admission.name = request.name.name;
+  admission.object = &object;
+  admission.old_object = &old.root;
+  const bool admits = request.admission == Admission::kRun;
+  if (admits) TRY(admission_.Mutate(admission));
   const std::string_view given_uid = object.root.Get("metadata", "uid").AsString();
   TRY(CheckUid(resource, request.name, given_uid, old.root.Get("metadata", "uid").AsString()));
   TRY(CheckVersion(resource, request.name, object.root, current));
@@ -106,20 +114,27 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
     for (std::string& text : resource.strategy->Warnings(object.root)) context.warnings.push_back(std::move(text));
   }
 
+  if (admits) TRY(admission_.Validate(admission));
+
   Metadata(object).Remove("resourceVersion");
   if (ShouldGo(resource, object.root)) {
     if (request.dry_run) return UpdateOutcome{api::Object::FromBytes(current.value)};
     TRY(CommitDelete(context, resource, current.key, current.mod_revision, old.root));
     return UpdateOutcome{api::Object::FromDocument(std::move(object))};
   }
-  if (request.dry_run) TRY(TryReserve(context, resource, object, &old.root));
+  const Put put{.key = current.key,
+                .expected = current.mod_revision,
+                .object = object,
+                .old = &old.root,
+                .admission = admits ? &admission : nullptr};
+  if (request.dry_run) TRY(TryCommit(context, resource, put));
   const StoredForm form = TRY(EncodeStored(kind, object));
   if (SameAsStored(form, *current.value)) return UpdateOutcome{api::Object::FromBytes(current.value)};
   if (request.dry_run) {
     const std::string bytes = WithRevision(form, StoredResourceVersion(*current.value));
     return UpdateOutcome{api::Object::FromBytes(std::make_shared<const std::string>(bytes))};
   }
-  store::KeyValue written = TRY(CommitPut(context, resource, current.key, current.mod_revision, object, &old.root));
+  store::KeyValue written = TRY(CommitPut(context, resource, put));
   return UpdateOutcome{api::Object::FromBytes(std::move(written.value))};
 }
 

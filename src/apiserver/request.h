@@ -2,6 +2,7 @@
 
 // What goes along with one request through the pipeline.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct RequestContext {
   UserInfo user;
   /// Texts for Warning headers.
   std::vector<std::string> warnings;
+  /// What admission notes for the request's audit event.
+  std::map<std::string, std::string> audit_annotations;
   /// Set with an Expired error of a list: the token with which the client may go on (in a newer state).
   std::string error_continue;
 };

@@ -7,6 +7,12 @@
 
 namespace knarr::apiserver {
 
+std::string StorePrefix(std::string_view group, std::string_view plural) {
+  std::string out = "/registry/";
+  out.append(group.empty() ? std::string_view("core") : group).append("/").append(plural).append("/");
+  return out;
+}
+
 std::string Resource::Key(const client::ObjectName& name) const {
   if (!kind->namespaced) return prefix + name.name;
   return fmt::format("{}{}/{}", prefix, name.ns, name.name);
@@ -43,8 +49,7 @@ ResourceTable::ResourceTable(const StrategyOptions& options) {
     Resource& resource = resources_.emplace_back();
     resource.kind = &kind;
     resource.stored = &api::StorageKind(kind);
-    const std::string_view group = resource.stored->group;
-    resource.prefix = fmt::format("/registry/{}/{}/", group.empty() ? "core" : group, kind.plural);
+    resource.prefix = StorePrefix(resource.stored->group, kind.plural);
     resource.strategy = MakeStrategy(*resource.stored, kind, options);
   }
 }

@@ -13,6 +13,9 @@
 
 namespace knarr::apiserver {
 
+/// "/registry/core/pods/": where a resource's objects are in the store.
+std::string StorePrefix(std::string_view group, std::string_view plural);
+
 struct Resource {
   const api::KindInfo* kind = nullptr;    ///< as what clients see its objects
   const api::KindInfo* stored = nullptr;  ///< as what they are stored; another one for all versions but one

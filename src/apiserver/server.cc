@@ -12,9 +12,10 @@ namespace {
 
 class Server : public ApiServer {
  public:
-  Server(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options)
+  Server(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options,
+         std::unique_ptr<AdmissionChain> admission)
       : io_(std::move(io)),
-        core_(world, io_, store, std::move(options)),
+        core_(world, io_, store, std::move(options), std::move(admission)),
         face_(core_),
         expiry_(world, store, core_.options().event_ttl),
         keeper_(core_) {}
@@ -93,7 +94,9 @@ Ok CheckOptions(const ApiServerOptions& options) {
 Result<std::unique_ptr<ApiServer>> ApiServer::Create(rt::Runtime& world, std::vector<rt::Runtime*> io,
                                                      store::Store& store, ApiServerOptions options) {
   TRY(CheckOptions(options));
-  return std::unique_ptr<ApiServer>(std::make_unique<Server>(world, std::move(io), store, std::move(options)));
+  auto admission = TRY(AdmissionChain::Create(options.admission));
+  return std::unique_ptr<ApiServer>(
+      std::make_unique<Server>(world, std::move(io), store, std::move(options), std::move(admission)));
 }
 
 }  // namespace knarr::apiserver

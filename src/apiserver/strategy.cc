@@ -62,8 +62,6 @@ Ok Strategy::PrepareForUpdate(const StrategyContext& /*context*/, Target target,
   return {};
 }
 
-Ok Strategy::AdmitCreate(const StrategyContext& /*context*/, Document& /*object*/) const { return {}; }
-Ok Strategy::AdmitDelete(const StrategyContext& /*context*/, std::string_view /*name*/) const { return {}; }
 api::ErrorList Strategy::Validate(const Value& object) const { return api::ValidateCreate(kind_, object); }
 api::ErrorList Strategy::ValidateUpdate(Target target, const Value& object, const Value& old) const {
   if (target == Target::kStatus) return api::ValidateStatusUpdate(kind_, object, old);

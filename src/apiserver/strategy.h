@@ -67,9 +67,6 @@ class Strategy {
   /// generation counted on.
   virtual Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
                               const doc::Value& old) const;
-  /// Admission: refuses (Forbidden) or adds to an object after PrepareForCreate and defaulting.
-  virtual Ok AdmitCreate(const StrategyContext& context, doc::Document& object) const;
-
   /// What makes the object invalid; empty when it is fine. By default: the kind's own rules (api/validation.h).
   virtual api::ErrorList Validate(const doc::Value& object) const;
   virtual api::ErrorList ValidateUpdate(Target target, const doc::Value& object, const doc::Value& old) const;
@@ -82,8 +79,6 @@ class Strategy {
   virtual void PrepareForDelete(doc::Document& object) const;
   /// Whether an object that is being deleted and has no metadata.finalizers may go.
   virtual bool ReadyToGo(const doc::Value& object) const;
-  /// Refuses a delete (Forbidden).
-  virtual Ok AdmitDelete(const StrategyContext& context, std::string_view name) const;
 
   /// Whether creates and updates take something from a pool (addresses, ports): then they end on the world thread.
   virtual bool reserves() const { return false; }

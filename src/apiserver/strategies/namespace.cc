@@ -1,15 +1,11 @@
 #include <algorithm>
-#include <array>
 
-#include "apiserver/errors.h"
 #include "apiserver/strategies/strategies.h"
 
 namespace knarr::apiserver {
 namespace {
 
 using doc::Value;
-
-constexpr std::array<std::string_view, 3> kImmortal = {"default", "kube-system", "kube-public"};
 
 class NamespaceStrategy : public Strategy {
  public:
@@ -44,11 +40,6 @@ class NamespaceStrategy : public Strategy {
   }
 
   bool ReadyToGo(const Value& object) const override { return object.Get("spec", "finalizers").empty(); }
-
-  Ok AdmitDelete(const StrategyContext& /*context*/, std::string_view name) const override {
-    if (std::ranges::find(kImmortal, name) == kImmortal.end()) return {};
-    return ForbiddenError(ResourceOf(kind_), name, "this namespace may not be deleted");
-  }
 
  private:
   static void LabelWithName(doc::Document& object) {

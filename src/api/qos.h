@@ -4,9 +4,9 @@
 
 #include "doc/value.h"
 
-namespace knarr::apiserver {
+namespace knarr::api {
 
 /// status.qosClass of a pod's spec: "Guaranteed", "Burstable" or "BestEffort".
 std::string_view QosClass(const doc::Value& spec);
 
-}  // namespace knarr::apiserver
+}  // namespace knarr::api

@@ -1,10 +1,10 @@
-#include "apiserver/strategies/pod_qos.h"
+#include "api/qos.h"
 
 #include <array>
 
 #include "base/quantity.h"
 
-namespace knarr::apiserver {
+namespace knarr::api {
 namespace {
 
 using doc::Value;
@@ -49,4 +49,4 @@ std::string_view QosClass(const Value& spec) {
   return demand.complete ? "Guaranteed" : "Burstable";
 }
 
-}  // namespace knarr::apiserver
+}  // namespace knarr::api
