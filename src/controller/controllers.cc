@@ -3,6 +3,8 @@
 #include "controller/namespace.h"
 #include "controller/node_lifecycle.h"
 #include "controller/replica_set.h"
+#include "controller/resource_quota.h"
+#include "controller/root_ca.h"
 #include "controller/service_account.h"
 
 namespace knarr::controller {
@@ -16,6 +18,8 @@ std::span<const ControllerEntry> AllControllers() {
       {"endpoints-controller", "endpoint-controller", MakeEndpointsController},
       {"node-lifecycle-controller", "node-controller", MakeNodeLifecycleController},
       {"garbage-collector-controller", "generic-garbage-collector", MakeGarbageCollector},
+      {"resourcequota-controller", "resourcequota-controller", MakeResourceQuotaController},
+      {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", MakeRootCaController},
   };
   return kControllers;
 }

@@ -180,7 +180,8 @@ class Server {
     events_ = std::make_unique<client::EventRecorder>(world_, *client_, "controller-manager");
     scheduler_events_ = std::make_unique<client::EventRecorder>(world_, *scheduler_client_, "default-scheduler");
     for (const controller::ControllerEntry& entry : controller::AllControllers()) {
-      controllers_.push_back(entry.make({world_, accounts_->Of(entry.account), *accounts_, *informers_, *events_}));
+      controllers_.push_back(entry.make({world_, accounts_->Of(entry.account), *accounts_, *informers_, *events_,
+                                         certificates_.authority.certificate_pem}));
     }
     scheduler_ = std::make_unique<scheduler::Scheduler>(world_, *scheduler_client_, *informers_, *scheduler_events_);
     for (auto& controller : controllers_) controller->Start();

@@ -109,13 +109,7 @@ Result<std::optional<std::string>> FromSource(Sources& sources, Pod pod, Contain
   if (from.config_map_key_ref()) return FromConfigMap(sources, pod, from);
   if (from.secret_key_ref()) return FromSecret(sources, pod, from);
   if (from.field_ref()) return std::optional(TRY(FieldValue(pod, from.field_ref().field_path(), facts)));
-  if (auto ref = from.resource_field_ref()) {
-    Container of = container;
-    for (Container other : pod.spec().containers()) {
-      if (other.name() == ref.container_name()) of = other;
-    }
-    return std::optional(TRY(ResourceValue(of, ref.resource(), ref.divisor(), facts)));
-  }
+  if (auto ref = from.resource_field_ref()) return std::optional(TRY(ResourceFieldValue(pod, ref, facts, container)));
   return BadRequest("valueFrom names no source this node knows");
 }
 
@@ -201,6 +195,18 @@ Result<std::string> FieldValue(Pod pod, std::string_view path, const PodFacts& f
     return std::string(metadata.annotations().Find(*key).value_or(""));
   }
   return BadRequest(fmt::format("unsupported fieldPath: {}", path));
+}
+
+Result<std::string> ResourceFieldValue(Pod pod, api::core_v1::ResourceFieldSelector ref, const PodFacts& facts,
+                                       Container fallback) {
+  Container of = fallback;
+  for (Container each : pod.spec().init_containers()) {
+    if (each.name() == ref.container_name()) of = each;
+  }
+  for (Container each : pod.spec().containers()) {
+    if (each.name() == ref.container_name()) of = each;
+  }
+  return ResourceValue(of, ref.resource(), ref.divisor(), facts);
 }
 
 const std::string* Environment::Find(std::string_view name) const {

@@ -30,6 +30,11 @@ struct PodFacts {
 /// field that can't be asked for.
 Result<std::string> FieldValue(api::core_v1::Pod pod, std::string_view path, const PodFacts& facts);
 
+/// The value of a resourceFieldRef: what its container (`fallback`, when it names none of the pod's) may use or asks
+/// for.
+Result<std::string> ResourceFieldValue(api::core_v1::Pod pod, api::core_v1::ResourceFieldSelector ref,
+                                       const PodFacts& facts, api::core_v1::Container fallback = {});
+
 struct Environment {
   std::vector<std::pair<std::string, std::string>> variables;  ///< in order, each name once
   const std::string* Find(std::string_view name) const;

@@ -23,6 +23,8 @@ using runtime::SandboxState;
 constexpr Duration kRetryFirst = 500ms;
 constexpr Duration kRetryMost = 120s;
 constexpr Duration kConflictPause = 5ms;
+constexpr Duration kVolumesRetry = 1min;
+constexpr std::string_view kRootCa = "kube-root-ca.crt";
 
 }  // namespace
 
@@ -32,7 +34,11 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
       finished_(std::move(finished)),
       state_(InitialState(view())),
       volumes_(environment.runtime, environment.client,
-               environment.pods_directory + "/" + std::string(view().metadata().uid())),
+               environment.pods_directory + "/" + std::string(view().metadata().uid()),
+               {.host_ip = environment.node_ip,
+                .node_name = environment.node_name,
+                .allocatable_cpu_milli = environment.machine_cpu_milli,
+                .allocatable_memory = environment.machine_memory}),
       wake_(environment.runtime),
       steps_(environment.runtime, "pod steps"),
       main_(environment.runtime, "pod") {
@@ -78,6 +84,9 @@ void PodWorker::Stop() {
 }
 
 void PodWorker::Update(api::ObjectPtr pod) {
+  for (const std::string_view map : {"labels", "annotations"}) {
+    if (!pod->tree().Get("metadata", map).Equals(pod_->tree().Get("metadata", map))) fields_changed_ = true;
+  }
   pod_ = std::move(pod);
   wake_.Set();
 }
@@ -186,6 +195,7 @@ Ok PodWorker::SyncRunning() {
     TRY(EnsureSandbox());
     plan = PlanPod(view(), state_, environment_.runtime.Wall());
   }
+  TRY(KeepVolumes());
   FollowSources();
   for (ContainerRecord& record : state_.containers) {
     // Adopted containers that run have no probes yet.
@@ -194,6 +204,9 @@ Ok PodWorker::SyncRunning() {
     }
   }
   recheck_ = plan.recheck;
+  std::optional<WallTime> volumes_due = volumes_.refresh_at();
+  if (fields_changed_ || volumes_.idle()) volumes_due = volumes_again_;
+  if (volumes_due) recheck_ = recheck_ ? std::min(*recheck_, *volumes_due) : *volumes_due;
   TellPullBackOff();
   if (!plan.start.empty() && !starting_) StartContainers(std::move(plan.start));
   return WriteStatus();
@@ -386,6 +399,26 @@ void PodWorker::ProbeDecided(const std::string& name, ProbeKind kind, bool passe
   wake_.Set();
 }
 
+/// Volumes of a pod that is older than this process, and what is due in the others: tokens, the pod's own fields. A pod
+/// that runs goes on when it fails.
+Ok PodWorker::KeepVolumes() {
+  const api::ObjectPtr keep = pod_;
+  const WallTime now = environment_.runtime.Wall();
+  const auto due = volumes_.refresh_at();
+  const bool refresh = fields_changed_ || (due && now >= *due);
+  if (now < volumes_again_ || !(volumes_.idle() || refresh)) return {};
+  fields_changed_ = false;
+  const Pod pod(keep->tree());
+  const Ok kept = volumes_.idle() ? volumes_.SetUp(pod) : volumes_.Refresh(pod);
+  if (kept.Failed(Reason::kCancelled)) return kept;
+  if (!kept.ok()) {
+    LOG_WARN("volumes not refreshed", {"pod", KeyOf(*keep)}, {"error", kept.status()});
+    volumes_again_ = now + kVolumesRetry;
+    fields_changed_ = true;
+  }
+  return {};
+}
+
 /// Watches the ConfigMaps and Secrets that the pod's volumes show, and rewrites the files when they change.
 void PodWorker::FollowSources() {
   if (following_) return;
@@ -415,6 +448,13 @@ void PodWorker::FollowSources() {
   for (auto volume : view().spec().volumes()) {
     if (volume.config_map()) follow(api::core_v1::ConfigMapInfo(), volume.config_map().name());
     if (volume.secret()) follow(api::core_v1::SecretInfo(), volume.secret().secret_name());
+    for (auto part : volume.projected().sources()) {
+      // Every pod has the cluster's authority, which changes once in years: it is read again with the token.
+      if (part.config_map() && part.config_map().name() != kRootCa) {
+        follow(api::core_v1::ConfigMapInfo(), part.config_map().name());
+      }
+      if (part.secret()) follow(api::core_v1::SecretInfo(), part.secret().name());
+    }
   }
 }
 

@@ -90,6 +90,7 @@ class PodWorker {
   void ProbeDecided(const std::string& name, ProbeKind kind, bool passed);
 
   void FollowSources();
+  Ok KeepVolumes();
   Ok WriteStatus();
   Duration Grace() const;
   void RecordEvent(client::EventKind kind, std::string_view reason, std::string message,
@@ -110,6 +111,8 @@ class PodWorker {
   bool starting_ = false;  // the start fiber runs
   bool done_ = false;
   bool following_ = false;
+  bool fields_changed_ = false;  // labels or annotations, which volumes may show
+  WallTime volumes_again_{};
   std::optional<Duration> stopping_grace_;  // the shortest grace a stop was begun with
   int stops_running_ = 0;
   std::map<std::string, int> killing_;

@@ -5,6 +5,7 @@
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "node/mount.h"
+#include "node/projected.h"
 #include "rt/file_system.h"
 
 namespace knarr::node {
@@ -141,8 +142,27 @@ Ok WriteVolumeFiles(rt::Runtime& runtime, const std::string& directory, const Vo
   return LinkRoots(files, directory, wanted, fresh);
 }
 
-PodVolumes::PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory)
-    : runtime_(runtime), client_(client), directory_(std::move(directory)) {}
+namespace {
+
+/// The folder of a volume whose files are made from objects; "" for others.
+std::string_view FileFolder(Volume volume) {
+  if (volume.config_map()) return "configmap";
+  if (volume.secret()) return "secret";
+  if (volume.projected()) return "projected";
+  return volume.downward_api() ? "downward-api" : "";
+}
+
+}  // namespace
+
+PodVolumes::PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory, PodFacts facts)
+    : runtime_(runtime),
+      client_(client),
+      directory_(std::move(directory)),
+      facts_(std::move(facts)),
+      tokens_(std::make_unique<PodTokens>(runtime, client)) {}
+PodVolumes::~PodVolumes() = default;
+
+std::optional<WallTime> PodVolumes::refresh_at() const { return tokens_->renew_at(); }
 
 Ok PodVolumes::SetUp(Pod pod) {
   for (Volume volume : pod.spec().volumes()) {
@@ -151,6 +171,7 @@ Ok PodVolumes::SetUp(Pod pod) {
       return done.status().WithContext(fmt::format("MountVolume.SetUp failed for volume \"{}\" ", volume.name()));
     }
   }
+  set_up_ = true;
   return {};
 }
 
@@ -160,10 +181,10 @@ Ok PodVolumes::SetUpOne(Pod pod, Volume volume) {
     path = TRY(SetUpEmptyDir(volume));
   } else if (volume.host_path()) {
     path = TRY(SetUpHostPath(volume));
-  } else if (volume.config_map() || volume.secret()) {
+  } else if (!FileFolder(volume).empty()) {
     path = TRY(SetUpFiles(pod, volume));
   } else {
-    return BadRequest("this node knows only emptyDir, hostPath, configMap and secret volumes");
+    return BadRequest("this node knows only emptyDir, hostPath, configMap, secret, downwardAPI and projected volumes");
   }
   paths_[std::string(volume.name())] = std::move(path);
   return {};
@@ -211,13 +232,18 @@ Result<std::string> PodVolumes::SetUpHostPath(Volume volume) {
   return BadRequest(fmt::format("hostPath type check failed: {} is not a {}", path, ToLower(type)));
 }
 
+Result<VolumeFiles> PodVolumes::FilesOf(Pod pod, Volume volume) {
+  if (volume.config_map()) return ConfigMapFiles(client_, pod.metadata().ns(), volume.config_map());
+  if (volume.secret()) return SecretFiles(client_, pod.metadata().ns(), volume.secret());
+  if (volume.downward_api()) return DownwardFiles(pod, volume.downward_api(), facts_);
+  return ProjectedFiles(client_, pod, volume.projected(), facts_, *tokens_);
+}
+
 Result<std::string> PodVolumes::SetUpFiles(Pod pod, Volume volume) {
-  const bool config = static_cast<bool>(volume.config_map());
-  VolumeFiles files = config ? TRY(ConfigMapFiles(client_, pod.metadata().ns(), volume.config_map()))
-                             : TRY(SecretFiles(client_, pod.metadata().ns(), volume.secret()));
-  std::string path = fmt::format("{}/volumes/{}/{}", directory_, config ? "configmap" : "secret", volume.name());
-  if (!config && !paths_.contains(volume.name())) {
-    // Secrets never touch the disk.
+  VolumeFiles files = TRY(FilesOf(pod, volume));
+  std::string path = fmt::format("{}/volumes/{}/{}", directory_, FileFolder(volume), volume.name());
+  if ((volume.secret() || volume.projected()) && !paths_.contains(volume.name())) {
+    // Secrets and tokens never touch the disk.
     TRY(runtime_.files().MakeDirectories(path));
     TRY(MountTmpfs(runtime_, path, 0));
   }
@@ -227,7 +253,7 @@ Result<std::string> PodVolumes::SetUpFiles(Pod pod, Volume volume) {
 
 Ok PodVolumes::Refresh(Pod pod) {
   for (Volume volume : pod.spec().volumes()) {
-    if ((volume.config_map() || volume.secret()) && paths_.contains(volume.name())) TRY(SetUpFiles(pod, volume));
+    if (!FileFolder(volume).empty() && paths_.contains(volume.name())) TRY(SetUpFiles(pod, volume));
   }
   return {};
 }
@@ -241,6 +267,8 @@ Result<std::string> PodVolumes::PathOf(std::string_view volume) const {
 Ok PodVolumes::TearDown() {
   TRY(UnmountBelow(runtime_, directory_ + "/volumes"));
   paths_.clear();
+  tokens_->Clear();
+  set_up_ = false;
   return runtime_.files().RemoveAll(directory_ + "/volumes");
 }
 

@@ -1,18 +1,20 @@
 #pragma once
 
-// A pod's volumes on this node: emptyDir, hostPath, configMap and secret. Each is a directory
-// <pods>/<uid>/volumes/<type>/<name>; ConfigMap and Secret files are replaced as a whole (a symlink ..data that moves),
+// A pod's volumes on this node: emptyDir, hostPath, configMap, secret, downwardAPI and projected. Each is a directory
+// <pods>/<uid>/volumes/<type>/<name>; files made from objects are replaced as a whole (a symlink ..data that moves),
 // so that a reader never sees half of a change.
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "api/core_v1.h"
 #include "base/status.h"
 #include "client/client.h"
+#include "node/environment.h"
 #include "rt/runtime.h"
 
 namespace knarr::node {
@@ -33,16 +35,23 @@ Result<VolumeFiles> SecretFiles(client::Client& client, std::string_view ns, api
 /// interrupted call left is cleaned up by the next.
 Ok WriteVolumeFiles(rt::Runtime& runtime, const std::string& directory, const VolumeFiles& files);
 
+class PodTokens;
+
 class PodVolumes {
  public:
-  /// `directory` is <pods>/<uid>.
-  PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory);
+  /// `directory` is <pods>/<uid>; `facts` are for the downward API.
+  PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory, PodFacts facts = {});
+  ~PodVolumes();
 
   /// Makes every volume ready and remembers where it is. The error is the message of a FailedMount event:
   /// `MountVolume.SetUp failed for volume "cfg" : configmap "x" not found`.
   Ok SetUp(api::core_v1::Pod pod);
-  /// Rewrites configMap and secret volumes whose objects have changed.
+  /// Rewrites what is made from objects that have changed, and tokens that are due.
   Ok Refresh(api::core_v1::Pod pod);
+  /// When Refresh is due although nothing has changed; nullopt: not at all.
+  std::optional<WallTime> refresh_at() const;
+  /// Whether SetUp is still to be called by this process (a pod may be older than it).
+  bool idle() const { return !set_up_; }
   /// The host's path of a volume; NotFound before SetUp.
   Result<std::string> PathOf(std::string_view volume) const;
   /// Unmounts and removes everything; idempotent, needs no SetUp before.
@@ -53,10 +62,14 @@ class PodVolumes {
   Result<std::string> SetUpEmptyDir(api::core_v1::Volume volume);
   Result<std::string> SetUpHostPath(api::core_v1::Volume volume);
   Result<std::string> SetUpFiles(api::core_v1::Pod pod, api::core_v1::Volume volume);
+  Result<VolumeFiles> FilesOf(api::core_v1::Pod pod, api::core_v1::Volume volume);
 
   rt::Runtime& runtime_;
   client::Client& client_;
   const std::string directory_;
+  const PodFacts facts_;
+  std::unique_ptr<PodTokens> tokens_;
+  bool set_up_ = false;
   std::map<std::string, std::string, std::less<>> paths_;
 };
 

@@ -33,6 +33,8 @@ struct Context {
   Accounts& accounts;      ///< for a controller that does the work of two
   client::InformerFactory& informers;
   client::EventRecorder& events;
+  /// The PEM certificates that clients inside the cluster check the API server with; "" when there are none.
+  std::string root_ca = {};
 };
 
 /// How long until the key is to be looked at again although nothing changed; nullopt: not at all.
