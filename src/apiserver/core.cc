@@ -44,6 +44,7 @@ Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store
       resources_(StrategiesOf(options_)),
       registry_(world, store, *admission_),
       operations_(registry_, resources_, *authorizer_, role_guard_, tokens_) {
+  admission_->UseAuthorizer(*authorizer_);
   ready_checks_.push_back({"store", [this]() -> Ok {
                              if (store_.Latest() == nullptr) return Unavailable("no state");
                              return {};

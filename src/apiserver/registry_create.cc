@@ -24,6 +24,7 @@ StrategyContext ResourceRegistry::MakeContext(const RequestContext& context, boo
 AdmissionRequest ResourceRegistry::MakeAdmission(RequestContext& context, const Resource& resource,
                                                  AdmissionOperation operation, bool dry_run) const {
   return {.context = context,
+          .authorizer = admission_.authorizer(),
           .snapshot = store_.Latest(),
           .operation = operation,
           .kind = *resource.kind,

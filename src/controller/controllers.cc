@@ -6,6 +6,7 @@
 #include "controller/resource_quota.h"
 #include "controller/root_ca.h"
 #include "controller/service_account.h"
+#include "controller/volume_protection.h"
 
 namespace knarr::controller {
 
@@ -20,6 +21,10 @@ std::span<const ControllerEntry> AllControllers() {
       {"garbage-collector-controller", "generic-garbage-collector", MakeGarbageCollector},
       {"resourcequota-controller", "resourcequota-controller", MakeResourceQuotaController},
       {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", MakeRootCaController},
+      {"persistentvolumeclaim-protection-controller", "pvc-protection-controller", MakeClaimProtectionController},
+      {"persistentvolume-protection-controller", "pv-protection-controller", MakeVolumeProtectionController},
+      {"volumeattributesclass-protection-controller", "volumeattributesclass-protection-controller",
+       MakeAttributesClassProtectionController},
   };
   return kControllers;
 }

@@ -11,6 +11,7 @@
 #include "api/tolerations.h"
 #include "base/log.h"
 #include "controller/framework/pods.h"
+#include "controller/node_taints.h"
 
 namespace knarr::controller {
 namespace {
@@ -70,7 +71,9 @@ class NodeLifecycleController : public Controller {
     pods_.AddHandler([this](const ObjectPtr&, const ObjectPtr& after) {
       if (after == nullptr) return;
       const std::string node(Pod(after->tree()).spec().node_name());
-      if (!node.empty() && (unhealthy_.contains(node) || nodes_.Get({"", node}) == nullptr)) worker_.Add({"", node});
+      if (node.empty()) return;
+      const ObjectPtr present = nodes_.Get({"", node});
+      if (present == nullptr || unhealthy_.contains(node) || Expels(*present)) worker_.Add({"", node});
     });
   }
   void Start() override { worker_.Start({&nodes_, &leases_, &pods_}, 1); }
@@ -88,8 +91,11 @@ class NodeLifecycleController : public Controller {
     const MonoTime now = context_.runtime.Mono();
     const MonoTime seen = seen_.try_emplace(key.name, now).first->second;
     if (now - seen < kGrace) {
-      if (unhealthy_.erase(key.name) > 0 || HasTaint(*node)) TRY(SetTaints(key, false));
-      return Requeue(seen + kGrace - now + 1ms);
+      unhealthy_.erase(key.name);
+      TRY(SetTaints(*node, true));
+      const Requeue evict = TRY(EvictPods(key));
+      const Duration until_lost = seen + kGrace - now + 1ms;
+      return Requeue(std::min(evict.value_or(until_lost), until_lost));
     }
     if (unhealthy_.insert(key.name).second) {
       LOG_WARN("node is not heard of any more", {"node", key.name});
@@ -97,7 +103,7 @@ class NodeLifecycleController : public Controller {
                              "NodeNotReady", fmt::format("Node {} status is now: NodeNotReady", key.name));
     }
     TRY(SetUnknown(key));
-    TRY(SetTaints(key, true));
+    TRY(SetTaints(*node, false));
     TRY(MarkPodsNotReady(key));
     return EvictPods(key);
   }
@@ -130,9 +136,10 @@ class NodeLifecycleController : public Controller {
     return {};
   }
 
-  static bool HasTaint(const api::Object& node) {
+  /// Whether pods have to leave it.
+  static bool Expels(const api::Object& node) {
     for (Taint taint : Node(node.tree()).spec().taints()) {
-      if (taint.key() == kUnreachable) return true;
+      if (taint.effect() == "NoExecute") return true;
     }
     return false;
   }
@@ -156,28 +163,15 @@ class NodeLifecycleController : public Controller {
     return written.ok() || written.Failed(Reason::kNotFound) ? Ok() : Ok(written.status());
   }
 
-  Ok SetTaints(const ObjectName& key, bool wanted) {
+  Ok SetTaints(const api::Object& node, bool heard) {
+    doc::Document scratch = doc::Document::Copy(node.tree());
     const WallTime now = context_.runtime.Wall();
-    Result<ObjectPtr> written = client::UpdateWithRetry(
-        context_.runtime, context_.client, api::core_v1::NodeInfo(), key, "", [&](doc::Document& document) {
-          api::core_v1::NodeEdit edit(document);
-          bool changed = false;
-          for (std::string_view effect : {"NoSchedule", "NoExecute"}) {
-            auto taints = edit.spec().taints();
-            size_t at = 0;
-            while (at < taints.size() && !(taints[at].key() == kUnreachable && taints[at].effect() == effect)) ++at;
-            const bool present = at < taints.size();
-            if (present == wanted) continue;
-            changed = true;
-            if (present) {
-              taints.Erase(at);
-            } else {
-              taints.Add().set_key(kUnreachable).set_effect(effect).set_time_added(now);
-            }
-          }
-          if (changed && edit.spec().view().taints().empty()) edit.spec().clear_taints();
-          return changed;
-        });
+    if (!FitTaints(api::core_v1::NodeEdit(scratch), TaintsFor(Node(node.tree()), heard), now)) return {};
+    Result<ObjectPtr> written = client::UpdateWithRetry(context_.runtime, context_.client, api::core_v1::NodeInfo(),
+                                                        NameOf(node), "", [&](doc::Document& document) {
+                                                          api::core_v1::NodeEdit edit(document);
+                                                          return FitTaints(edit, TaintsFor(edit.view(), heard), now);
+                                                        });
     return written.ok() || written.Failed(Reason::kNotFound) ? Ok() : Ok(written.status());
   }
 

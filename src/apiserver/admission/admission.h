@@ -19,6 +19,7 @@
 #include "api/object.h"
 #include "api/schema.h"
 #include "apiserver/apiserver.h"
+#include "apiserver/authorization/authorizer.h"
 #include "apiserver/request.h"
 #include "doc/value.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ std::string_view OperationText(AdmissionOperation operation);
 /// What is to be admitted: upstream's admission attributes. Lives as long as one attempt of one write.
 struct AdmissionRequest {
   RequestContext& context;
+  Authorizer& authorizer;
   /// The newest durable state when the attempt began.
   std::shared_ptr<const store::Snapshot> snapshot;
   AdmissionOperation operation;
@@ -55,6 +57,10 @@ struct AdmissionRequest {
                       std::string_view object_name) const;
   /// All of a namespace, or ("") of a kind without namespaces, ordered by name.
   std::vector<api::ObjectPtr> List(std::string_view group, std::string_view plural, std::string_view object_ns) const;
+
+  /// As Find, for what is not looked up again and again: nothing is kept of it.
+  api::ObjectPtr Read(std::string_view group, std::string_view plural, std::string_view object_ns,
+                      std::string_view object_name) const;
 
   /// `pods "x" is forbidden: why`; an object without a name yet goes by its generateName.
   Status Forbidden(std::string_view why) const;
@@ -89,10 +95,15 @@ class AdmissionChain {
   Ok Mutate(AdmissionRequest& request) const;
   Ok Validate(const AdmissionRequest& request) const;
   Ok Charge(const AdmissionRequest& request, const store::Store& store, std::vector<SideWrite>& out) const;
+
+  /// Whom plugins ask what users may. REQUIRES: before the first request; it outlives the chain.
+  void UseAuthorizer(Authorizer& authorizer) { authorizer_ = &authorizer; }
+  Authorizer& authorizer() const { return *authorizer_; }
   /// The names of what is on, in order.
   const std::vector<std::string_view>& names() const { return names_; }
 
  private:
+  Authorizer* authorizer_ = nullptr;
   std::vector<std::string_view> names_;
   std::vector<std::unique_ptr<const AdmissionPlugin>> plugins_;
 };

@@ -34,8 +34,22 @@ constexpr PluginEntry kPlugins[] = {
     {"NamespaceLifecycle", Plain<MakeNamespaceLifecycle>, true},
     {"LimitRanger", Plain<MakeLimitRanger>, true},
     {"ServiceAccount", Plain<MakeServiceAccountAdmission>, true},
+    // Off upstream unless asked for, which every installer does.
+    {"NodeRestriction", Plain<MakeNodeRestriction>, true},
+    {"TaintNodesByCondition", Plain<MakeTaintNodesByCondition>, true},
+    {"PodSecurity", MakePodSecurity, true},
     {"Priority", Plain<MakePriorityAdmission>, true},
     {"DefaultTolerationSeconds", MakeDefaultTolerationSeconds, true},
+    {"DefaultStorageClass", Plain<MakeDefaultStorageClass>, true},
+    {"StorageObjectInUseProtection", Plain<MakeStorageObjectInUse>, true},
+    {"PersistentVolumeClaimResize", Plain<MakeClaimResize>, true},
+    {"RuntimeClass", Plain<MakeRuntimeClassAdmission>, true},
+    {"CertificateApproval", Plain<MakeCertificateApproval>, true},
+    {"CertificateSigning", Plain<MakeCertificateSigning>, true},
+    {"CertificateSubjectRestriction", Plain<MakeCertificateSubjectRestriction>, true},
+    {"DefaultIngressClass", Plain<MakeDefaultIngressClass>, true},
+    {"PodTopologyLabels", Plain<MakePodTopologyLabels>, true},
+    {"PodResizeValidator", Plain<MakePodResizeValidator>, true},
     {"ResourceQuota", MakeResourceQuotaAdmission, true},
 };
 
@@ -45,6 +59,12 @@ Ok CheckNames(const std::vector<std::string>& names, std::string_view flag) {
     if (!known) return BadRequest(fmt::format("{} plugin {} is unknown", flag, GoQuote(name)));
   }
   return {};
+}
+
+std::string KeyOf(std::string_view group, std::string_view plural, std::string_view ns, std::string_view name) {
+  std::string key = StorePrefix(group, plural);
+  if (!ns.empty()) key.append(ns).append("/");
+  return key.append(name);
 }
 
 bool Contains(const std::vector<std::string>& names, std::string_view name) {
@@ -60,10 +80,13 @@ std::string_view OperationText(AdmissionOperation operation) {
 
 api::ObjectPtr AdmissionRequest::Find(std::string_view group, std::string_view plural, std::string_view object_ns,
                                       std::string_view object_name) const {
-  std::string key = StorePrefix(group, plural);
-  if (!object_ns.empty()) key.append(object_ns).append("/");
-  key.append(object_name);
-  return context.local.objects().Get(*snapshot, key);
+  return context.local.objects().Get(*snapshot, KeyOf(group, plural, object_ns, object_name));
+}
+
+api::ObjectPtr AdmissionRequest::Read(std::string_view group, std::string_view plural, std::string_view object_ns,
+                                      std::string_view object_name) const {
+  const auto found = snapshot->Get(KeyOf(group, plural, object_ns, object_name));
+  return found.has_value() ? api::Object::FromBytes(found->value) : nullptr;
 }
 
 std::vector<api::ObjectPtr> AdmissionRequest::List(std::string_view group, std::string_view plural,

@@ -142,16 +142,6 @@ void CheckClaim(const Value& item, const Value& claim, std::vector<std::string>&
   Collect(item.At("max"), observed, MaxRequestProblem, out);
 }
 
-// As Go's aggregate of errors reads: each text once, in brackets when there are several.
-std::string Joined(const std::vector<std::string>& problems) {
-  std::vector<std::string_view> once;
-  for (const std::string& problem : problems) {
-    if (std::ranges::find(once, problem) == once.end()) once.push_back(problem);
-  }
-  if (once.size() == 1) return std::string(once.front());
-  return fmt::format("[{}]", fmt::join(once, ", "));
-}
-
 // Fills in what a container does not say itself; gives the resources that were set, in order.
 std::vector<std::string_view> FillIn(doc::Arena& arena, Value& container, std::string_view side,
                                      const std::map<std::string_view, const Value*>& defaults) {
@@ -216,7 +206,7 @@ class LimitRanger : public AdmissionPlugin {
           CheckClaim(item, request.root(), problems);
         }
       }
-      if (!problems.empty()) return request.Forbidden(Joined(problems));
+      if (!problems.empty()) return request.Forbidden(AggregateText(problems));
     }
     return {};
   }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "apiserver/admission/plugins.h"
+#include "apiserver/admission/pod_references.h"
 #include "apiserver/errors.h"
 #include "apiserver/local.h"
 #include "base/random_name.h"
@@ -99,34 +100,6 @@ std::string ForeignSecretOfPod(const Value& spec, const Value& account) {
 
 bool EnforcesMountable(const Value& account) {
   return IsTrue(account.Get("metadata", "annotations", kEnforceMountable).AsString());
-}
-
-bool HasContainerSecret(const Value& container) {
-  for (const Value& variable : container.At("env").items()) {
-    if (!variable.Get("valueFrom", "secretKeyRef").is_null()) return true;
-  }
-  const auto from = container.At("envFrom").items();
-  return std::ranges::any_of(from, [](const Value& source) { return !source.At("secretRef").is_null(); });
-}
-
-// Whether a volume takes anything from a Secret, whichever its kind.
-bool HasVolumeSecret(const Value& volume) {
-  for (const std::string_view kind : {"cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos"}) {
-    if (!volume.Get(kind, "secretRef").is_null()) return true;
-  }
-  if (!volume.Get("azureFile", "secretName").AsString().empty()) return true;
-  if (!volume.Get("csi", "nodePublishSecretRef").is_null()) return true;
-  if (!volume.At("secret").is_null()) return true;
-  const auto sources = volume.Get("projected", "sources").items();
-  return std::ranges::any_of(sources, [](const Value& source) { return !source.At("secret").is_null(); });
-}
-
-bool UsesSecrets(const Value& spec) {
-  if (!spec.At("imagePullSecrets").empty()) return true;
-  for (const std::string_view list : {"initContainers", "containers", "ephemeralContainers"}) {
-    if (std::ranges::any_of(spec.At(list).items(), HasContainerSecret)) return true;
-  }
-  return std::ranges::any_of(spec.At("volumes").items(), HasVolumeSecret);
 }
 
 bool Automounts(const Value& account, const Value& spec) {
