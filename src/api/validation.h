@@ -42,6 +42,10 @@ ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const d
 /// Of the status subresource.
 ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old);
 
+/// Of a Service's rules those about its cluster addresses and their families: they must hold before addresses are
+/// handed out.
+ErrorList ValidateServiceAddresses(const doc::Value& service);
+
 /// Whether the name may be used for an object of the kind: upstream's words, empty when it may. `prefix`: it is a
 /// generateName.
 std::vector<std::string> CheckObjectName(const KindInfo& kind, std::string_view name, bool prefix = false);

@@ -34,6 +34,7 @@ struct AdmissionOptions {
 struct ApiServerOptions {
   net::Endpoint listen;  ///< 127.0.0.1:6443
   std::shared_ptr<net::TlsServerContext> tls;
+  /// The network of service addresses, or one of each family with a comma between; the first is the default family's.
   std::string service_cidr = "10.43.0.0/16";
   uint16_t node_port_first = 30000;
   uint16_t node_port_last = 32767;

@@ -7,7 +7,7 @@
 
 #include "apiserver/authorization/bootstrap_policy.h"
 #include "apiserver/local_client.h"
-#include "base/ip.h"
+#include "apiserver/service_networks.h"
 #include "base/log.h"
 #include "doc/json.h"
 
@@ -56,8 +56,8 @@ std::unique_ptr<client::Client> OwnClient(Core& core) {
 }
 
 Ok EnsureService(client::Client& client, const ApiServerOptions& options) {
-  const Cidr services = TRY(Cidr::Parse(options.service_cidr));
-  const std::string address = (services.Network() + 1).ToString();
+  const std::vector<Cidr> networks = TRY(ParseServiceNetworks(options.service_cidr));
+  const std::string address = (networks.front().Network() + 1).ToString();
   return Ensure(client, "v1", "Service", "default",
                 fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver",)"
                             R"("provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ports":[{{"name":"https",)"
@@ -91,6 +91,9 @@ Ok MakeBootstrapObjects(Core& core) {
   second.emplace_back([&] { return EnsureService(*client, core.options()); });
   const BootstrapPolicy policy = ReadBootstrapPolicy();
   for (auto& task : ReconcileTasks(*client, policy)) second.push_back(std::move(task));
+  const std::vector<Cidr> networks = TRY(ParseServiceNetworks(core.options().service_cidr));
+  first.emplace_back([&] { return EnsureDefaultServiceCidr(*client, networks, core.world().Wall()); });
+  TRY(RepairServiceAddresses(core));
   TRY(AllAtOnce(core.world(), first));
   return AllAtOnce(core.world(), second);
 }

@@ -2,13 +2,22 @@
 
 #include "apiserver/authorization/node_authorizer.h"
 #include "apiserver/authorization/rbac_authorizer.h"
+#include "apiserver/service_networks.h"
 #include "rt/sync.h"
 
 namespace knarr::apiserver {
 namespace {
 
 StrategyOptions StrategiesOf(const ApiServerOptions& options) {
-  return {options.service_cidr, options.node_port_first, options.node_port_last};
+  StrategyOptions out;
+  // ApiServer::Create has checked the text.
+  out.service_families.clear();
+  for (const Cidr& network : MUST(ParseServiceNetworks(options.service_cidr))) {
+    out.service_families.push_back(network.family());
+  }
+  out.node_port_first = options.node_port_first;
+  out.node_port_last = options.node_port_last;
+  return out;
 }
 
 std::vector<std::unique_ptr<Authorizer>> MakeAuthorizers(rt::Runtime& world, const store::Store& store,

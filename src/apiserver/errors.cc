@@ -67,6 +67,12 @@ Status MethodNotAllowedError(const GroupResource& what, std::string_view verb) {
                 Details(what, {}));
 }
 
+Status InternalError(std::string_view why) {
+  StatusDetails details;
+  details.causes.push_back({"", std::string(why), ""});
+  return {Reason::kInternalError, fmt::format("Internal error occurred: {}", why), std::move(details)};
+}
+
 Status NoSuchResourceError() { return NotFound("the server could not find the requested resource"); }
 
 Status TooLargeResourceVersionError(int64_t asked, int64_t current) {

@@ -33,6 +33,8 @@ Status ForbiddenError(const GroupResource& what, std::string_view name, std::str
 Status InvalidError(const api::KindInfo& kind, std::string_view name, std::vector<StatusCause> causes);
 /// `the server does not allow this method on the requested resource`
 Status MethodNotAllowedError(const GroupResource& what, std::string_view verb);
+/// `Internal error occurred: why`
+Status InternalError(std::string_view why);
 /// `the server could not find the requested resource`
 Status NoSuchResourceError();
 /// `Too large resource version: 5, current: 3`, as a Timeout that clients know by its cause.

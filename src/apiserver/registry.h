@@ -124,8 +124,11 @@ class ResourceRegistry {
   /// Reserves, charges, writes and waits until it is durable, on the world. Conflict when the key's revision is
   /// another.
   Result<store::KeyValue> CommitPut(RequestContext& context, Resource& resource, const Put& put);
-  /// The transaction, with what admission charges in it. World thread.
-  Result<store::KeyValue> WriteCharged(const Put& put, StoredForm form);
+  // World thread: one attempt of a write that reserves; the write with what admission charges and what was reserved;
+  // and the transaction.
+  Result<store::KeyValue> ReserveAndWrite(Resource& resource, const Put& put);
+  Result<store::KeyValue> WriteWithSides(const Put& put, StoredForm form, const Reservation* reservation = nullptr);
+  Result<store::KeyValue> Write(store::Compare compare, store::Op op, std::vector<SideWrite> sides);
   Result<store::KeyValue> CommitDelete(RequestContext& context, Resource& resource, const std::string& key,
                                        store::Revision expected, const doc::Value& old);
   std::optional<store::KeyValue> Newest(RequestContext& context, const std::string& key) const;

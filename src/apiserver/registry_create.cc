@@ -14,8 +14,27 @@ namespace knarr::apiserver {
 
 // How often another suffix is drawn for a generateName that hits names in use.
 constexpr int kGenerateTries = 8;
-// How often a charge is counted anew because what it is charged to changed while the store was busy.
-constexpr int kChargeTries = 64;
+// How often a write is made again because something that goes along with it changed while the store was busy.
+constexpr int kSideTries = 64;
+
+namespace {
+
+Result<StoredForm> EncodeForStore(const Resource& resource, doc::Document& object) {
+  StoredForm form = TRY(EncodeStored(*resource.stored, object));
+  if (form.bytes.size() > kObjectBytesMax) {
+    return Status(Reason::kRequestEntityTooLarge,
+                  fmt::format("etcdserver: request is too large: {} \"{}\" has {} bytes, the limit is {}",
+                              resource.kind->kind, NameOf(object.root), form.bytes.size(), kObjectBytesMax));
+  }
+  return form;
+}
+
+// The object itself was as expected, but something else of the transaction was not.
+bool LostToOther(const Result<store::KeyValue>& done, const std::string& key) {
+  return done.Failed(Reason::kConflict) && done.status().details().name != key;
+}
+
+}  // namespace
 
 StrategyContext ResourceRegistry::MakeContext(const RequestContext& context, bool dry_run) const {
   return {context.runtime, store_, context.user, context.runtime.Wall(), dry_run, store_.Latest()};
@@ -105,9 +124,7 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
 
 Ok ResourceRegistry::TryCommit(RequestContext& context, Resource& resource, const Put& put) {
   return rt::CallOn(context.runtime, world_, [&]() -> Ok {
-    if (resource.strategy->reserves()) {
-      TRY(resource.strategy->Reserve(*store_.Latest(), put.object, put.old, true));
-    }
+    if (resource.strategy->reserves()) TRY(resource.strategy->Reserve({world_, store_, true}, put.object, put.old));
     std::vector<SideWrite> charges;
     if (put.admission != nullptr) TRY(admission_.Charge(*put.admission, store_, charges));
     return {};
@@ -115,61 +132,68 @@ Ok ResourceRegistry::TryCommit(RequestContext& context, Resource& resource, cons
 }
 
 Result<store::KeyValue> ResourceRegistry::CommitPut(RequestContext& context, Resource& resource, const Put& put) {
-  Strategy& strategy = *resource.strategy;
   StoredForm form;
-  if (!strategy.reserves()) form = TRY(EncodeStored(*resource.stored, put.object));
-  if (form.bytes.size() > kObjectBytesMax) {
-    return Status(Reason::kRequestEntityTooLarge,
-                  fmt::format("etcdserver: request is too large: {} \"{}\" has {} bytes, the limit is {}",
-                              resource.kind->kind, NameOf(put.object.root), form.bytes.size(), kObjectBytesMax));
-  }
+  if (!resource.strategy->reserves()) form = TRY(EncodeForStore(resource, put.object));
   return rt::CallOn(context.runtime, world_, [&]() -> Result<store::KeyValue> {
-    std::function<void()> undo;
-    if (strategy.reserves()) {
-      undo = TRY(strategy.Reserve(*store_.Latest(), put.object, put.old, false));
-      Result<StoredForm> encoded = EncodeStored(*resource.stored, put.object);
-      if (!encoded.ok()) {
-        if (undo) undo();
-        return encoded.status();
-      }
-      form = std::move(*encoded);
+    if (!resource.strategy->reserves()) return WriteWithSides(put, std::move(form));
+    const doc::Document given = doc::Document::Copy(put.object.root);
+    for (int attempt = 1;; ++attempt) {
+      Result<store::KeyValue> done = ReserveAndWrite(resource, put);
+      if (!LostToOther(done, put.key) || attempt == kSideTries) return done;
+      // What was taken by an attempt that failed is not the next one's.
+      put.object = doc::Document::Copy(given.root);
     }
-    Result<store::KeyValue> done = WriteCharged(put, std::move(form));
-    if (!done.ok()) {
-      if (undo) undo();
-      return done.status();
-    }
-    if (put.old != nullptr && strategy.reserves()) strategy.ReleaseChanged(put.object.root, *put.old);
-    return done;
   });
 }
 
-Result<store::KeyValue> ResourceRegistry::WriteCharged(const Put& put, StoredForm form) {
+Result<store::KeyValue> ResourceRegistry::ReserveAndWrite(Resource& resource, const Put& put) {
+  Reservation reservation = TRY(resource.strategy->Reserve({world_, store_, false}, put.object, put.old));
+  Result<StoredForm> form = EncodeForStore(resource, put.object);
+  Result<store::KeyValue> done =
+      form.ok() ? WriteWithSides(put, std::move(*form), &reservation) : Result<store::KeyValue>(form.status());
+  const std::function<void()>& then = done.ok() ? reservation.done : reservation.undo;
+  if (then) then();
+  return done;
+}
+
+Result<store::KeyValue> ResourceRegistry::WriteWithSides(const Put& put, StoredForm form,
+                                                         const Reservation* reservation) {
   for (int attempt = 1;; ++attempt) {
-    std::vector<SideWrite> charges;
-    if (put.admission != nullptr) TRY(admission_.Charge(*put.admission, store_, charges));
-    std::vector<store::Compare> compares = {{put.key, put.expected}};
-    std::vector<store::Op> ops;
-    const bool last = charges.empty() || attempt == kChargeTries;
-    ops.push_back({put.key, last ? std::move(form.bytes) : form.bytes, form.revision_offset});
-    for (SideWrite& charge : charges) {
-      compares.push_back(std::move(charge.compare));
-      ops.push_back(std::move(charge.op));
-    }
-    Result<store::TxnResult> done = store_.Txn(std::move(compares), std::move(ops));
-    if (done.ok()) return std::move(done->written.front());
+    std::vector<SideWrite> sides;
+    if (put.admission != nullptr) TRY(admission_.Charge(*put.admission, store_, sides));
+    const bool last = sides.empty() || reservation != nullptr || attempt == kSideTries;
+    if (reservation != nullptr) sides.insert(sides.end(), reservation->sides.begin(), reservation->sides.end());
+    Result<store::KeyValue> done =
+        Write({put.key, put.expected}, {put.key, last ? std::move(form.bytes) : form.bytes, form.revision_offset},
+              std::move(sides));
     // The object's own key is its caller's to look at again.
-    if (last || !done.Failed(Reason::kConflict) || done.status().details().name == put.key) return done.status();
+    if (last || !LostToOther(done, put.key)) return done;
   }
+}
+
+Result<store::KeyValue> ResourceRegistry::Write(store::Compare compare, store::Op op, std::vector<SideWrite> sides) {
+  std::vector<store::Compare> compares = {std::move(compare)};
+  std::vector<store::Op> ops;
+  ops.push_back(std::move(op));
+  for (SideWrite& side : sides) {
+    compares.push_back(std::move(side.compare));
+    ops.push_back(std::move(side.op));
+  }
+  store::TxnResult done = TRY(store_.Txn(std::move(compares), std::move(ops)));
+  return std::move(done.written.front());
 }
 
 Result<store::KeyValue> ResourceRegistry::CommitDelete(RequestContext& context, Resource& resource,
                                                        const std::string& key, store::Revision expected,
                                                        const doc::Value& old) {
   return rt::CallOn(context.runtime, world_, [&]() -> Result<store::KeyValue> {
-    store::TxnResult done = TRY(store_.Txn({{key, expected}}, {{key, std::nullopt}}));
-    if (resource.strategy->reserves()) resource.strategy->Release(old);
-    return std::move(done.written.front());
+    for (int attempt = 1;; ++attempt) {
+      Reservation released;
+      if (resource.strategy->reserves()) released = resource.strategy->Release({world_, store_, false}, old);
+      Result<store::KeyValue> done = Write({key, expected}, {key, std::nullopt}, std::move(released.sides));
+      if (done.ok() && released.done) released.done();
+      if (!LostToOther(done, key) || attempt == kSideTries) return done;
+    }
   });
 }
 

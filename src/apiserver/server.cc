@@ -5,7 +5,7 @@
 #include "apiserver/event_expiry.h"
 #include "apiserver/http_face.h"
 #include "apiserver/local_client.h"
-#include "base/ip.h"
+#include "apiserver/service_networks.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -18,7 +18,8 @@ class Server : public ApiServer {
         core_(world, io_, store, std::move(options), std::move(admission)),
         face_(core_),
         expiry_(world, store, core_.options().event_ttl),
-        keeper_(core_) {}
+        keeper_(core_),
+        address_keeper_(core_) {}
 
   ~Server() override { CHECK(stopped_); }
 
@@ -27,6 +28,7 @@ class Server : public ApiServer {
     TRY(MakeBootstrapObjects(core_));
     expiry_.Start();
     keeper_.Start();
+    address_keeper_.Start();
     return {};
   }
 
@@ -62,6 +64,7 @@ class Server : public ApiServer {
     stopped_ = true;
     expiry_.Stop();
     keeper_.Stop();
+    address_keeper_.Stop();
     core_.StopStreams();
     if (http_ != nullptr) http_->Stop(grace);
     core_.StopAuthorization();
@@ -74,14 +77,14 @@ class Server : public ApiServer {
   HttpFace face_;
   EventExpiry expiry_;
   ServiceKeeper keeper_;
+  AddressKeeper address_keeper_;
   std::unique_ptr<net::HttpServer> http_;
   bool stopped_ = false;
 };
 
 Ok CheckOptions(const ApiServerOptions& options) {
-  const Result<Cidr> cidr = Cidr::Parse(options.service_cidr);
-  if (!cidr.ok()) return cidr.status().WithContext("service network");
-  if (cidr->Size() < 4) return BadRequest(fmt::format("service network {}: too small", options.service_cidr));
+  const auto networks = ParseServiceNetworks(options.service_cidr);
+  if (!networks.ok()) return networks.status().WithContext("service network");
   if (options.node_port_first == 0 || options.node_port_first > options.node_port_last) {
     return BadRequest(fmt::format("node ports {}-{}: no range", options.node_port_first, options.node_port_last));
   }

@@ -74,11 +74,9 @@ std::optional<int64_t> Strategy::GraceSeconds(const Value& /*object*/, std::opti
 void Strategy::PrepareForDelete(Document& /*object*/) const {}
 bool Strategy::ReadyToGo(const Value& /*object*/) const { return true; }
 
-Result<std::function<void()>> Strategy::Reserve(const store::Snapshot& /*snapshot*/, Document& /*object*/,
-                                                const Value* /*old*/, bool /*dry_run*/) {
-  return std::function<void()>();
+Result<Reservation> Strategy::Reserve(const ReserveContext& /*context*/, Document& /*object*/, const Value* /*old*/) {
+  return Reservation();
 }
-void Strategy::Release(const Value& /*object*/) {}
-void Strategy::ReleaseChanged(const Value& /*object*/, const Value& /*old*/) {}
+Reservation Strategy::Release(const ReserveContext& /*context*/, const Value& /*object*/) { return {}; }
 
 }  // namespace knarr::apiserver

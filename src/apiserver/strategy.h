@@ -16,6 +16,8 @@
 #include "api/schema.h"
 #include "api/validation.h"
 #include "apiserver/apiserver.h"
+#include "apiserver/side_write.h"
+#include "base/ip.h"
 #include "base/status.h"
 #include "doc/value.h"
 #include "store/store.h"
@@ -40,6 +42,22 @@ struct StrategyContext {
   bool dry_run = false;
   /// The newest durable state, for checks against other objects.
   std::shared_ptr<const store::Snapshot> snapshot;
+};
+
+/// What Reserve and Release may look at and change, on the world thread.
+struct ReserveContext {
+  rt::Runtime& world;
+  const store::Store& store;
+  bool dry_run = false;
+};
+
+/// What goes along with the write of an object.
+struct Reservation {
+  /// Changes of other objects, in the same transaction. When a comparison fails, all of it is done again.
+  std::vector<SideWrite> sides;
+  /// Called when the write has failed, or when it is durable; may be empty.
+  std::function<void()> undo;
+  std::function<void()> done;
 };
 
 class Strategy {
@@ -80,16 +98,14 @@ class Strategy {
   /// Whether an object that is being deleted and has no metadata.finalizers may go.
   virtual bool ReadyToGo(const doc::Value& object) const;
 
-  /// Whether creates and updates take something from a pool (addresses, ports): then they end on the world thread.
+  /// Whether writes take something from a pool (addresses, ports) or change other objects with them: then they end on
+  /// the world thread.
   virtual bool reserves() const { return false; }
-  /// Takes what the object needs and writes it into the object. World thread. The function returned gives it back, and
-  /// is called when the write fails. `old` is null for a create.
-  virtual Result<std::function<void()>> Reserve(const store::Snapshot& snapshot, doc::Document& object,
-                                                const doc::Value* old, bool dry_run);
-  /// Gives back what a deleted object had. World thread.
-  virtual void Release(const doc::Value& object);
-  /// After an update is durable: gives back what the old object had and the new one has not. World thread.
-  virtual void ReleaseChanged(const doc::Value& object, const doc::Value& old);
+  /// Takes what the object needs, writes it into the object, and gives back what `old` (null for a create) had and the
+  /// object has not. World thread.
+  virtual Result<Reservation> Reserve(const ReserveContext& context, doc::Document& object, const doc::Value* old);
+  /// Gives back what an object that is being removed has. World thread.
+  virtual Reservation Release(const ReserveContext& context, const doc::Value& object);
 
  protected:
   const api::KindInfo& kind_;
@@ -103,7 +119,8 @@ void KeepMetadata(doc::Document& object, const doc::Value& from, std::string_vie
 doc::Value& Metadata(doc::Document& object);
 
 struct StrategyOptions {
-  std::string service_cidr;
+  /// The families Services can have addresses of, the default one first.
+  std::vector<IpFamily> service_families = {IpFamily::kIpv4};
   uint16_t node_port_first = 30000;
   uint16_t node_port_last = 32767;
 };

@@ -143,6 +143,22 @@ void ValidateClusterAddresses(const ServiceSpec& spec, Errors& errors) {
   }
 }
 
+}  // namespace
+}  // namespace knarr::api::validation
+
+namespace knarr::api {
+
+ErrorList ValidateServiceAddresses(const doc::Value& service) {
+  validation::Errors errors;
+  validation::ValidateClusterAddresses(core_v1::Service(service).spec(), errors);
+  return std::move(errors).Take();
+}
+
+}  // namespace knarr::api
+
+namespace knarr::api::validation {
+namespace {
+
 void ValidateExternalAddresses(const ServiceSpec& spec, Errors& errors) {
   size_t index = 0;
   for (const std::string_view address : spec.external_ips()) {

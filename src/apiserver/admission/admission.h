@@ -21,6 +21,7 @@
 #include "apiserver/apiserver.h"
 #include "apiserver/authorization/authorizer.h"
 #include "apiserver/request.h"
+#include "apiserver/side_write.h"
 #include "doc/value.h"
 #include "store/store.h"
 
@@ -67,12 +68,6 @@ struct AdmissionRequest {
   void Warn(std::string text) const { context.warnings.push_back(std::move(text)); }
   /// Noted in the request's audit event.
   void Annotate(std::string key, std::string value) const;
-};
-
-/// A write that goes with another one.
-struct SideWrite {
-  store::Compare compare;
-  store::Op op;
 };
 
 class AdmissionPlugin {
