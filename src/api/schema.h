@@ -73,7 +73,9 @@ struct Field {
 
   bool Has(FieldFlag flag) const { return (flags & static_cast<uint16_t>(flag)) != 0; }
   /// In OpenAPI's list of required fields.
-  bool required_in_openapi() const { return !Has(FieldFlag::kOptional) && !Has(FieldFlag::kOmitEmpty); }
+  bool required_in_openapi() const {
+    return Has(FieldFlag::kRequired) || (!Has(FieldFlag::kOptional) && !Has(FieldFlag::kOmitEmpty));
+  }
 };
 
 struct Type {

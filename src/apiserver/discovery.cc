@@ -16,17 +16,6 @@ namespace {
 
 using doc::Value;
 
-// Everything discovery lists: stored resources; bindings, which are only created; and what is computed.
-std::vector<const api::KindInfo*> Listed(const ResourceTable& resources) {
-  std::vector<const api::KindInfo*> out;
-  for (const Resource& resource : resources.all()) out.push_back(resource.kind);
-  for (const std::string_view unstored : {"bindings", "componentstatuses"}) {
-    if (const api::KindInfo* kind = api::FindResource("", "v1", unstored)) out.push_back(kind);
-  }
-  std::ranges::sort(out, {}, [](const api::KindInfo* kind) { return std::pair(kind->group, kind->plural); });
-  return out;
-}
-
 Value Texts(std::span<const std::string_view> texts, doc::Arena& arena) {
   Value out = Value::Array();
   for (const std::string_view text : texts) out.Append(arena, Value::Borrow(text));
@@ -183,7 +172,7 @@ const api::Type* TypeOf(const Value& document) { return api::FindType("meta/v1",
 }  // namespace
 
 Discovery::Discovery(const ResourceTable& resources) {
-  const std::vector<const api::KindInfo*> kinds = Listed(resources);
+  const std::vector<const api::KindInfo*> kinds = ListedKinds(resources);
   doc::Document groups = Begin("APIGroupList", true);
   Value list = Value::Array();
   Value paths = Value::Array();

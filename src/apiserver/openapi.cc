@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 
 #include "apiserver/errors.h"
 #include "apiserver/http_face.h"
 #include "apiserver/openapi_paths.h"
 #include "apiserver/openapi_proto.h"
+#include "apiserver/openapi_render.h"
 #include "apiserver/openapi_schema.h"
 #include "base/strings.h"
 #include "doc/json.h"
@@ -26,37 +29,64 @@ constexpr std::string_view kProtobufV3 = "application/com.github.proto-openapi.s
 Value Info(doc::Arena& arena) {
   Value info = Value::Object();
   info.AddMember(arena, "title", Value::Borrow("Kubernetes"));
-  info.AddMember(arena, "version", Value::Borrow("v1.36.0"));
+  info.AddMember(arena, "version", Value::Borrow("1.36"));
   return info;
+}
+
+// "BearerToken": the token in the header authorization.
+Value BearerToken(doc::Arena& arena) {
+  Value token = Value::Object();
+  token.AddMember(arena, "type", Value::Borrow("apiKey"));
+  token.AddMember(arena, "description", Value::Borrow("A bearer token."));
+  token.AddMember(arena, "name", Value::Borrow("authorization"));
+  token.AddMember(arena, "in", Value::Borrow("header"));
+  Value out = Value::Object();
+  out.AddMember(arena, "BearerToken", token);
+  return out;
 }
 
 std::string PathOf(const api::KindInfo& kind) {
   return kind.group.empty() ? fmt::format("api/{}", kind.version) : fmt::format("apis/{}", kind.api_version);
 }
 
-void AddAllPaths(OpenApiDialect dialect, const ResourceTable& resources, std::string_view only, Value& paths,
-                 doc::Arena& arena) {
-  for (const Resource& resource : resources.all()) {
-    if (only.empty() || PathOf(*resource.kind) == only) AddPaths(dialect, *resource.kind, paths, arena);
+// What a document is about: its paths, and whose they are.
+struct Subject {
+  std::vector<OpenApiPath> paths;
+  std::string_view group;
+  std::string_view version;
+};
+
+// Every document of version 3 by its place: "api", "apis", "apis/batch", "apis/batch/v1".
+std::map<std::string, Subject> Subjects(const ResourceTable& resources) {
+  std::map<std::string, Subject> out;
+  out["api"].paths.push_back(CoreVersionsPath());
+  out["apis"].paths.push_back(GroupsPath());
+  for (const api::KindInfo* each : ListedKinds(resources)) {
+    const api::KindInfo& kind = *each;
+    if (!kind.group.empty()) {
+      Subject& group = out[fmt::format("apis/{}", kind.group)];
+      if (group.paths.empty()) group.paths.push_back(GroupPath(kind.group));
+      group.group = kind.group;
+    }
+    Subject& subject = out[PathOf(kind)];
+    if (subject.paths.empty()) subject.paths.push_back(ResourceListPath(kind));
+    subject.group = kind.group;
+    subject.version = kind.version;
+    const Resource* resource = resources.Find(kind);
+    AddResourcePaths(kind, resource != nullptr && resource->strategy->returns_deleted_object(), subject.paths);
   }
+  return out;
 }
 
-std::string MakeV3(const ResourceTable& resources, std::string_view group_version) {
+std::string MakeV3(const Subject& subject) {
   doc::Arena arena;
-  const api::Package* package = nullptr;
-  for (const Resource& resource : resources.all()) {
-    if (PathOf(*resource.kind) != group_version) continue;
-    for (const api::Package& each : api::AllPackages()) {
-      if (each.group == resource.kind->group && each.version == resource.kind->version) package = &each;
-    }
-  }
-  if (package == nullptr) return {};
-  Value paths = Value::Object();
-  AddAllPaths(OpenApiDialect::kV3, resources, group_version, paths, arena);
+  OpenApiRoots roots{.types = {}, .patches = !subject.version.empty(), .group = subject.group, .version = subject.version};
+  const Value paths = RenderPaths(OpenApiDialect::kV3, subject.paths, arena, roots.types);
   Value schemas = Value::Object();
-  AddDefinitions(OpenApiDialect::kV3, package, schemas, arena);
+  AddDefinitions(OpenApiDialect::kV3, roots, schemas, arena);
   Value components = Value::Object();
   components.AddMember(arena, "schemas", schemas);
+  components.AddMember(arena, "securitySchemes", BearerToken(arena));
   Value root = Value::Object();
   root.AddMember(arena, "openapi", Value::Borrow("3.0.0"));
   root.AddMember(arena, "info", Info(arena));
@@ -66,15 +96,23 @@ std::string MakeV3(const ResourceTable& resources, std::string_view group_versio
 }
 
 Value MakeV2(const ResourceTable& resources, doc::Arena& arena) {
-  Value paths = Value::Object();
-  AddAllPaths(OpenApiDialect::kV2, resources, {}, paths, arena);
+  std::vector<OpenApiPath> all;
+  for (auto& [place, subject] : Subjects(resources)) {
+    std::ranges::move(subject.paths, std::back_inserter(all));
+  }
+  OpenApiRoots roots{.types = {}, .patches = true, .group = "*", .version = {}};
+  const Value paths = RenderPaths(OpenApiDialect::kV2, all, arena, roots.types);
   Value definitions = Value::Object();
-  AddDefinitions(OpenApiDialect::kV2, nullptr, definitions, arena);
+  AddDefinitions(OpenApiDialect::kV2, roots, definitions, arena);
   Value root = Value::Object();
   root.AddMember(arena, "swagger", Value::Borrow("2.0"));
   root.AddMember(arena, "info", Info(arena));
   root.AddMember(arena, "paths", paths);
   root.AddMember(arena, "definitions", definitions);
+  root.AddMember(arena, "securityDefinitions", BearerToken(arena));
+  Value need = Value::Object();
+  need.AddMember(arena, "BearerToken", Value::Array());
+  root.AddMember(arena, "security", Value::ArrayOf(arena, {&need, 1}));
   return root;
 }
 
@@ -110,32 +148,46 @@ Result<Answer> OpenApi::Serve(Call& call) {
   return NoSuchResourceError();
 }
 
+std::vector<std::string> OpenApi::Places() const {
+  std::vector<std::string> out;
+  for (const auto& [place, subject] : Subjects(resources_)) out.push_back(place);
+  return out;
+}
+
+std::string OpenApi::DocumentV3(std::string_view place) const {
+  const std::map<std::string, Subject> subjects = Subjects(resources_);
+  const auto subject = subjects.find(std::string(place));
+  return subject == subjects.end() ? std::string() : MakeV3(subject->second);
+}
+
 Result<Answer> OpenApi::ServeIndex(Call& call) {
-  std::vector<std::string> group_versions;
-  for (const Resource& resource : resources_.all()) {
-    std::string path = PathOf(*resource.kind);
-    if (std::ranges::find(group_versions, path) == group_versions.end()) group_versions.push_back(std::move(path));
-  }
-  std::ranges::sort(group_versions);
   // The documents come from the program's own tables: their hash changes with the program only.
   std::string json = R"({"paths":{)";
-  for (const std::string& path : group_versions) {
+  for (const std::string& place : Places()) {
     if (json.back() != '{') json += ',';
-    json += fmt::format(R"("{}":{{"serverRelativeURL":"/openapi/v3/{}?hash={}"}})", path, path, SchemaHash());
+    json += fmt::format(R"("{}":{{"serverRelativeURL":"/openapi/v3/{}?hash={}"}})", place, place, SchemaHash());
   }
   json += "}}";
   return Tagged(call, std::move(json), "application/json");
 }
 
-Result<Answer> OpenApi::ServeV3(Call& call, std::string_view group_version) {
+Result<Answer> OpenApi::ServeV3(Call& call, std::string_view place) {
+  std::string document = DocumentV3(place);
+  if (document.empty()) return NoSuchResourceError();
   if (!Accepts(call, "application/json") && !Accepts(call, "*/*") && Accepts(call, kProtobufV3)) {
     return Status(Reason::kNotAcceptable, "only the following media types are accepted: application/json");
   }
-  std::string json = MakeV3(resources_, group_version);
-  if (json.empty()) return NoSuchResourceError();
-  Answer answer = Tagged(call, std::move(json), "application/json");
+  const bool hashed = call.request.url.HasQuery("hash");
+  if (hashed && call.request.url.Query("hash") != SchemaHash()) {
+    // An address from before the program changed.
+    Answer moved;
+    moved.code = 301;
+    moved.headers.Set("Location", fmt::format("/openapi/v3/{}?hash={}", place, SchemaHash()));
+    return moved;
+  }
+  Answer answer = Tagged(call, std::move(document), "application/json");
   // The address carries the hash: what is behind it never changes.
-  if (call.request.url.HasQuery("hash")) answer.headers.Set("Cache-Control", "public, immutable");
+  if (hashed) answer.headers.Set("Cache-Control", "public, immutable");
   return answer;
 }
 

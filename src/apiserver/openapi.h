@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apiserver/resource.h"
 #include "base/status.h"
@@ -18,10 +19,14 @@ class OpenApi {
  public:
   explicit OpenApi(const ResourceTable& resources) : resources_(resources) {}
   Result<Answer> Serve(Call& call);
+  /// Where documents of version 3 are: "api", "apis", "apis/batch", "apis/batch/v1".
+  std::vector<std::string> Places() const;
+  /// The document of a place, as JSON; "" when there is none.
+  std::string DocumentV3(std::string_view place) const;
 
  private:
   Result<Answer> ServeIndex(Call& call);
-  Result<Answer> ServeV3(Call& call, std::string_view group_version);
+  Result<Answer> ServeV3(Call& call, std::string_view place);
   Result<Answer> ServeV2(Call& call);
 
   std::string SchemaHash() const;

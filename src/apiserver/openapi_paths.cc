@@ -3,28 +3,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "apiserver/subresource.h"
+#include "base/check.h"
 #include "base/strings.h"
 
 namespace knarr::apiserver {
 namespace {
 
-using doc::Value;
-
-struct Parameter {
+struct Query {
   std::string_view name;
   std::string_view type;
   std::string_view doc;
 };
 
-constexpr Parameter kWriteParameters[] = {
+constexpr Query kPretty[] = {{"pretty", "string", "Whether the answer is indented for people."}};
+constexpr Query kWrite[] = {
     {"dryRun", "string", "All: do everything but store the result."},
     {"fieldManager", "string", "Who writes, for the record of managed fields."},
     {"fieldValidation", "string", "What happens to unknown and duplicate fields: Ignore, Warn or Strict."},
 };
-constexpr Parameter kListParameters[] = {
-    {"allowWatchBookmarks", "boolean", "Whether a watch may send bookmarks."},
+constexpr Query kForce[] = {{"force", "boolean", "Of an apply patch: take over fields of others."}};
+constexpr Query kList[] = {
     {"continue", "string", "Where a list in parts goes on."},
     {"fieldSelector", "string", "Only objects whose fields match."},
     {"labelSelector", "string", "Only objects whose labels match."},
@@ -32,213 +33,312 @@ constexpr Parameter kListParameters[] = {
     {"resourceVersion", "string", "How new the answer must be."},
     {"resourceVersionMatch", "string", "How resourceVersion is meant."},
     {"sendInitialEvents", "boolean", "Whether a watch begins with what there is."},
-    {"timeoutSeconds", "integer", "How long a watch lasts."},
+    {"timeoutSeconds", "integer", "How long the request may last."},
+};
+constexpr Query kWatch[] = {
+    {"allowWatchBookmarks", "boolean", "Whether a watch may send bookmarks."},
     {"watch", "boolean", "Send changes instead of a list."},
 };
-constexpr Parameter kDeleteParameters[] = {
+constexpr Query kDelete[] = {
     {"dryRun", "string", "All: do everything but store the result."},
-    {"gracePeriodSeconds", "integer", "How long the object has to end."},
-    {"propagationPolicy", "string", "What becomes of the objects it owns: Orphan, Background or Foreground."},
+    {"gracePeriodSeconds", "integer", "How many seconds the object has to end."},
+    {"orphanDependents", "boolean", "Whether what it owns stays; propagationPolicy says it better."},
+    {"propagationPolicy", "string", "What becomes of what it owns: Orphan, Background or Foreground."},
 };
+
+std::string Capital(std::string_view text) {
+  std::string out(text);
+  if (!out.empty() && out[0] >= 'a' && out[0] <= 'z') out[0] = static_cast<char>(out[0] - 'a' + 'A');
+  return out;
+}
+
+// "rbac.authorization.k8s.io" → "RbacAuthorization"
+std::string GroupWord(std::string_view group) {
+  if (group.empty()) return "Core";
+  if (group.ends_with(".k8s.io")) group.remove_suffix(std::string_view(".k8s.io").size());
+  std::string out;
+  for (const std::string_view part : Split(group, '.')) out += Capital(part);
+  return out;
+}
+
+std::string GroupTag(std::string_view group) {
+  std::string out = GroupWord(group);
+  out[0] = static_cast<char>(out[0] - 'A' + 'a');
+  return out;
+}
+
+const api::Type* MetaType(std::string_view name) {
+  const api::Type* type = api::FindType("meta/v1", name);
+  CHECK(type != nullptr);
+  return type;
+}
+
+std::string Root(const api::KindInfo& kind) {
+  return kind.group.empty() ? fmt::format("/api/{}", kind.version) : fmt::format("/apis/{}", kind.api_version);
+}
 
 class PathWriter {
  public:
-  PathWriter(OpenApiDialect dialect, const api::KindInfo& kind, Value& paths, doc::Arena& arena)
-      : dialect_(dialect), kind_(kind), paths_(paths), arena_(arena) {
-    root_ = kind.group.empty() ? fmt::format("/api/{}", kind.version) : fmt::format("/apis/{}", kind.api_version);
-    if (kind.namespaced) root_ += "/namespaces/{namespace}";
+  PathWriter(const api::KindInfo& kind, bool returns_deleted, std::vector<OpenApiPath>& paths)
+      : kind_(kind), returns_deleted_(returns_deleted), paths_(paths) {
+    tag_ = fmt::format("{}_{}", GroupTag(kind_.group), kind_.version);
+    group_version_ = GroupWord(kind_.group) + Capital(kind_.version);
+    inside_ = Root(kind_) + (kind_.namespaced ? "/namespaces/{namespace}" : "");
   }
 
   void Write() {
-    Value collection = Value::Object();
-    if (Has("list")) Add(collection, "get", "list", kind_, kListParameters, false);
-    if (Has("create")) Add(collection, "post", "post", kind_, kWriteParameters, true);
-    if (Has("deletecollection")) Add(collection, "delete", "deletecollection", kind_, kDeleteParameters, false);
-    Put(fmt::format("{}/{}", root_, kind_.plural), collection, false);
+    WriteCollection();
     if (kind_.list_type == nullptr) return;
-    Value object = Value::Object();
-    AddObjectVerbs(object, kind_);
-    if (Has("delete")) Add(object, "delete", "delete", kind_, kDeleteParameters, false);
-    const std::string path = fmt::format("{}/{}/{{name}}", root_, kind_.plural);
-    Put(path, object, true);
-    for (const ServedSubresource& sub : ServedSubresources(kind_)) WriteSub(path, sub);
+    WriteObject();
+    for (const ServedSubresource& sub : ServedSubresources(kind_)) WriteSub(sub);
+    if (Has("watch")) WriteWatches();
   }
 
  private:
   bool Has(std::string_view verb) const { return std::ranges::find(kind_.verbs, verb) != kind_.verbs.end(); }
-
-  void AddObjectVerbs(Value& item, const api::KindInfo& of) {
-    if (Has("get")) Add(item, "get", "get", of, {}, false);
-    if (Has("update")) Add(item, "put", "put", of, kWriteParameters, true);
-    if (Has("patch")) Add(item, "patch", "patch", of, kWriteParameters, true);
+  std::string Id(std::string_view verb, std::string_view between = {}, std::string_view behind = {}) const {
+    return fmt::format("{}{}{}{}{}{}", verb, group_version_, between, kind_.namespaced ? "Namespaced" : "", kind_.kind,
+                       behind);
   }
 
-  void WriteSub(const std::string& path, const ServedSubresource& sub) {
-    Value item = Value::Object();
-    sub_ = sub.name;
-    for (const std::string_view verb : sub.verbs) {
-      // Logs and execs are no objects: streams of their own.
-      const bool stream = sub.name == "log" || sub.name == "exec";
-      if (verb == "get") Add(item, "get", stream ? "connect" : "get", *sub.kind, {}, false);
-      if (verb == "update") Add(item, "put", "put", *sub.kind, kWriteParameters, true);
-      if (verb == "patch") Add(item, "patch", "patch", *sub.kind, kWriteParameters, true);
-      if (verb == "create") Add(item, "post", stream ? "connect" : "post", *sub.kind, kWriteParameters, !stream);
+  OpenApiOperation Make(std::string_view method, std::string_view action, std::string id, std::string doc) const {
+    OpenApiOperation out;
+    out.method = method;
+    out.action = action;
+    out.id = std::move(id);
+    out.doc = std::move(doc);
+    out.kind = &kind_;
+    out.answer_type = kind_.type;
+    return out;
+  }
+  static void Ask(OpenApiOperation& operation, std::span<const Query> queries) {
+    for (const Query& query : queries) {
+      operation.parameters.push_back({std::string(query.name), false, query.type, query.doc});
     }
-    Put(fmt::format("{}/{}", path, sub.name), item, true);
-    sub_ = {};
+  }
+  static void TakeBody(OpenApiOperation& operation, const api::Type* type, bool required = true) {
+    operation.body = OpenApiContent::kObject;
+    operation.body_type = type;
+    operation.body_required = required;
   }
 
-  Value Text(std::string_view text) { return Value::String(arena_, text); }
+  void Put(std::string path, std::vector<OpenApiOperation> operations) {
+    for (OpenApiOperation& operation : operations) {
+      if (path.find("{namespace}") != std::string::npos) {
+        operation.parameters.push_back({"namespace", true, "string", "The object's namespace."});
+      }
+      if (path.find("{name}") != std::string::npos) {
+        operation.parameters.push_back({"name", true, "string", "The object's name."});
+      }
+      if (path.find("{path}") != std::string::npos) {
+        operation.parameters.push_back({"path", true, "string", "The path that is asked for."});
+      }
+      if (operation.action != "connect") Ask(operation, kPretty);
+    }
+    if (!operations.empty()) paths_.push_back({std::move(path), tag_, std::move(operations)});
+  }
 
-  Value MakeParameter(std::string_view name, std::string_view in, std::string_view type, std::string_view doc) {
-    Value out = Value::Object();
-    out.AddMember(arena_, "description", Value::Borrow(doc));
-    out.AddMember(arena_, "in", Value::Borrow(in));
-    out.AddMember(arena_, "name", Value::Borrow(name));
-    if (in == "path") out.AddMember(arena_, "required", Value::Bool(true));
-    Value schema = Value::Object();
-    schema.AddMember(arena_, "type", Value::Borrow(type));
-    schema.AddMember(arena_, "uniqueItems", Value::Bool(true));
-    if (dialect_ == OpenApiDialect::kV3) {
-      out.AddMember(arena_, "schema", schema);
-    } else {
-      for (const doc::Member& member : schema.members()) out.AddMember(arena_, member.key, member.value);
+  OpenApiOperation List(std::string id) const {
+    OpenApiOperation list = Make("get", "list", std::move(id), fmt::format("Lists or watches {}.", kind_.plural));
+    Ask(list, kList);
+    Ask(list, kWatch);
+    list.answer = OpenApiContent::kStream;
+    list.answer_type = kind_.list_type;
+    return list;
+  }
+
+  void WriteCollection() {
+    std::vector<OpenApiOperation> operations;
+    if (Has("list")) {
+      operations.push_back(List(Id("list")));
+      if (kind_.namespaced) {
+        Put(fmt::format("{}/{}", Root(kind_), kind_.plural),
+            {List(fmt::format("list{}{}ForAllNamespaces", group_version_, kind_.kind))});
+      }
+    }
+    if (Has("create")) operations.push_back(Post(kind_, Id("create"), fmt::format("Creates a {}.", kind_.kind)));
+    if (Has("deletecollection")) {
+      OpenApiOperation gone =
+          Make("delete", "deletecollection", Id("delete", "Collection"), fmt::format("Deletes many {}.", kind_.plural));
+      Ask(gone, kList);
+      Ask(gone, kDelete);
+      TakeBody(gone, MetaType("DeleteOptions"), false);
+      gone.answer_type = MetaType("Status");
+      operations.push_back(std::move(gone));
+    }
+    Put(fmt::format("{}/{}", inside_, kind_.plural), std::move(operations));
+  }
+
+  OpenApiOperation Post(const api::KindInfo& of, std::string id, std::string doc) const {
+    OpenApiOperation post = Make("post", "post", std::move(id), std::move(doc));
+    Ask(post, kWrite);
+    TakeBody(post, of.type);
+    post.kind = &of;
+    post.answer_type = of.type;
+    post.codes = {200, 201, 202};
+    return post;
+  }
+
+  // What is read, replaced and patched: an object, or one of its subresources.
+  std::vector<OpenApiOperation> ReadAndWrite(const api::KindInfo& of, std::string_view sub,
+                                             std::span<const std::string_view> verbs) const {
+    const auto has = [&](std::string_view verb) { return std::ranges::find(verbs, verb) != verbs.end(); };
+    const std::string behind = Capital(sub);
+    const std::string what = sub.empty() ? std::string(kind_.kind) : fmt::format("{} of a {}", sub, kind_.kind);
+    std::vector<OpenApiOperation> out;
+    if (has("get")) out.push_back(Make("get", "get", Id("read", "", behind), fmt::format("Reads the {}.", what)));
+    if (has("update")) {
+      out.push_back(Make("put", "put", Id("replace", "", behind), fmt::format("Replaces the {}.", what)));
+      Ask(out.back(), kWrite);
+      TakeBody(out.back(), of.type);
+      out.back().codes = {200, 201};
+    }
+    if (has("patch")) {
+      out.push_back(Make("patch", "patch", Id("patch", "", behind), fmt::format("Changes parts of the {}.", what)));
+      Ask(out.back(), kWrite);
+      Ask(out.back(), kForce);
+      out.back().body = OpenApiContent::kPatch;
+      out.back().codes = {200, 201};
+    }
+    for (OpenApiOperation& operation : out) {
+      operation.kind = &of;
+      operation.answer_type = of.type;
     }
     return out;
   }
 
-  void AddBody(Value& operation, Value& parameters, std::string_view action, const api::KindInfo& of) {
-    const Value schema = action == "patch" ? AnyObject() : SchemaReference(dialect_, of.type->openapi, arena_);
-    if (dialect_ == OpenApiDialect::kV2) {
-      Value body = Value::Object();
-      body.AddMember(arena_, "in", Value::Borrow("body"));
-      body.AddMember(arena_, "name", Value::Borrow("body"));
-      body.AddMember(arena_, "required", Value::Bool(true));
-      body.AddMember(arena_, "schema", schema);
-      parameters.Append(arena_, body);
+  void WriteObject() {
+    std::vector<OpenApiOperation> operations = ReadAndWrite(kind_, {}, kind_.verbs);
+    if (Has("delete")) {
+      OpenApiOperation gone = Make("delete", "delete", Id("delete"), fmt::format("Deletes a {}.", kind_.kind));
+      Ask(gone, kDelete);
+      TakeBody(gone, MetaType("DeleteOptions"), false);
+      if (!returns_deleted_) gone.answer_type = MetaType("Status");
+      gone.codes = {200, 202};
+      operations.push_back(std::move(gone));
+    }
+    Put(ObjectPath(), std::move(operations));
+  }
+  std::string ObjectPath() const { return fmt::format("{}/{}/{{name}}", inside_, kind_.plural); }
+
+  void WriteSub(const ServedSubresource& sub) {
+    const std::string path = fmt::format("{}/{}", ObjectPath(), sub.name);
+    if (sub.kind->kind.ends_with("Options")) {
+      WriteConnect(path, sub, false);
+      if (sub.name == "proxy") WriteConnect(path + "/{path}", sub, true);
       return;
     }
-    Value media = Value::Object();
-    media.AddMember(arena_, "schema", schema);
-    Value content = Value::Object();
-    if (action == "patch") {
-      for (const char* form :
-           {"application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"}) {
-        content.AddMember(arena_, form, media);
-      }
-    } else {
-      content.AddMember(arena_, "*/*", media);
+    if (sub.name == "log") {
+      OpenApiOperation log = Make("get", "get", Id("read", "", "Log"), fmt::format("Reads the log of a {}.", kind_.kind));
+      if (const api::Type* options = api::FindType("core/v1", "PodLogOptions")) AskOptions(log, *options);
+      log.answer = OpenApiContent::kLog;
+      Put(path, {std::move(log)});
+      return;
     }
-    Value body = Value::Object();
-    body.AddMember(arena_, "content", content);
-    body.AddMember(arena_, "required", Value::Bool(true));
-    operation.AddMember(arena_, "requestBody", body);
+    std::vector<OpenApiOperation> operations = ReadAndWrite(*sub.kind, sub.name, sub.verbs);
+    if (std::ranges::find(sub.verbs, "create") != sub.verbs.end()) {
+      operations.push_back(Post(*sub.kind, Id("create", "", Capital(sub.name)),
+                                fmt::format("Creates a {} of a {}.", sub.name, kind_.kind)));
+    }
+    Put(path, std::move(operations));
   }
 
-  Value AnyObject() {
-    Value out = Value::Object();
-    out.AddMember(arena_, "type", Value::Borrow("object"));
-    return out;
+  // The query of a connection is the options' fields.
+  static void AskOptions(OpenApiOperation& operation, const api::Type& options) {
+    for (const api::Field* field : options.flat) {
+      if (field->name == "kind" || field->name == "apiVersion") continue;
+      const bool number = field->type == api::FieldType::kInt32 || field->type == api::FieldType::kInt64;
+      const std::string_view type = field->type == api::FieldType::kBool ? "boolean" : number ? "integer" : "string";
+      if (field->type == api::FieldType::kTime) continue;  // no query parameter upstream either
+      operation.parameters.push_back({std::string(field->name), false, type, field->doc});
+    }
   }
 
-  Value MakeResponses(std::string_view action, const api::KindInfo& of) {
-    Value ok = Value::Object();
-    ok.AddMember(arena_, "description", Value::Borrow("OK"));
-    const bool list = action == "list" && of.list_type != nullptr;
-    if (action != "connect") {
-      const Value schema = SchemaReference(dialect_, list ? of.list_type->openapi : of.type->openapi, arena_);
-      if (dialect_ == OpenApiDialect::kV2) {
-        ok.AddMember(arena_, "schema", schema);
-      } else {
-        Value media = Value::Object();
-        media.AddMember(arena_, "schema", schema);
-        Value content = Value::Object();
-        for (const char* form : {"application/json", "application/yaml", "application/vnd.kubernetes.protobuf"}) {
-          content.AddMember(arena_, form, media);
-        }
-        ok.AddMember(arena_, "content", content);
-      }
+  void WriteConnect(const std::string& path, const ServedSubresource& sub, bool with_path) {
+    static constexpr struct {
+      std::string_view verb, method;
+    } kMethods[] = {{"get", "get"},       {"update", "put"}, {"create", "post"}, {"delete", "delete"},
+                    {"get", "options"}, {"get", "head"},   {"patch", "patch"}};
+    std::vector<OpenApiOperation> operations;
+    for (const auto& [verb, method] : kMethods) {
+      if (std::ranges::find(sub.verbs, verb) == sub.verbs.end()) continue;
+      if ((method == "options" || method == "head") && sub.name != "proxy") continue;
+      OpenApiOperation one =
+          Make(method, "connect", Id("connect", Capital(method), Capital(sub.name) + (with_path ? "WithPath" : "")),
+               fmt::format("Connects to the {} of a {} by {}.", sub.name, kind_.kind, ToUpper(method)));
+      one.kind = sub.kind;
+      one.answer = OpenApiContent::kText;
+      AskOptions(one, *sub.kind->type);
+      operations.push_back(std::move(one));
     }
-    Value refused = Value::Object();
-    refused.AddMember(arena_, "description", Value::Borrow("Unauthorized"));
-    Value out = Value::Object();
-    out.AddMember(arena_, "200", ok);
-    if (action == "post") {
-      Value created = ok.Clone(arena_);
-      created.Set(arena_, "description", Value::Borrow("Created"));
-      out.AddMember(arena_, "201", created);
-    }
-    out.AddMember(arena_, "401", refused);
-    return out;
+    Put(path, std::move(operations));
   }
 
-  std::string OperationId(std::string_view action, const api::KindInfo& of) const {
-    const std::string group = kind_.group.empty() ? "Core" : std::string(kind_.group.substr(0, kind_.group.find('.')));
-    const auto title = [](std::string_view text) {
-      std::string out(text);
-      if (!out.empty() && out[0] >= 'a' && out[0] <= 'z') out[0] = static_cast<char>(out[0] - 'a' + 'A');
-      return out;
+  void WriteWatches() {
+    const std::string old = fmt::format("{}/watch", Root(kind_));
+    const std::string within = old + (kind_.namespaced ? "/namespaces/{namespace}" : "");
+    const auto watch = [&](std::string_view action, std::string id) {
+      OpenApiOperation out = Make("get", action, std::move(id),
+                                  fmt::format("Watches {}; better asked for by the parameter watch of a list.",
+                                              action == "watch" ? "one of the " + std::string(kind_.plural)
+                                                                : std::string(kind_.plural)));
+      Ask(out, kList);
+      Ask(out, kWatch);
+      out.answer = OpenApiContent::kStream;
+      out.answer_type = MetaType("WatchEvent");
+      return std::vector<OpenApiOperation>{std::move(out)};
     };
-    const std::string_view verb = action == "post" && sub_.empty() ? "create"
-                                  : action == "get"                ? "read"
-                                  : action == "put"                ? "replace"
-                                                                   : action;
-    return fmt::format("{}{}{}{}{}{}", verb, title(group), title(kind_.version), kind_.namespaced ? "Namespaced" : "",
-                       sub_.empty() ? of.kind : kind_.kind, title(sub_));
-  }
-
-  void Add(Value& item, std::string_view method, std::string_view action, const api::KindInfo& of,
-           std::span<const Parameter> parameters, bool body) {
-    Value operation = Value::Object();
-    const Value tag =
-        Text(kind_.group.empty() ? fmt::format("core_{}", kind_.version)
-                                 : fmt::format("{}_{}", kind_.group.substr(0, kind_.group.find('.')), kind_.version));
-    operation.AddMember(arena_, "tags", Value::ArrayOf(arena_, {&tag, 1}));
-    operation.AddMember(arena_, "operationId", Text(OperationId(action, of)));
-    if (dialect_ == OpenApiDialect::kV2) {
-      Value types = Value::Array();
-      for (const char* type : {"application/json", "application/yaml", "application/vnd.kubernetes.protobuf"}) {
-        types.Append(arena_, Value::Borrow(type));
-      }
-      operation.AddMember(arena_, "produces", types);
-    }
-    Value list = Value::Array();
-    if (body) AddBody(operation, list, action, of);
-    for (const Parameter& parameter : parameters) {
-      list.Append(arena_, MakeParameter(parameter.name, "query", parameter.type, parameter.doc));
-    }
-    if (action == "patch") {
-      list.Append(arena_, MakeParameter("force", "query", "boolean", "Of an apply patch: take over fields of others."));
-    }
-    if (!list.empty()) operation.AddMember(arena_, "parameters", list);
-    operation.AddMember(arena_, "responses", MakeResponses(action, of));
-    operation.AddMember(arena_, "x-kubernetes-action", Value::Borrow(action));
-    operation.AddMember(arena_, "x-kubernetes-group-version-kind", GroupVersionKind(of, arena_));
-    item.AddMember(arena_, method, operation);
-  }
-
-  void Put(const std::string& path, Value item, bool named) {
-    Value parameters = Value::Array();
-    if (named) parameters.Append(arena_, MakeParameter("name", "path", "string", "The object's name."));
     if (kind_.namespaced) {
-      parameters.Append(arena_, MakeParameter("namespace", "path", "string", "The object's namespace."));
+      Put(fmt::format("{}/{}", old, kind_.plural),
+          watch("watchlist", fmt::format("watch{}{}ListForAllNamespaces", group_version_, kind_.kind)));
     }
-    if (!parameters.empty()) item.AddMember(arena_, "parameters", parameters);
-    paths_.AddMember(arena_, arena_.Copy(path), item);
+    Put(fmt::format("{}/{}", within, kind_.plural), watch("watchlist", Id("watch", "", "List")));
+    if (Has("get")) Put(fmt::format("{}/{}/{{name}}", within, kind_.plural), watch("watch", Id("watch")));
   }
 
-  OpenApiDialect dialect_;
   const api::KindInfo& kind_;
-  Value& paths_;
-  doc::Arena& arena_;
-  std::string root_;
-  std::string_view sub_;
+  const bool returns_deleted_;
+  std::vector<OpenApiPath>& paths_;
+  std::string tag_;
+  std::string group_version_;
+  std::string inside_;
 };
+
+OpenApiPath InformationPath(std::string path, std::string tag, std::string id, std::string doc,
+                            std::string_view type_name) {
+  OpenApiOperation get;
+  get.method = "get";
+  get.id = std::move(id);
+  get.doc = std::move(doc);
+  get.answer_type = MetaType(type_name);
+  return {std::move(path), std::move(tag), {std::move(get)}};
+}
 
 }  // namespace
 
-void AddPaths(OpenApiDialect dialect, const api::KindInfo& kind, Value& paths, doc::Arena& arena) {
-  PathWriter(dialect, kind, paths, arena).Write();
+void AddResourcePaths(const api::KindInfo& kind, bool returns_deleted, std::vector<OpenApiPath>& paths) {
+  PathWriter(kind, returns_deleted, paths).Write();
+}
+
+OpenApiPath ResourceListPath(const api::KindInfo& any) {
+  return InformationPath(Root(any) + "/", fmt::format("{}_{}", GroupTag(any.group), any.version),
+                         fmt::format("get{}{}APIResources", GroupWord(any.group), Capital(any.version)),
+                         "Lists the resources of the group and version.", "APIResourceList");
+}
+
+OpenApiPath GroupPath(std::string_view group) {
+  return InformationPath(fmt::format("/apis/{}/", group), GroupTag(group),
+                         fmt::format("get{}APIGroup", GroupWord(group)), "Lists the versions of the group.",
+                         "APIGroup");
+}
+
+OpenApiPath CoreVersionsPath() {
+  return InformationPath("/api/", "core", "getCoreAPIVersions", "Lists the versions of the core group.",
+                         "APIVersions");
+}
+
+OpenApiPath GroupsPath() {
+  return InformationPath("/apis/", "apis", "getAPIVersions", "Lists the groups and their versions.", "APIGroupList");
 }
 
 }  // namespace knarr::apiserver

@@ -145,10 +145,13 @@ Message ResponsesOf(const Value& responses) {
 Message OperationOf(const Value& operation) {
   Message out;
   out.Texts(1, operation.At("tags"));
+  out.Text(3, operation.At("description").AsString());
   out.Text(5, operation.At("operationId").AsString());
   out.Texts(6, operation.At("produces"));
+  out.Texts(7, operation.At("consumes"));
   for (const Value& parameter : operation.At("parameters").items()) out.Sub(8, ParameterOf(parameter));
   out.Sub(9, ResponsesOf(operation.At("responses")));
+  out.Texts(10, operation.At("schemes"));
   Extensions(13, operation, out);
   return out;
 }
@@ -157,7 +160,8 @@ Message PathItemOf(const Value& item) {
   static constexpr struct {
     std::string_view method;
     int field;
-  } kMethods[] = {{"get", 2}, {"put", 3}, {"post", 4}, {"delete", 5}, {"patch", 8}};
+  } kMethods[] = {{"get", 2}, {"put", 3}, {"post", 4}, {"delete", 5},
+                  {"options", 6}, {"head", 7}, {"patch", 8}};
   Message out;
   for (const auto& [method, field] : kMethods) {
     if (const Value* operation = item.Find(method)) out.Sub(field, OperationOf(*operation));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -20,32 +21,37 @@ using doc::Value;
 // Types that JSON shows as something else than a message. They have names of their own in OpenAPI.
 struct Special {
   std::string_view name;
-  std::string_view type;  // "" : any
+  std::string_view type;  // "": any
   std::string_view format;
   std::string_view doc;
+  std::string_view other_type;  // the second of the types that JSON may show it as; said in version 3 only
 };
 constexpr Special kQuantity = {"io.k8s.apimachinery.pkg.api.resource.Quantity", "string", "",
-                               "An amount: a decimal number with an optional suffix such as m, k, Mi or Gi."};
+                               "An amount: a decimal number with an optional suffix such as m, k, Mi or Gi.", "number"};
 constexpr Special kIntOrString = {"io.k8s.apimachinery.pkg.util.intstr.IntOrString", "string", "int-or-string",
-                                  "A number or a text, such as a percentage or the name of a port."};
+                                  "A number or a text, such as a percentage or the name of a port.", "integer"};
 constexpr Special kTime = {"io.k8s.apimachinery.pkg.apis.meta.v1.Time", "string", "date-time",
-                           "A time in RFC 3339, in whole seconds."};
+                           "A time in RFC 3339, in whole seconds.", ""};
 constexpr Special kMicroTime = {"io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", "string", "date-time",
-                                "A time in RFC 3339, in microseconds."};
+                                "A time in RFC 3339, in microseconds.", ""};
 constexpr Special kDuration = {"io.k8s.apimachinery.pkg.apis.meta.v1.Duration", "string", "",
-                               "A span of time such as 1m30s."};
-constexpr Special kRaw = {"io.k8s.apimachinery.pkg.runtime.RawExtension", "object", "", "Any object."};
-constexpr Special kJson = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", "", "", "Any JSON value."};
+                               "A span of time such as 1m30s.", ""};
+constexpr Special kRaw = {"io.k8s.apimachinery.pkg.runtime.RawExtension", "object", "", "Any object.", ""};
+constexpr Special kFields = {"io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", "object", "",
+                             "A set of fields, as a tree of their names.", ""};
+constexpr Special kAny = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", "", "", "Any JSON value.", ""};
 constexpr Special kSchemaOrList = {
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray", "", "",
-    "A schema, or a list of schemas."};
-constexpr Special kSchemaOrBool = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool",
-                                   "", "", "A schema, or whether anything is allowed."};
+    "A schema, or a list of schemas.", ""};
+constexpr Special kSchemaOrBool = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool", "",
+                                   "", "A schema, or whether anything is allowed.", ""};
 constexpr Special kSchemaOrStrings = {
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray", "", "",
-    "A schema, or a list of names."};
-constexpr const Special* kSpecials[] = {&kQuantity, &kIntOrString,  &kTime,         &kMicroTime,      &kDuration, &kRaw,
-                                        &kJson,     &kSchemaOrList, &kSchemaOrBool, &kSchemaOrStrings};
+    "A schema, or a list of names.", ""};
+constexpr Special kPatch = {kPatchSchema, "object", "", "A patch, of the form that the content type names.", ""};
+constexpr const Special* kSpecials[] = {&kQuantity, &kIntOrString, &kTime,   &kMicroTime, &kDuration,
+                                        &kRaw,      &kFields,      &kAny,    &kSchemaOrList, &kSchemaOrBool,
+                                        &kSchemaOrStrings, &kPatch};
 
 const Special* SpecialOf(const Field& field) {
   switch (field.type) {
@@ -60,7 +66,9 @@ const Special* SpecialOf(const Field& field) {
     case FieldType::kDuration:
       return &kDuration;
     case FieldType::kRaw:
-      return field.go_type.ends_with("v1.JSON") ? &kJson : &kRaw;
+      return field.go_type.find("RawExtension") != std::string_view::npos ? &kRaw
+             : field.go_type.find("FieldsV1") != std::string_view::npos   ? &kFields
+                                                                          : &kAny;
     case FieldType::kMessageOrList:
       return &kSchemaOrList;
     case FieldType::kMessageOrBool:
@@ -72,6 +80,20 @@ const Special* SpecialOf(const Field& field) {
   }
 }
 
+// Structs that are merged as a whole wherever they stand: the tables say so at the fields that hold them.
+std::set<const api::Type*> AtomicTypes() {
+  std::set<const api::Type*> out;
+  for (const api::Package& package : api::AllPackages()) {
+    for (const api::Type& type : package.types) {
+      for (const Field& field : type.fields) {
+        const bool whole = field.type == FieldType::kMessage && field.shape == Shape::kSingle;
+        if (whole && field.Has(FieldFlag::kMapAtomic)) out.insert(field.message);
+      }
+    }
+  }
+  return out;
+}
+
 Value Simple(std::string_view type, std::string_view format, doc::Arena& arena) {
   Value out = Value::Object();
   if (!type.empty()) out.AddMember(arena, "type", Value::Borrow(type));
@@ -81,7 +103,8 @@ Value Simple(std::string_view type, std::string_view format, doc::Arena& arena) 
 
 class SchemaWriter {
  public:
-  SchemaWriter(OpenApiDialect dialect, doc::Arena& arena) : dialect_(dialect), arena_(arena) {}
+  SchemaWriter(OpenApiDialect dialect, std::string_view group, std::string_view version, doc::Arena& arena)
+      : dialect_(dialect), group_(group), version_(version), arena_(arena), atomic_(AtomicTypes()) {}
 
   Value Definition(const api::Type& type) {
     Value out = Value::Object();
@@ -96,10 +119,29 @@ class SchemaWriter {
     if (!required.empty()) out.AddMember(arena_, "required", required);
     if (!properties.empty()) out.AddMember(arena_, "properties", properties);
     AddKinds(type, out);
+    if (atomic_.contains(&type)) out.AddMember(arena_, "x-kubernetes-map-type", Value::Borrow("atomic"));
+    return out;
+  }
+
+  Value SpecialDefinition(const Special& special) {
+    Value out = Value::Object();
+    out.AddMember(arena_, "description", Value::Borrow(special.doc));
+    const bool either = dialect_ == OpenApiDialect::kV3 && !special.other_type.empty();
+    if (either) {
+      Value types = Value::Array();
+      types.Append(arena_, Simple(special.other_type, "", arena_));
+      types.Append(arena_, Simple(special.type, "", arena_));
+      out.AddMember(arena_, "oneOf", types);
+    } else if (!special.type.empty()) {
+      out.AddMember(arena_, "type", Value::Borrow(special.type));
+    }
+    if (!special.format.empty()) out.AddMember(arena_, "format", Value::Borrow(special.format));
     return out;
   }
 
  private:
+  bool v3() const { return dialect_ == OpenApiDialect::kV3; }
+
   // One value of the field's type, whatever its shape.
   Value Element(const Field& field) {
     if (field.type == FieldType::kMessage) return SchemaReference(dialect_, field.message->openapi, arena_);
@@ -126,34 +168,80 @@ class SchemaWriter {
     return out;
   }
 
-  Value Property(const Field& field) {
-    Value out = Element(field);
-    if (field.shape == Shape::kList) {
-      out = Listed(out);
-    } else if (field.shape == Shape::kMap) {
-      if (field.Has(FieldFlag::kWrapped)) out = Listed(out);
-      Value map = Simple("object", "", arena_);
-      map.AddMember(arena_, "additionalProperties", out);
-      out = map;
+  // What Go's zero value shows as: the default of whatever is no pointer and always written.
+  static std::optional<Value> Zero(const Field& field) {
+    switch (field.type) {
+      case FieldType::kMessage:
+        return Value::Object();
+      case FieldType::kString:
+        return Value::Borrow("");
+      case FieldType::kBool:
+        return Value::Bool(false);
+      case FieldType::kInt32:
+      case FieldType::kInt64:
+      case FieldType::kDouble:
+        return Value::Int(0);
+      default:
+        return std::nullopt;
     }
-    const bool reference = out.Find("$ref") != nullptr;
-    if (reference && dialect_ == OpenApiDialect::kV3) {
-      Value wrapped = Value::Object();
-      wrapped.AddMember(arena_, "allOf", Value::ArrayOf(arena_, {&out, 1}));
-      out = wrapped;
+  }
+
+  // In version 3 what stands beside a reference is said of an allOf around it.
+  Value Wrapped(const Value& reference) {
+    Value out = Value::Object();
+    out.AddMember(arena_, "allOf", Value::ArrayOf(arena_, {&reference, 1}));
+    return out;
+  }
+
+  // An element of a list or map.
+  Value Item(const Field& field) {
+    Value out = Element(field);
+    const std::optional<Value> zero = Zero(field);
+    if (v3() && zero) {
+      if (out.Find("$ref") != nullptr) out = Wrapped(out);
+      out.AddMember(arena_, "default", *zero);
+    }
+    AddEnum(field, out);
+    return out;
+  }
+
+  void AddEnum(const Field& field, Value& out) {
+    if (field.enum_values.empty()) return;
+    std::vector<std::string_view> names(field.enum_values.begin(), field.enum_values.end());
+    std::ranges::sort(names);
+    Value values = Value::Array();
+    for (const std::string_view value : names) values.Append(arena_, Value::Borrow(value));
+    out.AddMember(arena_, "enum", values);
+  }
+
+  Value Property(const Field& field) {
+    Value out;
+    if (field.shape == Shape::kList) {
+      out = Listed(Item(field));
+    } else if (field.shape == Shape::kMap) {
+      out = Simple("object", "", arena_);
+      out.AddMember(arena_, "additionalProperties",
+                    field.Has(FieldFlag::kWrapped) ? Listed(Item(field)) : Item(field));
+    } else {
+      out = Element(field);
+      if (v3() && out.Find("$ref") != nullptr) out = Wrapped(out);
+      AddEnum(field, out);
     }
     if (!field.doc.empty()) out.AddMember(arena_, "description", Value::Borrow(field.doc));
+    if (v3()) AddDefault(field, out);
+    AddExtensions(field, out);
+    return out;
+  }
+
+  void AddDefault(const Field& field, Value& out) {
     if (!field.default_json.empty()) {
       // The schema's own text, so it parses.
       out.AddMember(arena_, "default", MUST(doc::ParseJsonBorrowing(field.default_json, arena_)));
+      return;
     }
-    if (!field.enum_values.empty() && field.shape == Shape::kSingle) {
-      Value values = Value::Array();
-      for (const std::string_view value : field.enum_values) values.Append(arena_, Value::Borrow(value));
-      out.AddMember(arena_, "enum", values);
-    }
-    AddExtensions(field, out);
-    return out;
+    if (field.shape != Shape::kSingle || field.Has(FieldFlag::kPointer)) return;
+    const bool written = field.type == FieldType::kMessage || !field.Has(FieldFlag::kOmitEmpty);
+    if (const std::optional<Value> zero = Zero(field); zero && written) out.AddMember(arena_, "default", *zero);
   }
 
   void AddExtensions(const Field& field, Value& out) {
@@ -169,7 +257,7 @@ class SchemaWriter {
       }
       out.AddMember(arena_, "x-kubernetes-list-type", Value::Borrow(name));
     }
-    if (field.Has(FieldFlag::kMapAtomic)) out.AddMember(arena_, "x-kubernetes-map-type", Value::Borrow("atomic"));
+    if (field.shape == Shape::kMap && field.Has(FieldFlag::kMapAtomic)) out.AddMember(arena_, "x-kubernetes-map-type", Value::Borrow("atomic"));
     if (!field.patch_merge_key.empty()) {
       out.AddMember(arena_, "x-kubernetes-patch-merge-key", Value::Borrow(field.patch_merge_key));
     }
@@ -180,26 +268,40 @@ class SchemaWriter {
     if (!strategy.empty()) out.AddMember(arena_, "x-kubernetes-patch-strategy", Value::Borrow(strategy));
   }
 
-  // Which kinds the type is of: itself, or, for what all group-versions share, one for each.
+  // Which kinds the type is of: itself, or, for what all group-versions share, the core's and the document's.
   void AddKinds(const api::Type& type, Value& out) {
-    if (!type.root) return;
-    Value list = Value::Array();
+    const bool event = type.package == "meta/v1" && type.name == "WatchEvent";
+    if (!type.root && !event) return;
+    std::vector<std::pair<std::string_view, std::string_view>> versions;
     for (const api::Package& package : api::AllPackages()) {
       if (package.version.empty()) continue;
+      const bool core = package.group.empty() && package.version == "v1";
+      const bool own = (package.group == group_ && package.version == version_) || group_ == "*";
+      const bool shared = type.package == "meta/v1";
+      if (shared && !core && (!own || type.name == "Status")) continue;
       const std::string api_version =
           package.group.empty() ? std::string(package.version) : fmt::format("{}/{}", package.group, package.version);
-      if (api::FindRootType(api_version, type.name) != &type) continue;
+      if (event || api::FindRootType(api_version, type.name) == &type) {
+        versions.emplace_back(package.group, package.version);
+      }
+    }
+    std::ranges::sort(versions);
+    Value list = Value::Array();
+    for (const auto& [group, version] : versions) {
       Value one = Value::Object();
-      one.AddMember(arena_, "group", Value::Borrow(package.group));
+      one.AddMember(arena_, "group", Value::Borrow(group));
       one.AddMember(arena_, "kind", Value::Borrow(type.name));
-      one.AddMember(arena_, "version", Value::Borrow(package.version));
+      one.AddMember(arena_, "version", Value::Borrow(version));
       list.Append(arena_, one);
     }
     if (!list.empty()) out.AddMember(arena_, "x-kubernetes-group-version-kind", list);
   }
 
-  OpenApiDialect dialect_;
+  const OpenApiDialect dialect_;
+  const std::string_view group_;
+  const std::string_view version_;
   doc::Arena& arena_;
+  const std::set<const api::Type*> atomic_;
 };
 
 // A type and everything it refers to.
@@ -228,30 +330,19 @@ Value GroupVersionKind(const api::KindInfo& kind, doc::Arena& arena) {
   return out;
 }
 
-void AddDefinitions(OpenApiDialect dialect, const api::Package* package, Value& definitions, doc::Arena& arena) {
+void AddDefinitions(OpenApiDialect dialect, const OpenApiRoots& roots, Value& definitions, doc::Arena& arena) {
   std::set<const api::Type*> types;
   std::set<const Special*> specials;
-  for (const api::Package& each : api::AllPackages()) {
-    // What subresources and errors are made of belongs to every document.
-    const bool wanted = package == nullptr || &each == package;
-    for (const api::Type& type : each.types) {
-      const bool shared = type.openapi.ends_with(".meta.v1.Status") || type.openapi.ends_with(".meta.v1.DeleteOptions");
-      if (shared || (wanted && !type.openapi.empty())) Collect(type, types, specials);
-    }
-  }
+  if (roots.patches) specials.insert(&kPatch);
+  for (const api::Type* type : roots.types) Collect(*type, types, specials);
   std::vector<const api::Type*> ordered(types.begin(), types.end());
   std::ranges::sort(ordered, {}, &api::Type::openapi);
-  SchemaWriter writer(dialect, arena);
+  SchemaWriter writer(dialect, roots.group, roots.version, arena);
   for (const api::Type* type : ordered) {
     if (!type->openapi.empty()) definitions.AddMember(arena, type->openapi, writer.Definition(*type));
   }
   for (const Special* special : kSpecials) {
-    if (!specials.contains(special) || definitions.Find(special->name) != nullptr) continue;
-    Value schema = Value::Object();
-    schema.AddMember(arena, "description", Value::Borrow(special->doc));
-    schema.AddMember(arena, "type", Value::Borrow(special->type));
-    if (!special->format.empty()) schema.AddMember(arena, "format", Value::Borrow(special->format));
-    definitions.AddMember(arena, special->name, schema);
+    if (specials.contains(special)) definitions.AddMember(arena, special->name, writer.SpecialDefinition(*special));
   }
 }
 

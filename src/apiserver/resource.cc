@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/conversion/conversion.h"
 #include "apiserver/reviews.h"
 
@@ -60,6 +62,16 @@ Resource* ResourceTable::Find(std::string_view group, std::string_view version, 
     if (kind.plural == plural && kind.group == group && kind.version == version) return &resource;
   }
   return nullptr;
+}
+
+std::vector<const api::KindInfo*> ListedKinds(const ResourceTable& resources) {
+  std::vector<const api::KindInfo*> out;
+  for (const Resource& resource : resources.all()) out.push_back(resource.kind);
+  for (const std::string_view unstored : {"bindings", "componentstatuses"}) {
+    if (const api::KindInfo* kind = api::FindResource("", "v1", unstored)) out.push_back(kind);
+  }
+  std::ranges::sort(out, {}, [](const api::KindInfo* kind) { return std::pair(kind->group, kind->plural); });
+  return out;
 }
 
 Resource* ResourceTable::Find(const api::KindInfo& kind) const { return Find(kind.group, kind.version, kind.plural); }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/schema.h"
 #include "apiserver/strategy.h"
@@ -46,6 +47,10 @@ class ResourceTable {
  private:
   mutable std::deque<Resource> resources_;
 };
+
+/// Everything that discovery and OpenAPI list, by group and name: stored resources; bindings, which are only created; and
+/// what is computed.
+std::vector<const api::KindInfo*> ListedKinds(const ResourceTable& resources);
 
 /// The warning that goes with every answer about a deprecated kind, "" for the others.
 std::string_view DeprecationOf(const api::KindInfo& kind);
