@@ -2,7 +2,7 @@
 """Adds up the results that tools/test.sh left in a folder; the last line is "N passed, N failed".
 
 Reads gtest/*.xml (one per GoogleTest program), ctest.xml (what is no GoogleTest program counts as one case, and so does
-one that crashed before it wrote its results) and e2e.json. Exit code 1 when something failed or nothing ran.
+one that crashed before it wrote its results), e2e.json and clients.json. Exit code 1 when something failed or nothing ran.
 """
 
 import glob
@@ -45,13 +45,15 @@ def main():
                 failures.append(name)
             elif case.get("status") == "run" and not known:
                 passed += 1
-    path = os.path.join(folder, "e2e.json")
-    if os.path.exists(path):
+    for suite in ("e2e", "clients"):
+        path = os.path.join(folder, suite + ".json")
+        if not os.path.exists(path):
+            continue
         with open(path, encoding="utf-8") as file:
-            e2e = json.load(file)
-        passed += len(e2e["passed"])
-        skipped += len(e2e["skipped"])
-        failures += ["e2e " + name for name in e2e["failed"]]
+            result = json.load(file)
+        passed += len(result["passed"])
+        skipped += len(result["skipped"])
+        failures += [f"{suite} {name}" for name in result["failed"]]
     for name in failures:
         print("FAILED", name)
     if skipped:

@@ -3,7 +3,7 @@
 #
 #   tools/install-dependencies.sh [--tests] [--dev] [--list]
 #
-#   --tests  also what the tests run beside Knarr: a registry, skopeo, curl, kubectl
+#   --tests  also what the tests run beside Knarr: a registry, skopeo, curl, kubectl, the Python client, node and npm
 #   --dev    also clang 19, for sanitizers, fuzzing, formatting
 #   --list   print what is missing, install nothing
 #
@@ -44,8 +44,9 @@ case $release in
   debian-12) packages+=(libboost-context1.81-dev) ;;
   *) packages+=(libboost-context-dev) ;;
 esac
-[ "$tests" = no ] || packages+=(docker-registry skopeo curl)
+[ "$tests" = no ] || packages+=(docker-registry skopeo curl python3-kubernetes)
 [ "$tests" = no ] || command -v kubectl >/dev/null || packages+=(kubernetes-client)
+[ "$tests" = no ] || { command -v node >/dev/null && command -v npm >/dev/null; } || packages+=(nodejs npm)
 [ "$dev" = no ] || packages+=(clang-19 clang-format-19 libclang-rt-19-dev lld)
 
 missing=()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, from an empty machine: installs what is missing, builds, runs unit, golden, tidy, simulation and crash
-# tests, then end-to-end tests with real containers. The last line says how many passed and failed.
+# tests, then end-to-end tests with real containers and every kind through real clients. The last line says how many passed and failed.
 #
 #   tools/test.sh                        everything; needs root for the containers
 #   tools/test.sh --no-e2e               without containers
@@ -36,6 +36,8 @@ cmake --build --preset "$preset" --parallel "$(nproc)" >"$results/build.log" 2>&
   { tail -n 60 "$results/build.log" && exit 1; }
 tail -n 1 "$results/build.log"
 
+root=()
+[ "$(id -u)" -eq 0 ] || root=(sudo env)
 failed=0
 step "Unit, golden, tidy, simulation and crash tests"
 # One at a time: several of them measure time or want the machine's network to themselves. Sanitizers run what has no
@@ -48,9 +50,14 @@ GTEST_OUTPUT="xml:$results/gtest/" ctest --test-dir "$build" "${select[@]}" --ti
 
 if [ "$e2e" = yes ]; then
   step "End-to-end tests"
-  root=()
-  [ "$(id -u)" -eq 0 ] || root=(sudo env)
   "${root[@]}" python3 tests/e2e/run.py --bin "$PWD/$build/bin/knarr" --result "$results/e2e.json" || failed=1
+fi
+
+if [ "$preset" = release ]; then
+  step "Client tests"
+  # Debian's Python, whatever other one stands first on PATH: its package of the client belongs to it.
+  "${root[@]}" /usr/bin/python3 tests/clients/run.py --bin "$PWD/$build/bin/knarr" --result "$results/clients.json" ||
+    failed=1
 fi
 
 step "Result"
