@@ -78,9 +78,18 @@ std::map<std::string, Subject> Subjects(const ResourceTable& resources) {
   return out;
 }
 
+bool Patches(const OpenApiPath& path) {
+  return std::ranges::any_of(path.operations, [](const OpenApiOperation& operation) {
+    return operation.body == OpenApiContent::kPatch;
+  });
+}
+
 std::string MakeV3(const Subject& subject) {
   doc::Arena arena;
-  OpenApiRoots roots{.types = {}, .patches = !subject.version.empty(), .group = subject.group, .version = subject.version};
+  OpenApiRoots roots{.types = {},
+                     .patches = std::ranges::any_of(subject.paths, Patches),
+                     .group = subject.group,
+                     .version = subject.version};
   const Value paths = RenderPaths(OpenApiDialect::kV3, subject.paths, arena, roots.types);
   Value schemas = Value::Object();
   AddDefinitions(OpenApiDialect::kV3, roots, schemas, arena);

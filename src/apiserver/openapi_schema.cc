@@ -24,31 +24,31 @@ struct Special {
   std::string_view type;  // "": any
   std::string_view format;
   std::string_view doc;
-  std::string_view other_type;  // the second of the types that JSON may show it as; said in version 3 only
+  std::string_view types[2];  // where JSON may show it as either; said in version 3 only
 };
 constexpr Special kQuantity = {"io.k8s.apimachinery.pkg.api.resource.Quantity", "string", "",
-                               "An amount: a decimal number with an optional suffix such as m, k, Mi or Gi.", "number"};
+                               "An amount: a decimal number with an optional suffix such as m, k, Mi or Gi.", {"string", "number"}};
 constexpr Special kIntOrString = {"io.k8s.apimachinery.pkg.util.intstr.IntOrString", "string", "int-or-string",
-                                  "A number or a text, such as a percentage or the name of a port.", "integer"};
+                                  "A number or a text, such as a percentage or the name of a port.", {"integer", "string"}};
 constexpr Special kTime = {"io.k8s.apimachinery.pkg.apis.meta.v1.Time", "string", "date-time",
-                           "A time in RFC 3339, in whole seconds.", ""};
+                           "A time in RFC 3339, in whole seconds.", {}};
 constexpr Special kMicroTime = {"io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", "string", "date-time",
-                                "A time in RFC 3339, in microseconds.", ""};
+                                "A time in RFC 3339, in microseconds.", {}};
 constexpr Special kDuration = {"io.k8s.apimachinery.pkg.apis.meta.v1.Duration", "string", "",
-                               "A span of time such as 1m30s.", ""};
-constexpr Special kRaw = {"io.k8s.apimachinery.pkg.runtime.RawExtension", "object", "", "Any object.", ""};
+                               "A span of time such as 1m30s.", {}};
+constexpr Special kRaw = {"io.k8s.apimachinery.pkg.runtime.RawExtension", "object", "", "Any object.", {}};
 constexpr Special kFields = {"io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", "object", "",
-                             "A set of fields, as a tree of their names.", ""};
-constexpr Special kAny = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", "", "", "Any JSON value.", ""};
+                             "A set of fields, as a tree of their names.", {}};
+constexpr Special kAny = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", "", "", "Any JSON value.", {}};
 constexpr Special kSchemaOrList = {
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray", "", "",
-    "A schema, or a list of schemas.", ""};
+    "A schema, or a list of schemas.", {}};
 constexpr Special kSchemaOrBool = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool", "",
-                                   "", "A schema, or whether anything is allowed.", ""};
+                                   "", "A schema, or whether anything is allowed.", {}};
 constexpr Special kSchemaOrStrings = {
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray", "", "",
-    "A schema, or a list of names.", ""};
-constexpr Special kPatch = {kPatchSchema, "object", "", "A patch, of the form that the content type names.", ""};
+    "A schema, or a list of names.", {}};
+constexpr Special kPatch = {kPatchSchema, "object", "", "A patch, of the form that the content type names.", {}};
 constexpr const Special* kSpecials[] = {&kQuantity, &kIntOrString, &kTime,   &kMicroTime, &kDuration,
                                         &kRaw,      &kFields,      &kAny,    &kSchemaOrList, &kSchemaOrBool,
                                         &kSchemaOrStrings, &kPatch};
@@ -126,11 +126,11 @@ class SchemaWriter {
   Value SpecialDefinition(const Special& special) {
     Value out = Value::Object();
     out.AddMember(arena_, "description", Value::Borrow(special.doc));
-    const bool either = dialect_ == OpenApiDialect::kV3 && !special.other_type.empty();
+    const bool either = dialect_ == OpenApiDialect::kV3 && !special.types[0].empty();
     if (either) {
       Value types = Value::Array();
-      types.Append(arena_, Simple(special.other_type, "", arena_));
-      types.Append(arena_, Simple(special.type, "", arena_));
+      types.Append(arena_, Simple(special.types[0], "", arena_));
+      types.Append(arena_, Simple(special.types[1], "", arena_));
       out.AddMember(arena_, "oneOf", types);
     } else if (!special.type.empty()) {
       out.AddMember(arena_, "type", Value::Borrow(special.type));
