@@ -39,6 +39,31 @@ TEST(Registry, CreateStampsDefaultsAndGets) {
   });
 }
 
+TEST(Registry, ANodeMayBeMadeWithAStatus) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& nodes = TestServer::Kind("Node");
+    const auto made = server.Create("Node", R"({"metadata":{"name":"n1"},
+        "spec":{"configSource":{"configMap":{"namespace":"a","name":"b","kubeletConfigKey":"c"}}},
+        "status":{"capacity":{"cpu":"4"},"config":{"error":"x"},"nodeInfo":{"kubeletVersion":"v1.36.0"}}})");
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    const doc::Value& node = (*made)->tree();
+    EXPECT_EQ(node.Get("status", "capacity").At("cpu").AsString(), "4");
+    EXPECT_EQ(node.Get("status", "nodeInfo").At("kubeletVersion").AsString(), "v1.36.0");
+    EXPECT_TRUE(node.Get("status", "config").is_null());
+    EXPECT_TRUE(node.Get("spec", "configSource").is_null());
+    // Afterwards only through the status subresource.
+    auto change = doc::Document::Copy(node);
+    change.root.Find("status")->Find("capacity")->Set(change.arena, "cpu", doc::Value::Borrow("8"));
+    const auto updated = server.client().Update(nodes, {"", "n1"}, change.root);
+    ASSERT_TRUE(updated.ok()) << updated.status().ToString();
+    EXPECT_EQ((*updated)->tree().Get("status", "capacity").At("cpu").AsString(), "4");
+    const auto status = server.client().Update(nodes, {"", "n1"}, change.root, "status");
+    ASSERT_TRUE(status.ok()) << status.status().ToString();
+    EXPECT_EQ((*status)->tree().Get("status", "capacity").At("cpu").AsString(), "8");
+  });
+}
+
 TEST(Registry, MessagesAreUpstreams) {
   InSim([](rt::Runtime& runtime) {
     TestServer server(runtime);

@@ -9,6 +9,7 @@ std::unique_ptr<Strategy> MakeStrategy(const api::KindInfo& kind, const api::Kin
   if (kind.plural == "pods") return MakePodStrategy(kind);
   if (kind.plural == "namespaces") return MakeNamespaceStrategy(kind);
   if (kind.plural == "events") return MakeEventStrategy(kind, served);
+  if (kind.plural == "nodes") return MakeNodeStrategy(kind);
   if (kind.plural == "services") return MakeServiceStrategy(kind, options);
   if (kind.plural == "replicationcontrollers") return MakeWorkloadStrategy(kind);
   if (kind.plural == "persistentvolumes" || kind.plural == "persistentvolumeclaims") return MakeVolumeStrategy(kind);

@@ -9,6 +9,7 @@
 namespace knarr::apiserver {
 
 std::unique_ptr<Strategy> MakePodStrategy(const api::KindInfo& kind);
+std::unique_ptr<Strategy> MakeNodeStrategy(const api::KindInfo& kind);
 std::unique_ptr<Strategy> MakeNamespaceStrategy(const api::KindInfo& kind);
 std::unique_ptr<Strategy> MakeServiceStrategy(const api::KindInfo& kind, const StrategyOptions& options);
 /// Events: written through events.k8s.io (`served`), they must meet stricter rules.

@@ -1,0 +1,37 @@
+#include "apiserver/strategies/strategies.h"
+
+namespace knarr::apiserver {
+namespace {
+
+/// Whoever makes a Node may give it a status: kubelets do so when they register.
+class NodeStrategy : public Strategy {
+ public:
+  using Strategy::Strategy;
+
+  Ok PrepareForCreate(const StrategyContext& /*context*/, doc::Document& object) const override {
+    // What is left of dynamic kubelet configuration, which is gone.
+    DropConfig(object, "spec", "configSource");
+    DropConfig(object, "status", "config");
+    return {};
+  }
+
+  Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
+                      const doc::Value& old) const override {
+    TRY(Strategy::PrepareForUpdate(context, target, object, old));
+    if (target != Target::kStatus && old.Get("spec", "configSource").is_null()) {
+      DropConfig(object, "spec", "configSource");
+    }
+    return {};
+  }
+
+ private:
+  static void DropConfig(doc::Document& object, std::string_view part, std::string_view member) {
+    if (doc::Value* inside = object.root.Find(part); inside != nullptr) inside->Remove(member);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> MakeNodeStrategy(const api::KindInfo& kind) { return std::make_unique<NodeStrategy>(kind); }
+
+}  // namespace knarr::apiserver
