@@ -137,6 +137,7 @@ Status FromErrno(int error, std::string_view what) {
   Reason reason = Reason::kInternalError;
   switch (error) {
     case ENOENT:
+    case ENODEV:
       reason = Reason::kNotFound;
       break;
     case EEXIST:

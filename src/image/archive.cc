@@ -22,7 +22,7 @@ constexpr int kNestingMax = 4;
 Result<StagedFile> StageFile(TarReader& tar, std::string path) {
   StagedFile out;
   out.path = std::move(path);
-  const Descriptor file(open(out.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const rt::OwnedFd file(open(out.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file) return FromErrno(errno, "create " + out.path);
   net::Sha256Stream hash;
   std::vector<char> buffer(kBufferSize);
@@ -69,7 +69,7 @@ Result<StagedArchive> StagedArchive::Stage(const std::string& archive_path, cons
       out.files_[name] = std::move(staged);
     }
   }
-  const Descriptor folder(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const rt::OwnedFd folder(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return FromErrno(errno, "open " + directory);
   if (syncfs(folder.get()) != 0) return FromErrno(errno, "sync " + directory);
   return out;

@@ -18,13 +18,13 @@ namespace {
 constexpr size_t kComponentMax = 255;
 constexpr int kTreeDepthMax = 400;
 
-Result<Descriptor> Open(int root, const std::string& path, uint64_t flags) {
+Result<rt::OwnedFd> Open(int root, const std::string& path, uint64_t flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   while (true) {
     const long fd = syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how);
-    if (fd >= 0) return Descriptor(static_cast<int>(fd));
+    if (fd >= 0) return rt::OwnedFd(static_cast<int>(fd));
     if (errno != EINTR && errno != EAGAIN) return FromErrno(errno, "open /" + path);
   }
 }
@@ -33,7 +33,7 @@ Ok RemoveTree(int parent, const std::string& name, int depth) {
   if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return FromErrno(errno, "remove " + name);
   if (depth > kTreeDepthMax) return BadRequest("remove " + name + ": directories nested too deeply");
-  Descriptor fd(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  rt::OwnedFd fd(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return FromErrno(errno, "open " + name);
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(fdopendir(fd.get()), closedir);
   if (entries == nullptr) return FromErrno(errno, "open " + name);
@@ -47,10 +47,6 @@ Ok RemoveTree(int parent, const std::string& name, int depth) {
 }
 
 }  // namespace
-
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) close(fd_);
-}
 
 Result<std::vector<std::string>> CleanPath(std::string_view path) {
   std::vector<std::string> out;
@@ -67,12 +63,12 @@ Result<std::vector<std::string>> CleanPath(std::string_view path) {
   return out;
 }
 
-Result<Descriptor> OpenDirectoryBeneath(int root, const std::string& path) {
+Result<rt::OwnedFd> OpenDirectoryBeneath(int root, const std::string& path) {
   return Open(root, path, O_PATH | O_DIRECTORY);
 }
 
-Result<Descriptor> MakeDirectoriesBeneath(int root, const std::vector<std::string>& components) {
-  Descriptor at = TRY(OpenDirectoryBeneath(root, ""));
+Result<rt::OwnedFd> MakeDirectoriesBeneath(int root, const std::vector<std::string>& components) {
+  rt::OwnedFd at = TRY(OpenDirectoryBeneath(root, ""));
   std::string path;
   for (const std::string& component : components) {
     path += (path.empty() ? "" : "/") + component;
@@ -89,14 +85,14 @@ Result<Descriptor> MakeDirectoriesBeneath(int root, const std::vector<std::strin
   return at;
 }
 
-Result<Descriptor> OpenFileBeneath(int root, const std::string& path) {
+Result<rt::OwnedFd> OpenFileBeneath(int root, const std::string& path) {
   // O_PATH first: opening a device or a pipe for reading already has effects.
-  const Descriptor place = TRY(Open(root, path, O_PATH));
+  const rt::OwnedFd place = TRY(Open(root, path, O_PATH));
   struct stat info{};
   if (fstat(place.get(), &info) != 0) return FromErrno(errno, "stat /" + path);
   if (!S_ISREG(info.st_mode)) return BadRequest("/" + path + " is not a regular file");
   const std::string again = "/proc/self/fd/" + std::to_string(place.get());
-  Descriptor file(open(again.c_str(), O_RDONLY | O_CLOEXEC));
+  rt::OwnedFd file(open(again.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return FromErrno(errno, "open /" + path);
   return file;
 }

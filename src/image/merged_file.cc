@@ -28,7 +28,7 @@ class Walker {
   }
 
   // The place of the file: an open layer and a path in it that holds no links.
-  Result<Descriptor> Open(std::string_view path) {
+  Result<rt::OwnedFd> Open(std::string_view path) {
     std::deque<std::string> todo;
     for (std::string& part : TRY(CleanPath(path))) todo.push_back(std::move(part));
     TRY(ToRoot());
@@ -132,7 +132,7 @@ class Walker {
   }
 
   Ok Follow(size_t layer, const std::string& name, std::deque<std::string>& todo) {
-    const Descriptor parent = TRY(OpenDirectoryBeneath(open_[layer].get(), Join(current_, "/")));
+    const rt::OwnedFd parent = TRY(OpenDirectoryBeneath(open_[layer].get(), Join(current_, "/")));
     std::array<char, 4096> target;
     const ssize_t size = readlinkat(parent.get(), name.c_str(), target.data(), target.size());
     if (size < 0) return FromErrno(errno, "readlink /" + PathTo(name));
@@ -146,7 +146,7 @@ class Walker {
   }
 
   std::vector<std::string> directories_;  // topmost first
-  std::vector<Descriptor> open_;
+  std::vector<rt::OwnedFd> open_;
   std::vector<std::string> current_;
   std::vector<size_t> visible_;  // the layers that have the current directory, topmost first
 };

@@ -32,7 +32,7 @@ bool AttributeAllowed(std::string_view name) {
 
 class Unpacker {
  public:
-  Unpacker(ByteSource& tar, Descriptor root, const UnpackLimits& limits)
+  Unpacker(ByteSource& tar, rt::OwnedFd root, const UnpackLimits& limits)
       : tar_(tar), root_(std::move(root)), limits_(limits), buffer_(kBufferSize) {}
 
   Result<UnpackResult> Run() {
@@ -49,7 +49,7 @@ class Unpacker {
     std::vector<std::string> path = TRY(CleanPath(entry.path));
     if (path.empty()) {
       if (entry.type != TarType::kDirectory) return BadRequest("the root must be a directory");
-      return FinishDirectory(entry, Descriptor(openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), path);
+      return FinishDirectory(entry, rt::OwnedFd(openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), path);
     }
     const std::string name = path.back();
     path.pop_back();
@@ -72,7 +72,7 @@ class Unpacker {
   }
 
   Ok SetOpaque(int parent, const std::string& name) {
-    const Descriptor directory(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const rt::OwnedFd directory(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!directory) return FromErrno(errno, "open directory");
     if (fsetxattr(directory.get(), kOpaqueAttribute, "y", 1, 0) != 0) return FromErrno(errno, "set opaque");
     return {};
@@ -112,7 +112,7 @@ class Unpacker {
         if (!there && mkdirat(parent_.get(), name.c_str(), 0755) != 0) return FromErrno(errno, "mkdir");
         if (whiteout) TRY(SetOpaque(parent_.get(), name));
         return FinishDirectory(
-            entry, Descriptor(openat(parent_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)),
+            entry, rt::OwnedFd(openat(parent_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)),
             path);
       default:
         return MakeNode(entry, name);
@@ -125,7 +125,7 @@ class Unpacker {
 
   Ok MakeFile(const TarEntry& entry, const std::string& name) {
     if (entry.size > limits_.bytes - result_.bytes) return BadRequest("layer is too large when unpacked");
-    const Descriptor file(
+    const rt::OwnedFd file(
         openat(parent_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file) return FromErrno(errno, "create file");
     while (true) {
@@ -154,7 +154,7 @@ class Unpacker {
     if (target.empty()) return BadRequest("hard link to the root directory");
     const std::string last = target.back();
     target.pop_back();
-    const Descriptor directory = TRY(OpenDirectoryBeneath(root_.get(), Join(target, "/")));
+    const rt::OwnedFd directory = TRY(OpenDirectoryBeneath(root_.get(), Join(target, "/")));
     if (linkat(directory.get(), last.c_str(), parent_.get(), name.c_str(), 0) != 0) {
       return FromErrno(errno, "hard link to " + GoQuote(entry.link));
     }
@@ -190,7 +190,7 @@ class Unpacker {
     return {};
   }
 
-  Ok FinishDirectory(const TarEntry& entry, const Descriptor& directory, const std::vector<std::string>& path) {
+  Ok FinishDirectory(const TarEntry& entry, const rt::OwnedFd& directory, const std::vector<std::string>& path) {
     if (!directory) return FromErrno(errno, "open directory");
     TRY(SetOwnerAndMode(directory.get(), entry));
     directory_times_.emplace_back(Join(path, "/"), Times(entry));
@@ -227,10 +227,10 @@ class Unpacker {
   }
 
   TarReader tar_;
-  Descriptor root_;
+  rt::OwnedFd root_;
   UnpackLimits limits_;
   std::vector<char> buffer_;
-  Descriptor parent_;
+  rt::OwnedFd parent_;
   std::string parent_path_;
   std::vector<std::pair<std::string, std::array<timespec, 2>>> directory_times_;
   UnpackResult result_;
@@ -239,10 +239,10 @@ class Unpacker {
 }  // namespace
 
 Result<UnpackResult> UnpackLayer(ByteSource& tar, const std::string& directory, const UnpackLimits& limits) {
-  Descriptor root(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  rt::OwnedFd root(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!root) return FromErrno(errno, "open " + directory);
   const int fd = root.get();
-  const Descriptor keep(dup(fd));
+  const rt::OwnedFd keep(dup(fd));
   Unpacker unpacker(tar, std::move(root), limits);
   UnpackResult result = TRY(unpacker.Run());
   if (syncfs(keep.get()) != 0) return FromErrno(errno, "sync " + directory);

@@ -14,7 +14,7 @@
 
 namespace knarr::rt {
 
-enum class FileType : uint8_t { kFile, kDirectory, kSymlink, kSocket, kFifo, kDevice };
+enum class FileType : uint8_t { kFile, kDirectory, kSymlink, kSocket, kFifo, kCharDevice, kBlockDevice };
 
 struct FileInfo {
   FileType type = FileType::kFile;

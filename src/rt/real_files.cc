@@ -11,27 +11,11 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "rt/owned_fd.h"
 #include "rt/real_loop.h"
 
 namespace knarr::rt {
 namespace {
-
-/// A descriptor that closes itself.
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&&) = delete;
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-  bool ok() const { return fd_ >= 0; }
-  int Release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 Status Failed(std::string_view what, const std::string& path) {
   const int error = errno;
@@ -43,7 +27,8 @@ FileType TypeOf(mode_t mode) {
   if (S_ISLNK(mode)) return FileType::kSymlink;
   if (S_ISSOCK(mode)) return FileType::kSocket;
   if (S_ISFIFO(mode)) return FileType::kFifo;
-  if (S_ISCHR(mode) || S_ISBLK(mode)) return FileType::kDevice;
+  if (S_ISCHR(mode)) return FileType::kCharDevice;
+  if (S_ISBLK(mode)) return FileType::kBlockDevice;
   return FileType::kFile;
 }
 
@@ -85,7 +70,7 @@ Result<std::string> ReadRange(int fd, int64_t offset, size_t size, const std::st
 }
 
 Result<std::string> ReadToEnd(const std::string& path, size_t limit) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const OwnedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) return Failed("open", path);
   struct stat info{};
   if (fstat(fd.get(), &info) != 0) return Failed("stat", path);
@@ -115,7 +100,7 @@ std::string Parent(const std::string& path) {
 }
 
 Ok SyncDirectoryNow(const std::string& path) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const OwnedFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.ok()) return Failed("open", path);
   if (fsync(fd.get()) != 0) return Failed("sync", path);
   return {};
@@ -124,7 +109,7 @@ Ok SyncDirectoryNow(const std::string& path) {
 Ok WriteAtomicNow(const std::string& path, std::string_view bytes, uint32_t permissions, uint64_t unique) {
   const std::string temporary = path + ".tmp-" + std::to_string(unique);
   const auto write_new = [&]() -> Ok {
-    Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, permissions));
+    OwnedFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, permissions));
     if (!fd.ok()) return Failed("create", temporary);
     if (fchmod(fd.get(), permissions) != 0) return Failed("chmod", temporary);
     TRY(WriteAll(fd.get(), bytes, -1, temporary));
@@ -179,7 +164,7 @@ Result<std::vector<DirectoryEntry>> ListNow(int fd, const std::string& path) {
 }
 
 // Removes what is in the directory `fd` (which it takes over), as long as it lies on `device`.
-Ok RemoveInside(Fd fd, dev_t device, const std::string& path, int depth) {
+Ok RemoveInside(OwnedFd fd, dev_t device, const std::string& path, int depth) {
   constexpr int kDepthMax = 1000;
   if (depth > kDepthMax) return Internal("remove " + path + ": nested too deeply");
   const int list_fd = dup(fd.get());
@@ -188,7 +173,7 @@ Ok RemoveInside(Fd fd, dev_t device, const std::string& path, int depth) {
   for (const DirectoryEntry& entry : TRY(ListNow(list_fd, path))) {
     const std::string child = path + "/" + entry.name;
     if (entry.type == FileType::kDirectory) {
-      Fd child_fd(openat(fd.get(), entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      OwnedFd child_fd(openat(fd.get(), entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       struct stat info{};
       if (!child_fd.ok() && errno == ENOENT) continue;
       if (!child_fd.ok()) return Failed("open", child);
@@ -204,7 +189,7 @@ Ok RemoveInside(Fd fd, dev_t device, const std::string& path, int depth) {
 }
 
 Ok RemoveAllNow(const std::string& path) {
-  Fd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  OwnedFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.ok()) {
     if (errno == ENOENT) return {};
     if (errno != ENOTDIR && errno != ELOOP) return Failed("open", path);
@@ -223,7 +208,7 @@ bool IsPseudo(std::string_view path) { return path.starts_with("/proc/") || path
 
 class RealFile : public File {
  public:
-  RealFile(Runtime& runtime, Fd fd, std::string path, bool pseudo)
+  RealFile(Runtime& runtime, OwnedFd fd, std::string path, bool pseudo)
       : runtime_(runtime), fd_(std::move(fd)), path_(std::move(path)), pseudo_(pseudo) {}
 
   Result<std::string> ReadAt(int64_t offset, size_t size) override {
@@ -268,7 +253,7 @@ class RealFile : public File {
   }
 
   Runtime& runtime_;
-  Fd fd_;
+  OwnedFd fd_;
   std::string path_;
   bool pseudo_;
 };
@@ -294,7 +279,7 @@ class RealFileSystem : public FileSystem {
   explicit RealFileSystem(Runtime& runtime) : runtime_(runtime) {}
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode, uint32_t permissions) override {
-    Fd fd = On(path, [&] { return Fd(open(path.c_str(), OpenFlags(mode) | O_CLOEXEC, permissions)); });
+    OwnedFd fd = On(path, [&] { return OwnedFd(open(path.c_str(), OpenFlags(mode) | O_CLOEXEC, permissions)); });
     if (!fd.ok()) return Failed("open", path);
     return std::unique_ptr<File>(std::make_unique<RealFile>(runtime_, std::move(fd), path, IsPseudo(path)));
   }
@@ -303,7 +288,8 @@ class RealFileSystem : public FileSystem {
   }
   Ok WriteFile(const std::string& path, std::string_view bytes, uint32_t permissions) override {
     return On(path, [&]() -> Ok {
-      const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC | (IsPseudo(path) ? 0 : O_CREAT | O_TRUNC), permissions));
+      const OwnedFd fd(
+          open(path.c_str(), O_WRONLY | O_CLOEXEC | (IsPseudo(path) ? 0 : O_CREAT | O_TRUNC), permissions));
       if (!fd.ok()) return Failed("open", path);
       // One write: the kernel's pseudo files take a value whole. An empty one still is a write.
       if (bytes.empty() && IsPseudo(path) && write(fd.get(), "", 0) < 0) return Failed("write", path);

@@ -216,6 +216,13 @@ Drained Drain(int fd, std::string& out, size_t limit) {
   }
 }
 
+// A child whose end nobody would hear of must not run.
+Status Abandon(int pid, Status why) {
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+  return why;
+}
+
 class RealProcesses : public Processes {
  public:
   explicit RealProcesses(RealLoop& loop) : loop_(loop) {}
@@ -229,15 +236,11 @@ class RealProcesses : public Processes {
     if (!pid.ok()) return pid.status();
     // Nobody else reaps our children, so the number is still this child's.
     const int pidfd = OpenPidfd(*pid);
-    if (pidfd < 0) {
-      const int error = errno;
-      kill(*pid, SIGKILL);
-      waitpid(*pid, nullptr, 0);
-      return FromErrno(error, "pidfd_open " + spec.argv[0]);
-    }
+    if (pidfd < 0) return Abandon(*pid, FromErrno(errno, "pidfd_open " + spec.argv[0]));
     (void)fcntl(pidfd, F_SETFD, FD_CLOEXEC);
     auto child = std::make_shared<ChildState>(loop_, *pid, pidfd);
-    TRY(loop_.WatchOnce(pidfd, [child] { Reap(child); }));
+    const Ok watched = loop_.WatchOnce(pidfd, [child] { Reap(child); });
+    if (!watched.ok()) return Abandon(*pid, watched.status());
     return std::unique_ptr<Process>(std::make_unique<RealProcess>(std::move(child)));
   }
 

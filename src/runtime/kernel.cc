@@ -13,26 +13,12 @@
 #include <filesystem>
 
 #include "base/strings.h"
+#include "rt/owned_fd.h"
 #include "runtime/shim/process.h"
 
 namespace knarr::runtime::kernel {
 
 namespace {
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-  bool ok() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 Ok WriteAll(int fd, std::string_view bytes, const std::string& path) {
   while (!bytes.empty()) {
@@ -63,7 +49,7 @@ std::string Unescape(std::string_view text) {
 }  // namespace
 
 Result<std::string> ReadFile(const std::string& path, size_t limit) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const rt::OwnedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) return FromErrno(errno, "open " + path);
   std::string out;
   char buffer[4096];
@@ -78,7 +64,7 @@ Result<std::string> ReadFile(const std::string& path, size_t limit) {
 }
 
 Ok WriteFile(const std::string& path, std::string_view bytes) {
-  const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const rt::OwnedFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd.ok()) return FromErrno(errno, "open " + path);
   return WriteAll(fd.get(), bytes, path);
 }
@@ -86,7 +72,7 @@ Ok WriteFile(const std::string& path, std::string_view bytes) {
 Ok ReplaceFile(const std::string& path, std::string_view bytes, uint32_t mode) {
   const std::string temporary = path + ".tmp";
   {
-    const Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    const rt::OwnedFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
     if (!fd.ok()) return FromErrno(errno, "create " + temporary);
     TRY(WriteAll(fd.get(), bytes, temporary));
   }
@@ -169,7 +155,7 @@ bool Alive(int pid, uint64_t start) {
 void Kill(int pid, uint64_t start) {
   if (!Alive(pid, start)) return;
   // The pidfd pins the process; only then is its start looked at again.
-  const Fd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const rt::OwnedFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (fd.ok() && shim::ProcessStart(pid) == start) syscall(SYS_pidfd_send_signal, fd.get(), SIGKILL, nullptr, 0);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "rt/owned_fd.h"
 #include "runtime/kernel.h"
 
 namespace knarr::runtime::kernel {
@@ -12,20 +13,6 @@ namespace knarr::runtime::kernel {
 namespace {
 
 constexpr size_t kOptionsMax = 4000;  // mount(2) takes one page
-
-class Fd {
- public:
-  explicit Fd(long fd) : fd_(static_cast<int>(fd)) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // In the options of mount(2), ',' ends an option, ':' a layer, and '\' escapes them.
 std::string Escape(const std::string& path) {
@@ -37,14 +24,14 @@ std::string Escape(const std::string& path) {
   return out;
 }
 
-long Configure(const Fd& context, const char* key, const char* value) {
+long Configure(const rt::OwnedFd& context, const char* key, const char* value) {
   return syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_STRING, key, value, 0);
 }
 
 // The mount API with one call a layer (Linux 6.8): no bound on their number or on the length of their paths.
 Ok MountByLayers(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
                  const std::string& target) {
-  const Fd context(syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
+  const rt::OwnedFd context(static_cast<int>(syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC)));
   if (context.get() < 0) return FromErrno(errno, "fsopen overlay");
   Configure(context, "source", "overlay");
   for (size_t i = layers.size(); i-- > 0;) {
@@ -55,7 +42,7 @@ Ok MountByLayers(const std::vector<std::string>& layers, const std::string& uppe
   if (syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return FromErrno(errno, "create the overlay for " + target);
   }
-  const Fd made(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0));
+  const rt::OwnedFd made(static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0)));
   if (made.get() < 0) return FromErrno(errno, "fsmount the overlay for " + target);
   if (syscall(SYS_move_mount, made.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return FromErrno(errno, "mount the overlay at " + target);

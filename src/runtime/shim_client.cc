@@ -35,11 +35,6 @@ Result<OwnedFd> ConnectIn(const std::string& directory) {
 
 }  // namespace
 
-void OwnedFd::Reset() {
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
-}
-
 Result<std::pair<OwnedFd, OwnedFd>> MakePipe(PipeSide ours) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FromErrno(errno, "make a pipe");

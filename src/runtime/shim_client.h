@@ -15,31 +15,13 @@
 
 #include "base/status.h"
 #include "base/time.h"
+#include "rt/owned_fd.h"
 #include "rt/runtime.h"
 #include "rt/sync.h"
 
 namespace knarr::runtime {
 
-/// A descriptor that closes itself.
-class OwnedFd {
- public:
-  explicit OwnedFd(int fd = -1) : fd_(fd) {}
-  OwnedFd(OwnedFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  OwnedFd& operator=(OwnedFd&& other) noexcept {
-    if (this != &other) {
-      Reset();
-      fd_ = std::exchange(other.fd_, -1);
-    }
-    return *this;
-  }
-  ~OwnedFd() { Reset(); }
-  int get() const { return fd_; }
-  bool ok() const { return fd_ >= 0; }
-  void Reset();
-
- private:
-  int fd_;
-};
+using rt::OwnedFd;
 
 /// Both ends of a pipe: first to read, second to write; `ours` says which of them does not block.
 enum class PipeSide : uint8_t { kRead, kWrite };
