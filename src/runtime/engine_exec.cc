@@ -87,12 +87,6 @@ class Session final : public ExecSession {
 
 Ok Session::Start(const ContainerEntry& container, const ExecSpec& spec, Streams streams) {
   tty_ = spec.tty;
-  const std::string path = sandbox_->directory + "/" + id_ + ".json";
-  TRY(engine_.InPool([&]() -> Ok {
-    const auto config = kernel::ReadFile(container.directory + "/config.json", 16 << 20);
-    const auto process = config.ok() ? MakeExecProcess(*config, spec.command, spec.tty) : config;
-    return process.ok() ? kernel::ReplaceFile(path, *process) : Ok(process.status());
-  }));
   std::vector<OwnedFd> theirs;
   std::string flags = tty_ ? "t" : "-";
   if (!tty_ && spec.stdin_open) {
@@ -108,6 +102,13 @@ Ok Session::Start(const ContainerEntry& container, const ExecSpec& spec, Streams
   }
   std::vector<int> fds;
   for (const OwnedFd& fd : theirs) fds.push_back(fd.get());
+  // The last step before the shim is asked, which removes the file when it is through.
+  const std::string path = sandbox_->directory + "/" + id_ + ".json";
+  TRY(engine_.InPool([&]() -> Ok {
+    const auto config = kernel::ReadFile(container.directory + "/config.json", 16 << 20);
+    const auto process = config.ok() ? MakeExecProcess(*config, spec.command, spec.tty) : config;
+    return process.ok() ? kernel::ReplaceFile(path, *process) : Ok(process.status());
+  }));
   const auto client = sandbox_->client;
   if (client == nullptr) return Unavailable("its sandbox is not running");
   sandbox_->execs[id_] = state_;

@@ -56,7 +56,7 @@ struct SandboxEntry {
   std::shared_ptr<ShimClient> client;  ///< nullptr while there is no shim
   std::map<std::string, std::shared_ptr<ContainerEntry>> containers;
   std::map<std::string, std::shared_ptr<ExecState>> execs;
-  bool ready() const { return client != nullptr && infra_alive && !stopped; }
+  bool ready() const { return client != nullptr && infra_alive && !stopping && !stopped; }
 };
 
 using SandboxPtr = std::shared_ptr<SandboxEntry>;

@@ -180,11 +180,12 @@ Ok EngineImpl::KillSandbox(const SandboxPtr& sandbox) {
       LOG_WARN("a shim did not stop and is killed", {"sandbox", sandbox->record.id}, {"error", stopped.status()});
     }
   }
+  std::vector<std::string> groups;
+  for (const auto& [id, container] : sandbox->containers) groups.push_back(container->record.cgroup_path);
   const Ok killed = InPool([&]() -> Ok {
     kernel::Kill(sandbox->pids.shim, sandbox->pids.shim_start);
     kernel::Kill(sandbox->pids.infra, sandbox->pids.infra_start);
-    for (const auto& [id, container] : sandbox->containers) {
-      const std::string& path = container->record.cgroup_path;
+    for (const std::string& path : groups) {
       if (!cgroups_.Empty(path)) cgroups_.KillAll(path);
     }
     // Without the file (a full disk) a later engine finds no shim, which comes to the same.

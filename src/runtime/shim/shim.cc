@@ -171,6 +171,8 @@ void Shim::ReadRequest(Connection* connection) {
   char data[kMessageMax];
   struct iovec part = {data, sizeof(data)};
   alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * kPassedFdsMax)];
+  // Padding leaves room for one more than was meant; more than fit make a truncated message.
+  constexpr size_t kReceivedMax = (sizeof(control) - CMSG_LEN(0)) / sizeof(int);
   struct msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -178,11 +180,12 @@ void Shim::ReadRequest(Connection* connection) {
   message.msg_controllen = sizeof(control);
   const ssize_t got = recvmsg(connection->source.fd, &message, MSG_CMSG_CLOEXEC);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  int fds[kPassedFdsMax];
+  int fds[kReceivedMax];
   int fd_count = 0;
   for (struct cmsghdr* h = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr; h != nullptr; h = CMSG_NXTHDR(&message, h)) {
     if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
     fd_count = static_cast<int>((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    if (fd_count > static_cast<int>(kReceivedMax)) fd_count = static_cast<int>(kReceivedMax);
     memcpy(fds, CMSG_DATA(h), sizeof(int) * static_cast<size_t>(fd_count));
   }
   Fields fields;
@@ -250,7 +253,8 @@ void Shim::Reap() {
       continue;
     }
     bool known = false;
-    for (Container* c = containers_; c != nullptr && !known; c = c->next) {
+    for (Container *c = containers_, *next = nullptr; c != nullptr && !known; c = next) {
+      next = c->next;  // a start that failed frees its container
       known = true;
       if (c->runtime_pid == pid) {
         StartDone(c, status);

@@ -74,7 +74,10 @@ void Shim::Start(const Fields& fields, const Waiter& waiter) {
   containers_ = c;
 
   int child_fds[3] = {-1, -1, -1};
-  const char* failed = OpenStreams(c, child_fds);
+  errno = ENOMEM;
+  const char* failed = c->log_path == nullptr || c->oom_file == nullptr || c->procs_file == nullptr
+                           ? "keep the container's paths"
+                           : OpenStreams(c, child_fds);
   if (failed == nullptr && (c->runtime_pid = SpawnRun(c, child_fds)) < 0) failed = "fork";
   char text[kErrorMax];
   if (failed != nullptr) snprintf(text, sizeof(text), "%s: %s", failed, strerror(errno));
