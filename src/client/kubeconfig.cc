@@ -53,8 +53,12 @@ Result<std::optional<ConfigFile>> ReadOne(rt::Runtime& runtime, const std::strin
 
 Result<std::vector<ConfigFile>> ReadAll(rt::Runtime& runtime, const KubeconfigSource& source) {
   std::vector<ConfigFile> files;
+  auto add = [&](ConfigFile file) {
+    if (source.on_file) source.on_file(file.path);
+    files.push_back(std::move(file));
+  };
   if (!source.path.empty()) {
-    files.push_back(*TRY(ReadOne(runtime, source.path, true)));
+    add(*TRY(ReadOne(runtime, source.path, true)));
     return files;
   }
   std::vector<std::string> paths;
@@ -63,7 +67,7 @@ Result<std::vector<ConfigFile>> ReadAll(rt::Runtime& runtime, const KubeconfigSo
   }
   if (paths.empty() && !source.home.empty()) paths.push_back(source.home + "/.kube/config");
   for (const std::string& path : paths) {
-    if (auto file = TRY(ReadOne(runtime, path, false)); file.has_value()) files.push_back(std::move(*file));
+    if (auto file = TRY(ReadOne(runtime, path, false)); file.has_value()) add(std::move(*file));
   }
   return files;
 }

@@ -2,6 +2,7 @@
 
 // kubeconfig files: reading them as client-go does, and adding our cluster to one without touching the rest.
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,11 @@ struct RestConfig {
   std::string user_agent;      ///< "": knarr and its version
   /// Called with the text of each `Warning:` header of a response.
   std::function<void(std::string_view text)> on_warning;
+  /// How long one request, with its answer's body, may take; zero: as long as it likes.
+  Duration request_timeout{};
+  /// kubectl's -v, and who is told what (client/http_trace.h).
+  int64_t trace_level = 0;
+  std::function<void(std::string_view place, std::string_view message)> on_trace;
 };
 
 /// Where to look, and what the command line says instead. No environment is read here: the caller gives it.
@@ -50,6 +56,8 @@ struct KubeconfigSource {
   std::string impersonate_user;
   std::string ns;
   bool insecure = false;
+  /// Called with the path of each file that was read.
+  std::function<void(const std::string& path)> on_file;
 };
 
 /// Reads and merges the files, takes the context, reads the files it names, and runs its credential plugin if it has
@@ -68,10 +76,18 @@ struct KubeconfigEntry {
   bool set_current = false;
 };
 
+/// What to do while another program has the file's lock. (One that is older than ten seconds is nobody's: whoever made
+/// it has died. client-go, which gives up at once, would stop for ever at such a lock.)
+enum class LockWait : uint8_t {
+  kPatient,  ///< wait for two seconds
+  kNone,     ///< Conflict at once
+};
+
 /// Adds the entry to the file, or replaces what the file has under its name; everything else in it stays (comments do
 /// not: no tool keeps them). The file is replaced as a whole, mode 0600, under the lock file that kubectl takes too.
 /// A new file and its folder belong to the owner of the folder they are made in.
-Ok MergeKubeconfig(rt::Runtime& runtime, const std::string& path, const KubeconfigEntry& entry);
+Ok MergeKubeconfig(rt::Runtime& runtime, const std::string& path, const KubeconfigEntry& entry,
+                   LockWait wait = LockWait::kPatient);
 /// Reads the file (which need not be there), changes its tree and replaces it as a whole, as MergeKubeconfig does.
 Ok EditKubeconfig(rt::Runtime& runtime, const std::string& path, const std::function<void(doc::Document&)>& change);
 /// Removes the cluster, user and context of this name, and forgets them as the current one. Fine if there is no file.

@@ -14,6 +14,8 @@ constexpr size_t kFileMax = 16 << 20;
 constexpr int kLinksMax = 10;
 constexpr int kLockTries = 20;
 constexpr Duration kLockPause = 100ms;
+// kubectl holds it for milliseconds: one this old is what a program left that died.
+constexpr Duration kLockStale = 10s;
 
 std::string ParentOf(const std::string& path) {
   size_t slash = path.rfind('/');
@@ -44,15 +46,23 @@ Ok MakeFolder(rt::FileSystem& files, const std::string& path) {
   return {};
 }
 
-/// client-go's lock: a file beside the other, made by whoever writes. Removed by Unlock.
-Ok Lock(rt::Runtime& runtime, const std::string& path) {
-  for (int i = 0; i < kLockTries; ++i) {
-    auto file = runtime.files().Open(path + ".lock", rt::OpenMode::kCreateNew, 0600);
+/// client-go's lock: a file beside the other, made by whoever writes. Removed by LockGuard.
+Ok Lock(rt::Runtime& runtime, const std::string& path, LockWait wait) {
+  rt::FileSystem& files = runtime.files();
+  const std::string lock = path + ".lock";
+  for (int i = 0;; ++i) {
+    auto file = files.Open(lock, rt::OpenMode::kCreateNew, 0600);
     if (file.ok()) return {};
     if (!file.Failed(Reason::kAlreadyExists)) return file.status();
-    TRY(runtime.Sleep(kLockPause));
+    const auto info = files.LinkStat(lock);
+    if (info.ok() && runtime.Wall() - info->modified > kLockStale) {
+      TRY(files.Remove(lock));
+    } else if (i == kLockTries || wait == LockWait::kNone) {
+      return Conflict(lock + " is there: another program is writing the file");
+    } else {
+      TRY(runtime.Sleep(kLockPause));
+    }
   }
-  return Conflict(path + ".lock is there: another program is writing the file, or died while it did; remove the lock");
 }
 
 class LockGuard {
@@ -132,9 +142,10 @@ void RemoveEntry(doc::Document& config, std::string_view list, std::string_view 
 }
 
 /// Reads, changes and replaces the file. `change` may leave it as it is.
-Ok Rewrite(rt::Runtime& runtime, const std::string& path, const std::function<void(doc::Document&)>& change) {
+Ok Rewrite(rt::Runtime& runtime, const std::string& path, LockWait wait,
+           const std::function<void(doc::Document&)>& change) {
   rt::FileSystem& files = runtime.files();
-  TRY(Lock(runtime, path));
+  TRY(Lock(runtime, path, wait));
   LockGuard guard(runtime, path);
   std::string before;
   auto info = files.Stat(path);
@@ -158,16 +169,16 @@ Ok Rewrite(rt::Runtime& runtime, const std::string& path, const std::function<vo
 
 }  // namespace
 
-Ok MergeKubeconfig(rt::Runtime& runtime, const std::string& path, const KubeconfigEntry& entry) {
+Ok MergeKubeconfig(rt::Runtime& runtime, const std::string& path, const KubeconfigEntry& entry, LockWait wait) {
   std::string real = TRY(Resolve(runtime.files(), path));
   TRY(MakeFolder(runtime.files(), ParentOf(real)));
-  return Rewrite(runtime, real, [&](doc::Document& config) { Merge(config, entry); });
+  return Rewrite(runtime, real, wait, [&](doc::Document& config) { Merge(config, entry); });
 }
 
 Ok EditKubeconfig(rt::Runtime& runtime, const std::string& path, const std::function<void(doc::Document&)>& change) {
   std::string real = TRY(Resolve(runtime.files(), path));
   TRY(MakeFolder(runtime.files(), ParentOf(real)));
-  return Rewrite(runtime, real, [&](doc::Document& config) {
+  return Rewrite(runtime, real, LockWait::kPatient, [&](doc::Document& config) {
     if (!config.root.is_object()) config.root = doc::Value::Object();
     change(config);
   });
@@ -176,7 +187,7 @@ Ok EditKubeconfig(rt::Runtime& runtime, const std::string& path, const std::func
 Ok RemoveFromKubeconfig(rt::Runtime& runtime, const std::string& path, std::string_view name) {
   std::string real = TRY(Resolve(runtime.files(), path));
   if (!runtime.files().Exists(real)) return {};
-  return Rewrite(runtime, real, [&](doc::Document& config) {
+  return Rewrite(runtime, real, LockWait::kPatient, [&](doc::Document& config) {
     RemoveEntry(config, "clusters", name);
     RemoveEntry(config, "users", name);
     RemoveEntry(config, "contexts", name);

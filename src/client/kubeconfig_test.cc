@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "base/strings.h"
 #include "doc/yaml.h"
 #include "rt/file_system.h"
@@ -239,7 +241,14 @@ TEST_F(KubeconfigTest, NewFilesAndLocks) {
     Ok locked = MergeKubeconfig(runtime, path, entry);
     EXPECT_TRUE(locked.Failed(Reason::kConflict));
     EXPECT_TRUE(files_->Exists(path + ".lock"));
-    ASSERT_TRUE(files_->Remove(path + ".lock").ok());
+    const MonoTime begin = runtime.Mono();
+    EXPECT_TRUE(MergeKubeconfig(runtime, path, entry, LockWait::kNone).Failed(Reason::kConflict));
+    EXPECT_LT(runtime.Mono() - begin, 1s);
+    // Whoever made a lock this old has died.
+    const std::filesystem::path lock = path + ".lock";
+    std::filesystem::last_write_time(lock, std::filesystem::last_write_time(lock) - 11s);
+    EXPECT_TRUE(MergeKubeconfig(runtime, path, entry, LockWait::kNone).ok());
+    EXPECT_FALSE(files_->Exists(path + ".lock"));
     Put(".kube/config", "- no\n- kubeconfig\n");
     EXPECT_FALSE(MergeKubeconfig(runtime, path, entry).ok());
     EXPECT_EQ(Text(path), "- no\n- kubeconfig\n");

@@ -30,6 +30,8 @@ namespace {
 
 constexpr Duration kStopGrace = 2s;
 constexpr Duration kRenewRetry = 1h;
+// How long the user's kubeconfig may be held by others.
+constexpr Duration kKubeconfigMost = 1min;
 
 std::string LogDirectory(const ServerOptions& options) {
   if (!options.log_directory.empty()) return options.log_directory;
@@ -37,13 +39,16 @@ std::string LogDirectory(const ServerOptions& options) {
                                                                   : options.data_directory + "/log/pods";
 }
 
-/// Clusters of one machine keep their control groups apart: uninstalling one must not end another's pods.
-std::string CgroupRoot(const ServerOptions& options) {
-  if (options.data_directory == ServerOptions().data_directory) return "/knarr";
-  std::string root = "/knarr";
-  for (char c : options.data_directory) root += c == '/' ? '-' : c;
-  return root;
+/// Clusters of one machine keep their control groups and nftables tables apart: uninstalling one must not end
+/// another's pods. "" for the default data directory.
+std::string Instance(const ServerOptions& options) {
+  if (options.data_directory == ServerOptions().data_directory) return "";
+  std::string out = options.data_directory;
+  std::ranges::replace(out, '/', '-');
+  return out;
 }
+
+std::string CgroupRoot(const ServerOptions& options) { return "/knarr" + Instance(options); }
 
 runtime::EngineOptions EngineOptionsOf(const ServerOptions& options) {
   return {.state_directory = options.data_directory + "/run",
@@ -53,6 +58,7 @@ runtime::EngineOptions EngineOptionsOf(const ServerOptions& options) {
 
 network::PodNetworkOptions NetworkOptionsOf(const ServerOptions& options) {
   network::PodNetworkOptions out{.state_directory = options.data_directory + "/network"};
+  out.instance = Instance(options);
   out.cluster_cidr = options.cluster_cidr;
   out.service_cidr = options.service_cidr;
   out.bridge = options.bridge;
@@ -89,8 +95,6 @@ struct NodeParts {
   std::unique_ptr<runtime::Engine> engine;
   std::unique_ptr<network::PodNetwork> network;
   std::unique_ptr<node::Agent> agent;
-  std::unique_ptr<client::Client> proxy_client;
-  std::unique_ptr<client::InformerFactory> proxy_informers;
   std::unique_ptr<network::ServiceProxy> proxy;
 };
 
@@ -138,6 +142,8 @@ class Server {
     TRY(StartControllers());
     EndPhase("controllers");
     if (!options_.no_node) TRY(StartNode());
+    // In our own folder nobody else holds a lock for long: one that is there was left by a server that was killed.
+    TRY(world_.files().Remove(OwnKubeconfig() + ".lock"));
     TRY(WriteKubeconfig());
     EndPhase("kubeconfig");
     tasks_.Spawn("renew certificates", [this] { RenewCertificates(); });
@@ -212,7 +218,8 @@ class Server {
     api_->SetNodeAccess(options_.node_name, parts.agent.get());
     EndPhase("agent");
     parts.proxy = TRY(network::ServiceProxy::Create(world_, *informers_,
-                                                    {.cluster_cidr = options_.cluster_cidr,
+                                                    {.instance = Instance(options_),
+                                                     .cluster_cidr = options_.cluster_cidr,
                                                      .service_cidr = options_.service_cidr,
                                                      .node_name = options_.node_name}));
     parts.proxy->Start();
@@ -228,6 +235,8 @@ class Server {
     return "https://" + local.ToString();
   }
 
+  std::string OwnKubeconfig() const { return options_.data_directory + "/kubeconfig"; }
+
   Ok WriteKubeconfig() {
     client::KubeconfigEntry entry{.name = "knarr",
                                   .server = Url(),
@@ -235,16 +244,30 @@ class Server {
                                   .client_certificate_pem = certificates_.admin.certificate_pem,
                                   .client_key_pem = certificates_.admin.key_pem};
     // A new cluster becomes kubectl's current one, as users of kind and minikube expect; a restart changes nothing.
-    entry.set_current = !world_.files().Exists(options_.data_directory + "/kubeconfig");
-    TRY(client::MergeKubeconfig(world_, options_.data_directory + "/kubeconfig", entry));
+    entry.set_current = !world_.files().Exists(OwnKubeconfig());
+    TRY(client::MergeKubeconfig(world_, OwnKubeconfig(), entry));
     if (options_.kubeconfig.empty()) return {};
-    // The user's own file, which kubectl may hold or have left locked: the cluster works without it.
-    const Ok merged = client::MergeKubeconfig(world_, options_.kubeconfig, entry);
-    if (!merged.ok()) {
-      LOG_WARN("kubeconfig not written; set KUBECONFIG to the one in the data directory", {"path", options_.kubeconfig},
-               {"data-directory", options_.data_directory}, {"error", merged.status()});
+    // The user's own file, which another program may hold: the cluster works without it, and its start does not wait.
+    const Ok merged = client::MergeKubeconfig(world_, options_.kubeconfig, entry, client::LockWait::kNone);
+    if (!merged.Failed(Reason::kConflict)) {
+      TellMerged(merged);
+      return {};
     }
+    tasks_.Spawn("kubeconfig", [this, entry] {
+      const MonoTime until = world_.Mono() + kKubeconfigMost;
+      Ok again;
+      do {
+        again = client::MergeKubeconfig(world_, options_.kubeconfig, entry);
+      } while (again.Failed(Reason::kConflict) && world_.Mono() < until);
+      if (!again.Failed(Reason::kCancelled)) TellMerged(again);
+    });
     return {};
+  }
+
+  void TellMerged(const Ok& merged) const {
+    if (merged.ok()) return;
+    LOG_WARN("kubeconfig not written; set KUBECONFIG to the one in the data directory", {"path", options_.kubeconfig},
+             {"data-directory", options_.data_directory}, {"error", merged.status()});
   }
 
   void RenewCertificates() {

@@ -82,25 +82,28 @@ Result<size_t> ForgetStaleUdp(NetlinkSocket& socket, const std::vector<UdpTarget
   list.Begin(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP, Header());
   list.Describe("list tracked connections");
   list.End();
-  size_t count = 0;
-  for (const NetlinkReply& reply : TRY(socket.Query(list))) {
-    if (reply.payload.size() < sizeof(nfgenmsg)) continue;
+  // The table may hold hundreds of thousands of connections, and few of them are stale.
+  std::vector<NetlinkReply> stale;
+  TRY(socket.Visit(list, [&](const NetlinkReply& reply) {
+    if (reply.payload.size() < sizeof(nfgenmsg)) return;
     const std::string_view attributes = std::string_view(reply.payload).substr(sizeof(nfgenmsg));
-    const std::string_view original = FindAttribute(attributes, CTA_TUPLE_ORIG);
-    if (!known.Stale(ReadTuple(original), ReadTuple(FindAttribute(attributes, CTA_TUPLE_REPLY)))) continue;
+    const Tuple original = ReadTuple(FindAttribute(attributes, CTA_TUPLE_ORIG));
+    if (known.Stale(original, ReadTuple(FindAttribute(attributes, CTA_TUPLE_REPLY)))) stale.push_back(reply);
+  }));
+  for (const NetlinkReply& reply : stale) {
+    const std::string_view attributes = std::string_view(reply.payload).substr(sizeof(nfgenmsg));
     NetlinkBatch forget;
     forget.Begin(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0, Header());
     forget.Describe("forget tracked connection");
-    forget.Put(CTA_TUPLE_ORIG | NLA_F_NESTED, original);
+    forget.Put(CTA_TUPLE_ORIG | NLA_F_NESTED, FindAttribute(attributes, CTA_TUPLE_ORIG));
     const std::string_view zone = FindAttribute(attributes, CTA_ZONE);
     if (!zone.empty()) forget.Put(CTA_ZONE, zone);
     forget.End();
     const Ok forgotten = socket.Execute(forget);
     // It may have ended by itself.
     if (!forgotten.ok() && !forgotten.Failed(Reason::kNotFound)) return forgotten.status();
-    ++count;
   }
-  return count;
+  return stale.size();
 }
 
 }  // namespace knarr::network

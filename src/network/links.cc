@@ -12,6 +12,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <optional>
+#include <utility>
 
 #include "network/netlink.h"
 
@@ -20,6 +23,31 @@ namespace {
 
 constexpr uint8_t kRouteProtocol = 0x6b;  // "k": tells our routes from others'
 constexpr std::string_view kPodLink = "eth0";
+constexpr std::string_view kAliasPrefix = "knarr ";
+constexpr size_t kAliasMax = 255;
+
+std::string AliasOf(const std::string& owner) { return (std::string(kAliasPrefix) + owner).substr(0, kAliasMax); }
+
+std::string_view TextOf(std::string_view attribute) { return attribute.substr(0, attribute.find('\0')); }
+
+uint32_t NumberOf(std::string_view attribute) {
+  uint32_t number = 0;
+  if (attribute.size() == sizeof number) std::memcpy(&number, attribute.data(), sizeof number);
+  return number;
+}
+
+// The link a route leads to, and where; nullopt for anything but routes of the main table.
+std::optional<std::pair<uint32_t, Cidr>> ReadRoute(const NetlinkReply& reply) {
+  if (reply.type != RTM_NEWROUTE || reply.payload.size() < sizeof(rtmsg)) return std::nullopt;
+  rtmsg header;
+  std::memcpy(&header, reply.payload.data(), sizeof header);
+  const std::string_view attributes = std::string_view(reply.payload).substr(sizeof header);
+  const std::string_view to = FindAttribute(attributes, RTA_DST);
+  if (header.rtm_family != AF_INET || header.rtm_table != RT_TABLE_MAIN || to.size() != 4) return std::nullopt;
+  uint32_t address = 0;
+  for (const char c : to) address = address << 8 | static_cast<unsigned char>(c);
+  return std::pair(NumberOf(FindAttribute(attributes, RTA_OIF)), Cidr(IpAddress::V4(address), header.rtm_dst_len));
+}
 
 ifinfomsg LinkHeader(uint32_t index, uint32_t flags, uint32_t change) {
   ifinfomsg header{};
@@ -37,11 +65,8 @@ Result<uint32_t> LinkIndex(NetlinkSocket& socket, std::string_view name) {
   batch.PutText(IFLA_IFNAME, name);
   batch.End();
   const auto replies = socket.Query(batch);
-  if (!replies.ok()) {
-    // ENODEV has no reason of its own; ask the message.
-    if (replies.status().message().find(std::strerror(ENODEV)) != std::string::npos) return 0U;
-    return replies.status();
-  }
+  if (replies.Failed(Reason::kNotFound)) return 0U;
+  if (!replies.ok()) return replies.status();
   for (const NetlinkReply& reply : *replies) {
     if (reply.type != RTM_NEWLINK || reply.payload.size() < sizeof(ifinfomsg)) continue;
     ifinfomsg header;
@@ -120,10 +145,46 @@ Ok EnsureBridge(const BridgeSpec& spec) {
   batch.Begin(RTM_NEWLINK, 0, LinkHeader(index, IFF_UP, IFF_UP));
   batch.Describe("set up bridge " + spec.name);
   batch.PutU32(IFLA_MTU, spec.mtu);
+  batch.Put(IFLA_IFALIAS, AliasOf(spec.owner));
   batch.End();
   AddAddress(batch, index, spec.address);
   if (!spec.route.empty()) AddRoute(batch, index, TRY(Cidr::Parse(spec.route)), nullptr);
   return socket.Execute(batch);
+}
+
+Result<std::vector<ForeignBridge>> ForeignBridges(const std::string& owner) {
+  NetlinkSocket socket = TRY(NetlinkSocket::Open(NETLINK_ROUTE));
+  NetlinkBatch links;
+  links.Begin(RTM_GETLINK, NLM_F_DUMP, LinkHeader(0, 0, 0));
+  links.Describe("list links");
+  links.End();
+  std::map<uint32_t, ForeignBridge> found;
+  for (const NetlinkReply& reply : TRY(socket.Query(links))) {
+    if (reply.type != RTM_NEWLINK || reply.payload.size() < sizeof(ifinfomsg)) continue;
+    ifinfomsg header;
+    std::memcpy(&header, reply.payload.data(), sizeof header);
+    const std::string_view attributes = std::string_view(reply.payload).substr(sizeof header);
+    const std::string_view alias = TextOf(FindAttribute(attributes, IFLA_IFALIAS));
+    if (!alias.starts_with(kAliasPrefix) || alias == AliasOf(owner)) continue;
+    found[static_cast<uint32_t>(header.ifi_index)] = {
+        .name = std::string(TextOf(FindAttribute(attributes, IFLA_IFNAME))),
+        .owner = std::string(alias.substr(kAliasPrefix.size())),
+        .networks = {}};
+  }
+  NetlinkBatch routes;
+  rtmsg header{};
+  header.rtm_family = AF_INET;
+  routes.Begin(RTM_GETROUTE, NLM_F_DUMP, header);
+  routes.Describe("list routes");
+  routes.End();
+  for (const NetlinkReply& reply : TRY(socket.Query(routes))) {
+    const auto route = ReadRoute(reply);
+    const auto bridge = route ? found.find(route->first) : found.end();
+    if (bridge != found.end()) bridge->second.networks.push_back(route->second);
+  }
+  std::vector<ForeignBridge> out;
+  for (auto& [index, bridge] : found) out.push_back(std::move(bridge));
+  return out;
 }
 
 Ok MakePodLink(const PodLinkSpec& spec) {
@@ -227,11 +288,8 @@ Result<std::vector<std::string>> BridgePorts(const std::string& bridge) {
   for (const NetlinkReply& reply : TRY(socket.Query(batch))) {
     if (reply.type != RTM_NEWLINK || reply.payload.size() < sizeof(ifinfomsg)) continue;
     const std::string_view attributes = std::string_view(reply.payload).substr(sizeof(ifinfomsg));
-    const std::string_view master = FindAttribute(attributes, IFLA_MASTER);
-    const std::string_view name = FindAttribute(attributes, IFLA_IFNAME);
-    uint32_t number = 0;
-    if (master.size() == sizeof number) std::memcpy(&number, master.data(), sizeof number);
-    if (number == index) out.emplace_back(name.substr(0, name.find('\0')));
+    if (NumberOf(FindAttribute(attributes, IFLA_MASTER)) != index) continue;
+    out.emplace_back(TextOf(FindAttribute(attributes, IFLA_IFNAME)));
   }
   return out;
 }

@@ -11,8 +11,18 @@
 
 namespace knarr::network {
 
+/// Who made a bridge stands in its alias: the folder that the cluster keeps its network's state in.
+struct ForeignBridge {
+  std::string name;
+  std::string owner;
+  std::vector<Cidr> networks;  ///< what is routed to it
+};
+/// The bridges of other clusters than `owner`.
+Result<std::vector<ForeignBridge>> ForeignBridges(const std::string& owner);
+
 struct BridgeSpec {
   std::string name;
+  std::string owner;
   Cidr address;       ///< the gateway's own address with the pods' prefix
   std::string route;  ///< a network that is sent to the bridge (the services'); "" for none
   uint32_t mtu = 1500;

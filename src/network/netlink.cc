@@ -209,8 +209,13 @@ Ok NetlinkSocket::Execute(const NetlinkBatch& batch) {
 }
 
 Result<std::vector<NetlinkReply>> NetlinkSocket::Query(const NetlinkBatch& batch) {
-  TRY(Send(batch.bytes()));
   std::vector<NetlinkReply> out;
+  TRY(Visit(batch, [&out](const NetlinkReply& reply) { out.push_back(reply); }));
+  return out;
+}
+
+Ok NetlinkSocket::Visit(const NetlinkBatch& batch, const std::function<void(const NetlinkReply& reply)>& take) {
+  TRY(Send(batch.bytes()));
   std::vector<char> buffer(kReceiveBuffer);
   std::optional<Status> failed;
   bool done = false;
@@ -221,15 +226,13 @@ Result<std::vector<NetlinkReply>> NetlinkSocket::Query(const NetlinkBatch& batch
     ForEachMessage({buffer.data(), static_cast<size_t>(got)}, [&](const nlmsghdr& header, std::string_view payload) {
       const auto acknowledgement = ReadAcknowledgement(header, payload);
       if (acknowledgement && acknowledgement->error != 0) failed = ToStatus(*acknowledgement, batch);
-      if (!acknowledgement && header.nlmsg_type != NLMSG_DONE) {
-        out.push_back({header.nlmsg_type, std::string(payload)});
-      }
+      if (!acknowledgement && header.nlmsg_type != NLMSG_DONE) take({header.nlmsg_type, std::string(payload)});
       done = done || acknowledgement || header.nlmsg_type == NLMSG_DONE || (header.nlmsg_flags & NLM_F_MULTI) == 0;
       return true;
     });
   }
   if (failed) return *failed;
-  return out;
+  return {};
 }
 
 Ok NetlinkSocket::Commit(const NetlinkBatch& batch) {

@@ -5,6 +5,7 @@
 // for use inside Runtime::Blocking.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,8 @@ class NetlinkSocket {
   Ok Execute(const NetlinkBatch& batch);
   /// The answers of one request (a dump or a single object).
   Result<std::vector<NetlinkReply>> Query(const NetlinkBatch& batch);
+  /// The same, one by one as they come, for dumps that may be long. `take` may not use the socket.
+  Ok Visit(const NetlinkBatch& batch, const std::function<void(const NetlinkReply& reply)>& take);
   /// An nftables transaction: one send; the kernel has taken all of it or nothing when this returns.
   Ok Commit(const NetlinkBatch& batch);
 

@@ -15,7 +15,9 @@
 namespace knarr::network {
 
 struct PodNetworkOptions {
-  std::string state_directory;            ///< where leases of addresses are kept
+  /// Where leases of addresses are kept. It also names the owner of the bridge.
+  std::string state_directory;
+  std::string instance;                   ///< see ServiceProxyOptions
   std::string pod_cidr = "10.42.0.0/24";  ///< the node's share
   std::string cluster_cidr = "10.42.0.0/16";
   /// Routed to the bridge, so that the machine reaches Services without a default route; "" for none.
@@ -32,7 +34,8 @@ struct PodAddress {
 /// A bridge, and a veth pair and an address a pod, by netlink directly: no program is started.
 class PodNetwork {
  public:
-  /// Makes the bridge, forwarding and masquerading (idempotent), and reads the leases of a former run.
+  /// Makes the bridge, forwarding and masquerading (idempotent), and reads the leases of a former run. Conflict when
+  /// another cluster has the bridge, or one of our networks is routed to its bridge.
   static Result<std::unique_ptr<PodNetwork>> Open(rt::Runtime& runtime, PodNetworkOptions options);
   virtual ~PodNetwork() = default;
   /// Gives the namespace at `netns_path` an interface eth0 with a lease bound to the pod. Idempotent per sandbox.
@@ -44,13 +47,16 @@ class PodNetwork {
 };
 
 struct ServiceProxyOptions {
+  /// Becomes a part of the nftables tables' names, so that clusters in one network namespace keep theirs apart; "" for
+  /// the usual names.
+  std::string instance;
   std::string cluster_cidr = "10.42.0.0/16";
   /// What is sent to an address in here that is no Service is refused at once; "" for none.
   std::string service_cidr = "10.43.0.0/16";
   std::string node_name;
 };
 
-/// ClusterIP and NodePort Services as nftables maps in the table `ip knarr-services`, changed in
+/// ClusterIP and NodePort Services as nftables maps in the table `ip knarr-services<instance>`, changed in
 /// one transaction per batch of changes; the cost of a change does not grow with the number of services.
 class ServiceProxy {
  public:

@@ -240,6 +240,55 @@ TEST_F(NetworkTest, PodsReachEachOtherAndTheHost) {
   });
 }
 
+TEST_F(NetworkTest, ClustersOfOneNamespaceKeepApart) {
+  Run([&](rt::Runtime& runtime) {
+    PodNetworkOptions one = Options();
+    one.state_directory = state_ + "/one";
+    PodNetworkOptions two = Options();
+    two.state_directory = state_ + "/two";
+    two.instance = "-two";
+    const auto first = PodNetwork::Open(runtime, one);
+    ASSERT_TRUE(first.ok()) << first.status().message();
+    const auto refused = [&](const std::string& words) {
+      const auto second = PodNetwork::Open(runtime, two);
+      EXPECT_TRUE(second.Failed(Reason::kConflict)) << words;
+      EXPECT_NE(second.status().message().find(words), std::string::npos) << second.status().message();
+      EXPECT_NE(second.status().message().find(one.state_directory), std::string::npos);
+    };
+    refused("the bridge image0 belongs to the cluster");
+    two.bridge = "image1";
+    refused("10.42.0.0/24 is in use");
+    two.pod_cidr = "10.52.0.0/24";
+    two.cluster_cidr = "10.52.0.0/16";
+    refused("10.43.0.0/16 is in use");
+    two.service_cidr = "10.53.0.0/16";
+    {
+      const auto second = PodNetwork::Open(runtime, two);
+      ASSERT_TRUE(second.ok()) << second.status().message();
+    }
+    EXPECT_EQ(Output("nft list tables"), "table ip knarr-pods\ntable ip knarr-pods-two\n");
+
+    // Each takes away its own, and only the last what they share.
+    EXPECT_TRUE(RemoveNetwork(runtime, one).ok());
+    EXPECT_EQ(Output("nft list tables"), "table ip knarr-pods-two\n");
+    const auto bridges = [] { return Output("ip -br link show type bridge | cut -d' ' -f1"); };
+    EXPECT_EQ(bridges(), "image1\n");
+    EXPECT_EQ(Output("cat /proc/sys/net/ipv4/conf/all/send_redirects"), "0\n");
+    // A folder that is gone has no say: its bridge is taken over.
+    std::filesystem::remove_all(two.state_directory);
+    one.bridge = "image1";
+    {
+      const auto over = PodNetwork::Open(runtime, one);
+      ASSERT_TRUE(over.ok()) << over.status().message();
+    }
+    EXPECT_TRUE(RemoveNetwork(runtime, two).ok());
+    EXPECT_EQ(bridges(), "image1\n");
+    EXPECT_TRUE(RemoveNetwork(runtime, one).ok());
+    EXPECT_EQ(Output("nft list tables"), "");
+    EXPECT_EQ(bridges(), "");
+  });
+}
+
 TEST_F(NetworkTest, AttachIsQuick) {
   Run([&](rt::Runtime& runtime) {
     const auto took = [&](MonoTime start) {
@@ -283,8 +332,10 @@ class ServiceTest : public NetworkTest {
     Shell("nsenter -t " + pid +
           " -n sh -c 'ip addr add 192.168.9.2/24 dev eth0 && ip link set eth0 up && "
           "ip link set lo up && ip route add default via 192.168.9.1'");
-    table_ = std::make_unique<ServiceTable>(ServiceContext{
-        .cluster = MUST(Cidr::Parse("10.42.0.0/16")), .node_name = "here", .service_network = "10.43.0.0/16"});
+    table_ = std::make_unique<ServiceTable>(ServiceContext{.table = "knarr-services",
+                                                           .cluster = MUST(Cidr::Parse("10.42.0.0/16")),
+                                                           .node_name = "here",
+                                                           .service_network = "10.43.0.0/16"});
     const Ok loaded = LoadServices(yaml, *table_);
     ASSERT_TRUE(loaded.ok()) << loaded.status().message();
     const Ok committed = Commit(runtime, table_->Rebuild());

@@ -40,6 +40,7 @@ class PodNetworkImpl : public PodNetwork {
   Ok Retain(const std::vector<std::string>& sandbox_ids) override;
 
  private:
+  Ok LookForOthers();
   Ok StopRedirects();
   Ok ReadLeases();
   Ok OnPool(const std::function<Ok()>& work);
@@ -54,6 +55,7 @@ class PodNetworkImpl : public PodNetwork {
   rt::WaitQueue busy_;
   std::optional<NetlinkSocket> nftables_;  // kept, because closing it takes longer than the transaction
   std::set<std::string> working_;          // sandboxes that are being attached or detached
+  std::vector<std::string> others_;        // state folders of other clusters
 };
 
 // One fiber at a time for each sandbox.
@@ -91,7 +93,9 @@ Ok PodNetworkImpl::Open() {
   rt::FileSystem& files = runtime_.files();
   TRY(files.MakeDirectories(LeaseDirectory(options_), 0700));
   TRY(ReadLeases());
+  TRY(LookForOthers());
   const BridgeSpec bridge{.name = options_.bridge,
+                          .owner = options_.state_directory,
                           .address = Cidr(pool_.gateway(), pool_.network().prefix()),
                           .route = options_.service_cidr,
                           .mtu = static_cast<uint32_t>(options_.mtu)};
@@ -101,7 +105,7 @@ Ok PodNetworkImpl::Open() {
   // dropped by a rule.
   TRY(files.WriteFile("/proc/sys/net/ipv4/conf/" + options_.bridge + "/route_localnet", "1\n"));
   TRY(StopRedirects());
-  nft::Transaction transaction{std::string(kPodTable)};
+  nft::Transaction transaction{PodTable(options_.instance)};
   transaction.RemoveTable();
   transaction.AddTable();
   const Cidr cluster = TRY(Cidr::Parse(options_.cluster_cidr));
@@ -112,11 +116,45 @@ Ok PodNetworkImpl::Open() {
   });
 }
 
+// Other clusters of this network namespace: what they have must not be ours, too. A bridge whose owner's folder is gone
+// is a leftover, and taken over.
+Ok PodNetworkImpl::LookForOthers() {
+  std::vector<ForeignBridge> bridges;
+  const Ok listed = OnPool([&]() -> Ok {
+    bridges = TRY(ForeignBridges(options_.state_directory));
+    return {};
+  });
+  TRY(listed);
+  const Cidr services = options_.service_cidr.empty() ? pool_.network() : TRY(Cidr::Parse(options_.service_cidr));
+  for (const ForeignBridge& bridge : bridges) {
+    if (!runtime_.files().Exists(bridge.owner)) continue;
+    if (bridge.name == options_.bridge) {
+      return Conflict(
+          fmt::format("the bridge {} belongs to the cluster that keeps its network in {}: give this one "
+                      "another --bridge, --cluster-cidr and --service-cidr",
+                      bridge.name, bridge.owner));
+    }
+    for (const Cidr& network : bridge.networks) {
+      if (!network.Overlaps(pool_.network()) && !network.Overlaps(services)) continue;
+      return Conflict(
+          fmt::format("{} is in use by the cluster that keeps its network in {}: give this one another "
+                      "--cluster-cidr and --service-cidr",
+                      network.ToString(), bridge.owner));
+    }
+    others_.push_back(bridge.owner);
+  }
+  return {};
+}
+
 // What one pod sends another comes and leaves by the bridge, of which the kernel would tell the sender with a redirect:
 // to talk past the host, where Services live; and redirects count against the limit of errors such as "refused".
 Ok PodNetworkImpl::StopRedirects() {
   rt::FileSystem& files = runtime_.files();
-  const std::string before = TRY(files.ReadFile(std::string(kAllRedirects), 16));
+  std::string before = TRY(files.ReadFile(std::string(kAllRedirects), 16));
+  // Another cluster may have changed it already: what it found counts, whichever of them goes last.
+  for (const std::string& other : others_) {
+    if (auto theirs = files.ReadFile(other + "/" + kRedirectsBefore, 16); theirs.ok()) before = *theirs;
+  }
   const std::string kept = options_.state_directory + "/" + kRedirectsBefore;
   if (!files.Exists(kept)) TRY(files.WriteFileAtomic(kept, before));
   TRY(files.WriteFile("/proc/sys/net/ipv4/conf/" + options_.bridge + "/send_redirects", "0\n"));
@@ -214,14 +252,19 @@ Result<std::unique_ptr<PodNetwork>> PodNetwork::Open(rt::Runtime& runtime, PodNe
 }
 
 Ok RemoveNetwork(rt::Runtime& runtime, const PodNetworkOptions& options) {
+  std::vector<ForeignBridge> others;
   Ok result;
   runtime.Blocking([&] {
     result = [&]() -> Ok {
-      for (const std::string_view table : {kPodTable, kServiceTable}) {
-        nft::Transaction transaction{std::string(table)};
+      for (const std::string& table : {PodTable(options.instance), ServiceTableName(options.instance)}) {
+        nft::Transaction transaction{table};
         transaction.RemoveTable();
         TRY(transaction.Commit());
       }
+      others = TRY(ForeignBridges(options.state_directory));
+      const bool foreign =
+          std::ranges::any_of(others, [&](const ForeignBridge& other) { return other.name == options.bridge; });
+      if (foreign) return {};
       for (const std::string& port : TRY(BridgePorts(options.bridge))) TRY(RemoveLink(port));
       return RemoveLink(options.bridge);  // its routes go with it
     }();
@@ -229,7 +272,8 @@ Ok RemoveNetwork(rt::Runtime& runtime, const PodNetworkOptions& options) {
   TRY(result.ok() ? Ok() : Ok(result.status().WithContext("remove the pod network")));
   const std::string kept = options.state_directory + "/" + kRedirectsBefore;
   if (const auto before = runtime.files().ReadFile(kept, 16); before.ok()) {
-    TRY(runtime.files().WriteFile(std::string(kAllRedirects), *before));
+    // The last cluster to go puts it back.
+    if (others.empty()) TRY(runtime.files().WriteFile(std::string(kAllRedirects), *before));
     TRY(runtime.files().Remove(kept));
   }
   return runtime.files().RemoveAll(LeaseDirectory(options));

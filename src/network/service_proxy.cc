@@ -13,6 +13,7 @@
 #include "network/network.h"
 #include "network/service_rules.h"
 #include "network/service_table.h"
+#include "network/tables.h"
 #include "rt/sync.h"
 
 namespace knarr::network {
@@ -154,6 +155,7 @@ void ServiceProxyImpl::Run() {
 Result<std::unique_ptr<ServiceProxy>> ServiceProxy::Create(rt::Runtime& runtime, client::InformerFactory& informers,
                                                            ServiceProxyOptions options) {
   ServiceContext context;
+  context.table = ServiceTableName(options.instance);
   context.cluster = TRY(Cidr::Parse(options.cluster_cidr));
   if (!options.service_cidr.empty()) TRY(Cidr::Parse(options.service_cidr));
   context.service_network = options.service_cidr;

@@ -21,6 +21,7 @@
 namespace knarr::network {
 
 struct ServiceContext {
+  std::string table;            ///< its name
   Cidr cluster;                 ///< addresses of pods: what comes from elsewhere is masqueraded
   std::string node_name;        ///< whose endpoints are "local"
   std::string service_network;  ///< what is addressed to it and is no Service is rejected; "" for none

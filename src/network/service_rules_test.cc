@@ -20,7 +20,10 @@ std::string Read(const std::string& path) {
 }
 
 ServiceContext Context() {
-  return {.cluster = MUST(Cidr::Parse("10.42.0.0/16")), .node_name = "here", .service_network = "10.43.0.0/16"};
+  return {.table = "knarr-services",
+          .cluster = MUST(Cidr::Parse("10.42.0.0/16")),
+          .node_name = "here",
+          .service_network = "10.43.0.0/16"};
 }
 
 // tests/golden/services: the objects in <name>.in.yaml give the rules in <name>.out.nft.

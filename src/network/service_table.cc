@@ -1,7 +1,6 @@
 #include "network/service_table.h"
 
 #include "base/check.h"
-#include "network/tables.h"
 
 namespace knarr::network {
 namespace {
@@ -85,7 +84,7 @@ void ServiceTable::AddElements(nft::Transaction& transaction, const std::set<Ele
 }
 
 nft::Transaction ServiceTable::Rebuild() {
-  nft::Transaction transaction{std::string(kServiceTable)};
+  nft::Transaction transaction{context_.table};
   transaction.RemoveTable();
   transaction.AddTable();
   kernel_chains_.clear();
@@ -120,7 +119,7 @@ nft::Transaction ServiceTable::Rebuild() {
 }
 
 nft::Transaction ServiceTable::Update() {
-  nft::Transaction transaction{std::string(kServiceTable)};
+  nft::Transaction transaction{context_.table};
   std::set<ElementId> added;
   std::map<std::string, std::vector<nft::Element>> removed;
   for (const ElementId& id : changed_elements_) {
@@ -185,7 +184,7 @@ nft::Transaction ServiceTable::Update() {
 }
 
 std::string ServiceTable::ToText() const {
-  std::string out = "table ip " + std::string(kServiceTable) + " {\n";
+  std::string out = "table ip " + context_.table + " {\n";
   for (const nft::Map& map : SharedMaps()) {
     std::vector<nft::Element> elements;
     for (const auto& [id, claims] : elements_) {

@@ -9,6 +9,9 @@ constexpr int kSourceNat = 100;
 
 }  // namespace
 
+std::string PodTable(std::string_view instance) { return std::string("knarr-pods").append(instance); }
+std::string ServiceTableName(std::string_view instance) { return std::string("knarr-services").append(instance); }
+
 std::vector<nft::Chain> PodTableChains(const std::string& bridge, const Cidr& pods, const Cidr& cluster) {
   using nft::Decide;
   using nft::Field;
