@@ -48,12 +48,13 @@ class MemoryConsole : public Console {
   std::string input;
   std::string out;
   std::string err;
+  bool terminal = false;  ///< `out` is one
   Ok Out(std::string_view text) override;
   Ok Err(std::string_view text) override;
   Ok Flush() override { return {}; }
   Result<std::string> Read() override;
   bool InIsTerminal() const override { return false; }
-  bool OutIsTerminal() const override { return false; }
+  bool OutIsTerminal() const override { return terminal; }
   WindowSize Size() const override { return {}; }
   Ok WaitResize() override { return Cancelled("no terminal"); }
   Ok SetRawMode() override { return {}; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "client/http_trace.h"
 #include "client/http_watch.h"
 #include "doc/json.h"
 
@@ -129,10 +130,37 @@ Result<std::string> ObjectPath(const KindInfo& kind, const ObjectName& name, std
   return ResourcePath(kind, name.ns, name.name, subresource);
 }
 
+/// An answer that has to be there, body and all, by a moment. The words are Go's.
+class TimedResponse : public net::ClientResponse {
+ public:
+  TimedResponse(rt::Runtime& runtime, std::unique_ptr<net::ClientResponse> inner, MonoTime until)
+      : runtime_(runtime), inner_(std::move(inner)), until_(until) {}
+  int code() const override { return inner_->code(); }
+  const net::Headers& headers() const override { return inner_->headers(); }
+  Result<size_t> Read(char* out, size_t size) override {
+    Result<size_t> got = size_t{0};
+    {
+      rt::CancelScope scope(runtime_, until_ - runtime_.Mono());
+      got = inner_->Read(out, size);
+    }
+    if (!got.Failed(Reason::kTimeout) || !runtime_.CheckCancelled().ok()) return got;
+    return Timeout("context deadline exceeded (Client.Timeout or context cancellation while reading body)");
+  }
+
+ private:
+  rt::Runtime& runtime_;
+  const std::unique_ptr<net::ClientResponse> inner_;
+  const MonoTime until_;
+};
+
 class HttpClientImpl : public HttpClient {
  public:
   HttpClientImpl(rt::Runtime& runtime, const RestConfig& config, net::Url base)
-      : runtime_(runtime), base_(std::move(base)), on_warning_(config.on_warning) {
+      : runtime_(runtime),
+        base_(std::move(base)),
+        timeout_(config.request_timeout),
+        trace_(config.trace_level, config.on_trace),
+        on_warning_(config.on_warning) {
     while (base_.path.ends_with('/')) base_.path.pop_back();
     base_.raw_path.clear();
     base_.query.clear();
@@ -166,7 +194,6 @@ class HttpClientImpl : public HttpClient {
   }
 
   const std::string& server() const override { return server_; }
-  net::HttpClient& transport() override { return *transport_; }
 
   net::ClientRequest MakeRequest(std::string_view method, std::string_view path,
                                  const QueryList& query) const override {
@@ -175,13 +202,14 @@ class HttpClientImpl : public HttpClient {
     request.url = base_;
     request.url.path += path;
     request.url.query = query;
+    if (timeout_ > Duration::zero()) request.url.query.emplace_back("timeout", FormatDuration(timeout_));
     request.headers = headers_;
     return request;
   }
 
   Result<std::unique_ptr<net::ClientResponse>> Send(const net::ClientRequest& request) override {
     for (int i = 1;; ++i) {
-      auto response = TRY(transport_->Send(request));
+      auto response = TRY(SendOnce(request));
       Warn(*response);
       int code = response->code();
       if (code < 400) return response;
@@ -191,14 +219,24 @@ class HttpClientImpl : public HttpClient {
         TRY(runtime_.Sleep(std::chrono::seconds(*wait)));
         continue;
       }
-      return net::StatusOfResponse(code, TRY(response->ReadAll(kErrorMax)));
+      return net::StatusOfResponse(code, TRY(ReadBody(*response, kErrorMax)));
     }
+  }
+
+  Result<std::unique_ptr<net::WebSocket>> OpenWebSocket(const net::ClientRequest& request,
+                                                        std::vector<std::string> protocols) override {
+    trace_.Request(request);
+    const MonoTime begin = runtime_.Mono();
+    auto socket = transport_->OpenWebSocket(request, std::move(protocols));
+    const int code = socket.ok() ? 101 : socket.status().code();
+    trace_.Response(request, StatusLine(code), {}, runtime_.Mono() - begin);
+    return socket;
   }
 
   Result<std::string> GetRaw(std::string_view path_and_query) override {
     net::Url url = TRY(net::Url::Parse(path_and_query));
     auto response = TRY(Send(MakeRequest("GET", url.path, url.query)));
-    return response->ReadAll(kBodyMax);
+    return ReadBody(*response, kBodyMax);
   }
 
   Result<ObjectPtr> Get(const KindInfo& kind, const ObjectName& name, std::string_view subresource) override {
@@ -208,7 +246,7 @@ class HttpClientImpl : public HttpClient {
   Result<ObjectList> List(const KindInfo& kind, std::string_view ns, const ListOptions& options) override {
     std::string path = TRY(CollectionPath(kind, ns));
     auto response = TRY(Send(MakeRequest("GET", path, ListQuery(options))));
-    std::string body = TRY(response->ReadAll(kBodyMax));
+    std::string body = TRY(ReadBody(*response, kBodyMax));
     doc::Arena arena;
     auto parsed = doc::ParseJsonBorrowing(body, arena);
     if (!parsed.ok()) return Internal("the server's list is not JSON: " + parsed.status().message());
@@ -272,8 +310,47 @@ class HttpClientImpl : public HttpClient {
     net::ClientRequest request = MakeRequest(method, path, query);
     if (!content_type.empty()) request.headers.Add("Content-Type", std::string(content_type));
     request.body = std::move(body);
+    if (!request.body.empty()) trace_.Body("Request Body", request.body);
     auto response = TRY(Send(request));
-    return ReadObject(TRY(response->ReadAll(kBodyMax)));
+    return ReadObject(TRY(ReadBody(*response, kBodyMax)));
+  }
+
+  static std::string StatusLine(int code) {
+    return std::to_string(code) + " " + std::string(net::HttpStatusText(code));
+  }
+
+  /// One try, within the time for it.
+  Result<std::unique_ptr<net::ClientResponse>> SendOnce(const net::ClientRequest& request) {
+    trace_.Request(request);
+    const MonoTime begin = runtime_.Mono();
+    Result<std::unique_ptr<net::ClientResponse>> response = Internal("not sent");
+    if (timeout_ > Duration::zero()) {
+      rt::CancelScope scope(runtime_, timeout_);
+      response = transport_->Send(request);
+    } else {
+      response = transport_->Send(request);
+    }
+    const Duration took = runtime_.Mono() - begin;
+    if (response.ok()) {
+      trace_.Response(request, StatusLine((*response)->code()), (*response)->headers(), took);
+      if (timeout_ <= Duration::zero()) return response;
+      return std::unique_ptr<net::ClientResponse>(
+          std::make_unique<TimedResponse>(runtime_, std::move(*response), begin + timeout_));
+    }
+    trace_.Response(request, "", {}, took);
+    if (timeout_ <= Duration::zero() || !response.Failed(Reason::kTimeout)) return response;
+    TRY(runtime_.CheckCancelled());
+    return Timeout("context deadline exceeded (Client.Timeout exceeded while awaiting headers)");
+  }
+
+  Result<std::string> ReadBody(net::ClientResponse& response, size_t limit) const {
+    Result<std::string> body = response.ReadAll(limit);
+    if (body.ok()) {
+      trace_.Body("Response Body", *body);
+    } else if (body.Failed(Reason::kTimeout) && timeout_ > Duration::zero()) {
+      return body.status().WithContext("unexpected error when reading response body. Please retry. Original error");
+    }
+    return body;
   }
 
   void Warn(const net::ClientResponse& response) const {
@@ -287,6 +364,8 @@ class HttpClientImpl : public HttpClient {
   net::Url base_;
   std::string server_;
   net::Headers headers_;
+  const Duration timeout_;
+  const HttpTrace trace_;
   std::function<void(std::string_view)> on_warning_;
   std::unique_ptr<net::HttpClient> transport_;
 };

@@ -28,13 +28,13 @@ class HttpClient : public Client {
 
   /// The server's URL, without a slash at its end: for messages.
   virtual const std::string& server() const = 0;
-  /// What carries the requests, for WebSockets.
-  virtual net::HttpClient& transport() = 0;
   /// A request for an absolute path of the server (below the path its URL may have), with the credentials.
   virtual net::ClientRequest MakeRequest(std::string_view method, std::string_view path,
                                          const QueryList& query = {}) const = 0;
   /// Sends; the answer's head is in and its code is below 400, or it is the error.
   virtual Result<std::unique_ptr<net::ClientResponse>> Send(const net::ClientRequest& request) = 0;
+  virtual Result<std::unique_ptr<net::WebSocket>> OpenWebSocket(const net::ClientRequest& request,
+                                                                std::vector<std::string> protocols) = 0;
   /// The whole body of a GET ("/version", "/openapi/v2?timeout=32s").
   virtual Result<std::string> GetRaw(std::string_view path_and_query) = 0;
 };

@@ -178,7 +178,7 @@ class HttpPods : public NodeAccess {
     if (options.tty) query.emplace_back("tty", "true");
     net::ClientRequest request = client_.MakeRequest("GET", PodPath(ns, pod, "exec"), query);
     request.headers.Remove("Accept");
-    auto socket = TRY(client_.transport().OpenWebSocket(request, {std::string(kV5), std::string(kV4)}));
+    auto socket = TRY(client_.OpenWebSocket(request, {std::string(kV5), std::string(kV4)}));
     if (socket->protocol().empty()) return BadRequest("exec: the server did not agree on a protocol");
     return std::unique_ptr<ExecStream>(std::make_unique<HttpExec>(runtime_, std::move(socket)));
   }

@@ -82,7 +82,7 @@ class StoreImpl : public Store {
   Result<Image> Get(std::string_view name) override;
   Result<std::vector<Image>> List() override;
   Result<Image> Pull(const Reference& reference, const PullOptions& options) override;
-  Result<std::vector<std::string>> Load(const std::string& archive_path) override;
+  Result<std::vector<std::string>> Load(const std::string& archive_path, const LoadOptions& options) override;
   Ok Tag(std::string_view source, const Reference& target) override;
   Ok Remove(std::string_view name, const std::function<bool(const std::string& id)>& in_use) override;
   Result<User> ResolveUser(const Image& image, std::string_view user) override;
@@ -109,9 +109,10 @@ class StoreImpl : public Store {
   Ok FetchLayers(RegistrySession& session, const Manifest& manifest, const std::vector<std::string>& diff_ids,
                  const PullOptions& options);
   Ok FetchBlob(RegistrySession& session, const BlobReference& blob, const std::function<void(int64_t)>& progress);
-  Result<std::vector<std::string>> LoadStaged(const std::string& archive_path, const std::string& directory);
+  Result<std::vector<std::string>> LoadStaged(const std::string& archive_path, const std::string& directory,
+                                              const LoadOptions& options);
   Ok AdoptBlob(const StagedArchive& archive, const std::string& digest);
-  Result<ImageRecord> AdoptImage(const StagedArchive& archive, const ArchivedImage& image);
+  Result<ImageRecord> AdoptImage(const StagedArchive& archive, const ArchivedImage& image, const LoadOptions& options);
   void CollectGarbage();
 
   rt::Runtime& runtime_;
@@ -407,18 +408,19 @@ Ok StoreImpl::FetchLayers(RegistrySession& session, const Manifest& manifest, co
   return {};
 }
 
-Result<std::vector<std::string>> StoreImpl::Load(const std::string& archive_path) {
+Result<std::vector<std::string>> StoreImpl::Load(const std::string& archive_path, const LoadOptions& options) {
   const auto use = TRY(Using::Begin(*this));
   const std::string directory = content_.TemporaryPath("load");
   TRY(runtime_.files().MakeDirectories(directory, 0700));
-  auto result = LoadStaged(archive_path, directory);
+  auto result = LoadStaged(archive_path, directory, options);
   const rt::Shield shield(runtime_);
   TRY(runtime_.files().RemoveAll(directory));
   if (!result.ok()) return result.status().WithContext("load " + archive_path);
   return result;
 }
 
-Result<std::vector<std::string>> StoreImpl::LoadStaged(const std::string& archive_path, const std::string& directory) {
+Result<std::vector<std::string>> StoreImpl::LoadStaged(const std::string& archive_path, const std::string& directory,
+                                                       const LoadOptions& options) {
   Result<StagedArchive> staged = Internal("not run");
   Result<std::vector<ArchivedImage>> images = Internal("not run");
   runtime_.Blocking([&] {
@@ -430,7 +432,7 @@ Result<std::vector<std::string>> StoreImpl::LoadStaged(const std::string& archiv
   std::vector<ImageRecord> records;
   std::vector<std::string> names;
   for (const ArchivedImage& image : TRY(std::move(images))) {
-    records.push_back(TRY(AdoptImage(archive, image)));
+    records.push_back(TRY(AdoptImage(archive, image, options)));
     names.insert(names.end(), records.back().names.begin(), records.back().names.end());
     if (records.back().names.empty()) names.push_back(records.back().id);
   }
@@ -448,7 +450,8 @@ Ok StoreImpl::AdoptBlob(const StagedArchive& archive, const std::string& digest)
   return content_.Adopt(file->path, digest);
 }
 
-Result<ImageRecord> StoreImpl::AdoptImage(const StagedArchive& archive, const ArchivedImage& image) {
+Result<ImageRecord> StoreImpl::AdoptImage(const StagedArchive& archive, const ArchivedImage& image,
+                                          const LoadOptions& options) {
   if (image.config.diff_ids.size() != image.layers.size()) {
     return BadRequest("mismatched image rootfs and manifest layers");
   }
@@ -461,8 +464,11 @@ Result<ImageRecord> StoreImpl::AdoptImage(const StagedArchive& archive, const Ar
   for (const std::string& digest : image.manifests) TRY(AdoptBlob(archive, digest));
   TRY(AdoptBlob(archive, image.id));
   for (size_t i = 0; i < image.layers.size(); ++i) {
+    const bool is_new = !content_.HasLayer(image.config.diff_ids[i]);
     TRY(AdoptBlob(archive, image.layers[i]));
     TRY(content_.EnsureLayer(image.layers[i], image.config.diff_ids[i]));
+    const StagedFile* file = archive.ByDigest(image.layers[i]);
+    if (is_new && options.loaded) options.loaded(image.config.diff_ids[i], file != nullptr ? file->size : 0);
     record.layers.push_back({image.layers[i], image.config.diff_ids[i]});
   }
   record.size = TRY(SizeOf(record));

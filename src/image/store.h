@@ -68,6 +68,11 @@ struct PullOptions {
   std::function<void(int64_t done, int64_t total)> progress;
 };
 
+struct LoadOptions {
+  /// Called when a layer that was not here is in: its diff id and the size of its blob.
+  std::function<void(std::string_view diff_id, int64_t bytes)> loaded;
+};
+
 struct StoreOptions {
   std::string directory;        ///< "<data>/images"
   std::string registries_file;  ///< registries.yaml: mirrors, credentials, TLS (k3s' format); may be absent
@@ -84,8 +89,8 @@ class Store {
   virtual Result<std::vector<Image>> List() = 0;
   /// From its registry or a mirror. Concurrent pulls of one name are one; layers that are here are not fetched.
   virtual Result<Image> Pull(const Reference& reference, const PullOptions& options) = 0;
-  /// An OCI layout or `docker save` archive (tar, tar.gz, tar.zst); the names it brought.
-  virtual Result<std::vector<std::string>> Load(const std::string& archive_path) = 0;
+  /// An OCI layout or `docker save` archive (tar, tar.gz, tar.zst); the names it brought. `options` are told of layers.
+  virtual Result<std::vector<std::string>> Load(const std::string& archive_path, const LoadOptions& options = {}) = 0;
   virtual Ok Tag(std::string_view source, const Reference& target) = 0;
   /// Takes a name away, and the image with the last one (layers others use stay). Conflict while `in_use(id)` says so.
   virtual Ok Remove(std::string_view name, const std::function<bool(const std::string& id)>& in_use) = 0;

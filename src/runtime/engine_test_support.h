@@ -24,7 +24,9 @@ class DirectoryStore final : public image::Store {
   }
   Result<std::vector<image::Image>> List() override { return std::vector<image::Image>{image_}; }
   Result<image::Image> Pull(const image::Reference&, const image::PullOptions&) override { return Forbidden("pull"); }
-  Result<std::vector<std::string>> Load(const std::string&) override { return Forbidden("load"); }
+  Result<std::vector<std::string>> Load(const std::string&, const image::LoadOptions&) override {
+    return Forbidden("load");
+  }
   Ok Tag(std::string_view, const image::Reference&) override { return Forbidden("tag"); }
   Ok Remove(std::string_view, const std::function<bool(const std::string& id)>&) override {
     return Forbidden("remove");

@@ -52,20 +52,36 @@ std::string SizeText(int64_t bytes) {
   return fmt::format("{:.3g}{}", value, kUnits[unit]);
 }
 
+/// A layer that is in, as docker's finished progress bars look.
+std::string LayerLine(std::string_view diff_id, int64_t bytes) {
+  const std::string size = SizeText(bytes);
+  return fmt::format("{}: Loading layer [{:=>50}>]  {}/{}\n", diff_id.substr(diff_id.find(':') + 1, kShortId), "", size,
+                     size);
+}
+
 Result<int> Load(const Invocation& invocation, image::Store& store, const std::vector<std::string>& args) {
   std::string input;
   bool quiet = false;
   FlagSet flags;
   flags.String(&input, "input", 'i', "The archive to read");
-  flags.Bool(&quiet, "quiet", 'q', "Accepted: nothing is shown but the result");
+  flags.Bool(&quiet, "quiet", 'q', "No line for each layer, as when the output is no terminal");
   std::vector<std::string> rest = TRY(flags.Parse(args));
   if (!rest.empty()) return BadRequest("\"docker load\" accepts no arguments.");
   if (input.empty()) return BadRequest("name the archive: docker load -i FILE");
   if (!input.starts_with('/')) input = invocation.env("PWD").value_or("") + "/" + input;
-  std::vector<std::string> names = TRY(store.Load(input));
+  Console& console = invocation.console;
+  image::LoadOptions options;
+  if (!quiet && console.OutIsTerminal()) {
+    options.loaded = [&console](std::string_view diff_id, int64_t bytes) {
+      // A terminal that has gone is found by the line that follows.
+      (void)console.Out(LayerLine(diff_id, bytes));
+      (void)console.Flush();
+    };
+  }
+  std::vector<std::string> names = TRY(store.Load(input, options));
   for (const std::string& name : names) {
     Result<image::Reference> reference = image::Reference::Parse(name);
-    TRY(invocation.console.Out(fmt::format("Loaded image: {}\n", reference.ok() ? reference->Familiar() : name)));
+    TRY(console.Out(fmt::format("Loaded image: {}\n", reference.ok() ? reference->Familiar() : name)));
   }
   return 0;
 }

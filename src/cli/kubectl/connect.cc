@@ -1,5 +1,11 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <ctime>
+
+#include "base/strings.h"
+#include "base/time.h"
 #include "cli/kubectl/errors.h"
 #include "cli/kubectl/session.h"
 #include "client/http_client.h"
@@ -8,6 +14,8 @@
 
 namespace knarr::cli {
 namespace {
+
+constexpr int64_t kTellFiles = 6;
 
 class HttpConnection : public Connection {
  public:
@@ -24,6 +32,28 @@ class HttpConnection : public Connection {
   std::unique_ptr<client::NodeAccess> pods_;
   const std::string ns_;
 };
+
+Result<Duration> ParseRequestTimeout(const std::string& text) {
+  if (const Result<int64_t> seconds = ParseInt64(text); seconds.ok() && *seconds >= 0) {
+    constexpr int64_t kMost = std::chrono::duration_cast<std::chrono::seconds>(Duration::max()).count();
+    return Duration(std::chrono::seconds(std::min(*seconds, kMost)));
+  }
+  if (const Result<Duration> duration = ParseDuration(text); duration.ok()) return duration;
+  return BadRequest(
+      "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding "
+      "time unit (e.g. 1s | 2m | 3h)");
+}
+
+/// A line of klog's: "I1121 10:00:00.123456   12345 place] message".
+std::string LogLine(WallTime now, std::string_view place, std::string_view message) {
+  const auto since = now.time_since_epoch();
+  const time_t seconds = std::chrono::floor<std::chrono::seconds>(since).count();
+  const int64_t micros = std::chrono::duration_cast<std::chrono::microseconds>(since).count() - seconds * 1'000'000;
+  tm local{};
+  localtime_r(&seconds, &local);
+  return fmt::format("I{:02}{:02} {:02}:{:02}:{:02}.{:06} {:7} {}] {}\n", local.tm_mon + 1, local.tm_mday,
+                     local.tm_hour, local.tm_min, local.tm_sec, micros, getpid(), place, message);
+}
 
 }  // namespace
 
@@ -45,6 +75,18 @@ Result<std::unique_ptr<Connection>> ConnectByKubeconfig(const Invocation& invoca
   for (std::string_view name : {"PATH", "HOME"}) {
     if (auto value = invocation.env(name)) source.exec_environ.push_back(fmt::format("{}={}", name, *value));
   }
+  Console& console = invocation.console;
+  rt::Runtime& runtime = invocation.runtime;
+  auto tell = [&console, &runtime](std::string_view place, std::string_view message) {
+    // What is told beside the work must not fail it.
+    (void)console.Err(LogLine(runtime.Wall(), place, message));
+  };
+  const Duration request_timeout = TRY(ParseRequestTimeout(flags.request_timeout));
+  if (flags.verbosity >= kTellFiles) {
+    source.on_file = [tell](const std::string& path) {
+      tell("connect.cc:" + std::to_string(__LINE__), "Config loaded from file:  " + path);
+    };
+  }
   Result<client::RestConfig> loaded = client::LoadKubeconfig(invocation.runtime, source);
   if (!loaded.ok()) {
     // A context named on the command line that is not there has words of its own.
@@ -54,7 +96,9 @@ Result<std::unique_ptr<Connection>> ConnectByKubeconfig(const Invocation& invoca
   }
   client::RestConfig config = std::move(*loaded);
   config.user_agent = "kubectl/v1.36.0 (linux/amd64) knarr/" KNARR_VERSION;
-  Console& console = invocation.console;
+  config.request_timeout = request_timeout;
+  config.trace_level = flags.verbosity;
+  config.on_trace = tell;
   config.on_warning = [&console](std::string_view text) {
     // A warning that can't be shown must not fail the command.
     (void)console.Err(fmt::format("Warning: {}\n", text));

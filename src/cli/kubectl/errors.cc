@@ -29,7 +29,13 @@ Status Marked(const Status& status, std::string_view type, std::string_view text
 
 /// The server was not reached, or what answered was none.
 bool IsTransportError(const Status& status) {
-  constexpr std::string_view kBeginnings[] = {"dial ", "lookup ", "tls: ", "x509: ", "EOF", "unexpected EOF"};
+  constexpr std::string_view kBeginnings[] = {"dial ",
+                                              "lookup ",
+                                              "tls: ",
+                                              "x509: ",
+                                              "EOF",
+                                              "unexpected EOF",
+                                              "context deadline exceeded (Client.Timeout exceeded"};
   if (!status.details().kind.empty()) return false;
   return std::ranges::any_of(kBeginnings, [&](std::string_view b) { return status.message().starts_with(b); });
 }
@@ -85,6 +91,8 @@ Status PlainError(std::string message) { return Marked(BadRequest(std::move(mess
 
 Status MarkServerError(const Status& status, std::string_view server) {
   if (status.Is(Reason::kCancelled) || IsServerError(status)) return status;
+  // The answer began in time and did not end in time: our own word, too.
+  if (status.Is(Reason::kTimeout) && status.message().find("(Client.Timeout or ") != std::string::npos) return status;
   if (!IsTransportError(status)) return Marked(status, kServer);
   if (status.message().ends_with("onnection refused")) {
     return Marked(Unavailable(fmt::format("The connection to the server {} was refused - did you specify the right "

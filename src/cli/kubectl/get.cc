@@ -49,7 +49,7 @@ class Get : public Command {
     flags.Int(&chunk_, "chunk-size", 0, "Objects to fetch at a time; 0: all at once");
     flags.String(&raw_, "raw", 0, "Print the server's answer for this path");
     flags.String(&subresource_, "subresource", 0, "status, scale or another part of the named object");
-    flags.Bool(&server_print_, "server-print", 0, "Accepted and without effect: the columns are the same");
+    flags.Bool(&server_print_, "server-print", 0, "The kind's own columns; false: name and age, as of any object");
   }
 
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
@@ -235,8 +235,12 @@ class Get : public Command {
   std::vector<std::string> Header(const api::KindInfo& kind, bool with_namespace) const {
     std::vector<std::string> row;
     if (with_namespace) row.emplace_back("NAMESPACE");
-    for (const api::Column& column : api::ColumnsOf(kind)) {
-      if (Shown(column)) row.push_back(ToUpper(column.name));
+    if (server_print_) {
+      for (const api::Column& column : api::ColumnsOf(kind)) {
+        if (Shown(column)) row.push_back(ToUpper(column.name));
+      }
+    } else {
+      row.insert(row.end(), {"NAME", "AGE"});
     }
     for (const std::string& label : label_columns_) {
       row.push_back(ToUpper(label.substr(label.rfind('/') + 1)));
@@ -247,10 +251,25 @@ class Get : public Command {
 
   std::vector<std::string> Row(Session& session, const api::KindInfo& kind, const api::Object& object,
                                bool with_namespace, bool with_kind) const {
-    doc::Arena arena;
-    doc::Value cells = api::RowOf(kind, object.tree(), session.runtime().Wall(), arena);
     std::vector<std::string> row;
     if (with_namespace) row.emplace_back(object.ns());
+    if (server_print_) {
+      AddCells(session, kind, object, with_kind, row);
+    } else {
+      row.push_back(with_kind ? TypedName(kind, object.name()) : std::string(object.name()));
+      row.push_back(api::AgeText(object.tree().Get("metadata", "creationTimestamp"), session.runtime().Wall()));
+    }
+    const doc::Value& labels = object.tree().Get("metadata", "labels");
+    for (const std::string& label : label_columns_) row.emplace_back(labels.At(label).AsString());
+    if (show_labels_) row.push_back(LabelsText(labels));
+    return row;
+  }
+
+  /// The kind's own columns.
+  void AddCells(Session& session, const api::KindInfo& kind, const api::Object& object, bool with_kind,
+                std::vector<std::string>& row) const {
+    doc::Arena arena;
+    doc::Value cells = api::RowOf(kind, object.tree(), session.runtime().Wall(), arena);
     auto columns = api::ColumnsOf(kind);
     for (size_t i = 0; i < columns.size() && i < cells.size(); ++i) {
       if (!Shown(columns[i])) continue;
@@ -258,10 +277,6 @@ class Get : public Command {
       if (with_kind && columns[i].format == "name") cell = TypedName(kind, cell);
       row.push_back(std::move(cell));
     }
-    const doc::Value& labels = object.tree().Get("metadata", "labels");
-    for (const std::string& label : label_columns_) row.emplace_back(labels.At(label).AsString());
-    if (show_labels_) row.push_back(LabelsText(labels));
-    return row;
   }
 
   static std::string LabelsText(const doc::Value& labels) {
@@ -321,6 +336,7 @@ class Get : public Command {
       while (true) {
         Result<std::vector<client::WatchEvent>> events = stream->Next();
         if (events.Failed(Reason::kServiceUnavailable)) break;  // the server's time limit: go on from here
+        if (events.Failed(Reason::kTimeout)) return 0;          // --request-timeout's end
         for (const client::WatchEvent& event : TRY(std::move(events))) {
           options.resource_version = std::string(event.object->resource_version());
           if (event.type == client::WatchEventType::kBookmark) continue;

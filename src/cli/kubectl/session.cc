@@ -16,13 +16,14 @@ Session::Session(Invocation invocation) : invocation_(std::move(invocation)) {
   flags_.String(&globals_.ns, "namespace", 'n', "The namespace to work in");
   flags_.String(&globals_.server, "server", 's', "Address and port of the API server");
   flags_.String(&globals_.token, "token", 0, "Bearer token for the API server");
-  flags_.String(&globals_.request_timeout, "request-timeout", 0, "How long to wait for one request; 0: no limit");
+  flags_.String(&globals_.request_timeout, "request-timeout", 0,
+                "How long one request may take (1s, 2m, seconds); 0: no limit");
   flags_.String(&globals_.certificate_authority, "certificate-authority", 0, "File of the authority's certificate");
   flags_.String(&globals_.client_certificate, "client-certificate", 0, "File of the client's certificate");
   flags_.String(&globals_.client_key, "client-key", 0, "File of the client's key");
   flags_.String(&globals_.as, "as", 0, "User to act as");
   flags_.Bool(&globals_.insecure, "insecure-skip-tls-verify", 0, "Do not check the server's certificate");
-  flags_.String(&globals_.verbosity, "v", 'v', "How much to log");
+  flags_.Int(&globals_.verbosity, "v", 'v', "How much to tell of each request: 6 to 10");
 }
 
 Ok Session::Open(const Connect& connect) {

@@ -44,7 +44,7 @@ struct GlobalFlags {
   std::string client_key;
   std::string as;
   bool insecure = false;
-  std::string verbosity;
+  int64_t verbosity = 0;
 };
 
 /// Connects by the kubeconfig and the global flags.
