@@ -84,7 +84,7 @@ class Knarr:
         with open(log, "ab") as out:
             self.process = subprocess.Popen(
                 [self.program, "server", "--no-node", "--data-dir", os.path.join(self.folder, "data"),
-                 "--listen", f"127.0.0.1:{self.port}", "--kubeconfig", ""], stdout=out, stderr=out)
+                 "--listen", f"127.0.0.1:{self.port}", "--write-kubeconfig", os.path.join(self.folder, "kubeconfig")], stdout=out, stderr=out)
         while time.monotonic() - began < 60:
             if self.process.poll() is not None:
                 break

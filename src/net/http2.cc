@@ -26,10 +26,18 @@ struct SessionOptions {
   ~SessionOptions() { nghttp2_option_del(option); }
 };
 
+/// Headers that are different in nearly every message: to keep them in HPACK's table would push out those that repeat,
+/// and make every later search in it longer.
+bool IsFresh(std::string_view name) {
+  constexpr std::string_view kFresh[] = {":path", "audit-id", "content-length", "date", "etag", "location"};
+  return std::ranges::find(kFresh, name) != std::end(kFresh);
+}
+
 nghttp2_nv ToNv(std::string_view name, std::string_view value) {
   // nghttp2 copies both; its structure only lacks the const.
   return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          static_cast<uint8_t>(IsFresh(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE)};
 }
 
 std::vector<nghttp2_nv> ToNvs(const HeaderList& headers) {
@@ -370,6 +378,7 @@ Ok Http2Session::WriteLast(const StreamPtr& stream, std::vector<std::string_view
   for (std::string_view piece : pieces) size += piece.size();
   stream->out_ended = true;
   if (size <= kCopyMax) {
+    stream->out.reserve(stream->out.size() + size);
     for (std::string_view piece : pieces) stream->out.append(piece);
     Resume(*stream);
     return {};

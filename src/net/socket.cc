@@ -19,6 +19,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "rt/edges.h"
 
 namespace knarr::net {
 namespace {
@@ -113,14 +114,16 @@ std::string ErrnoText(const char* what, int error) { return std::string(what) + 
 class SocketStream : public Stream {
  public:
   SocketStream(rt::Runtime& runtime, SocketFd socket)
-      : runtime_(runtime), fd_(socket.fd()), peer_(socket.peer()), socket_(std::move(socket)) {}
-  ~SocketStream() override { runtime_.ForgetFd(fd_); }
+      : runtime_(runtime), fd_(socket.fd()), peer_(socket.peer()), socket_(std::move(socket)), edges_(runtime, fd_) {}
 
   Result<size_t> Read(char* out, size_t size) override {
     while (true) {
       if (closed_) return Unavailable("read from " + peer_ + ": the stream was closed");
+      known_readable_ = false;
       ssize_t count = recv(fd_, out, size, 0);
       if (count >= 0) {
+        // A short read has emptied the socket; what comes from here on makes an edge.
+        drained_ = count > 0 && static_cast<size_t>(count) < size;
         BeFair();
         return static_cast<size_t>(count);
       }
@@ -133,9 +136,19 @@ class SocketStream : public Stream {
   }
 
   Ok WaitReadable() override {
-    if (closed_) return Unavailable("read from " + peer_ + ": the stream was closed");
-    char byte;
-    if (recv(fd_, &byte, 1, MSG_PEEK) < 0 && WouldBlock(errno)) return Wait(rt::FdEvent::kReadable);
+    while (!known_readable_) {
+      if (closed_) return Unavailable("read from " + peer_ + ": the stream was closed");
+      char byte;
+      if (drained_) {
+        // An old edge may tell of bytes that were read since: only one that was waited for is believed.
+        known_readable_ = TRY(Wait(rt::FdEvent::kReadable));
+        drained_ = false;
+      } else if (recv(fd_, &byte, 1, MSG_PEEK) < 0 && WouldBlock(errno)) {
+        drained_ = true;
+      } else {
+        known_readable_ = true;  // or at its end, or broken: Read tells
+      }
+    }
     return {};
   }
 
@@ -149,10 +162,10 @@ class SocketStream : public Stream {
         partial = true;
         BeFair();
       } else if (WouldBlock(errno)) {
-        Ok waited = Wait(rt::FdEvent::kWritable);
+        auto waited = Wait(rt::FdEvent::kWritable);
         if (!waited.ok()) {
           write_broken_ = partial;
-          return waited;
+          return waited.status();
         }
       } else if (errno != EINTR) {
         return Unavailable(ErrnoText(("write to " + peer_).c_str(), errno));
@@ -176,9 +189,12 @@ class SocketStream : public Stream {
   std::string peer() const override { return peer_; }
 
  private:
-  Ok Wait(rt::FdEvent event) {
+  /// Whether it had to wait.
+  Result<bool> Wait(rt::FdEvent event) {
     calls_ = 0;
-    return runtime_.WaitFd(fd_, event);
+    bool parked = false;
+    TRY(edges_.Wait(event, parked));
+    return parked;
   }
   void BeFair() {
     if (++calls_ < kCallsBeforeYield) return;
@@ -191,8 +207,11 @@ class SocketStream : public Stream {
   int calls_ = 0;
   bool closed_ = false;
   bool write_broken_ = false;
+  bool drained_ = false;         ///< the last read took all there was
+  bool known_readable_ = false;  ///< there is something, and no Read since
   std::string peer_;
   SocketFd socket_;
+  rt::Edges edges_;  // goes before the descriptor is closed
 };
 
 class SocketListenerImpl : public SocketListener {

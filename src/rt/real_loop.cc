@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "rt/edges.h"
 
 namespace knarr::rt {
 namespace {
@@ -184,17 +185,20 @@ Ok RealLoop::Arm(int fd) {
   return FromErrno(errno, "wait for descriptor " + std::to_string(fd));
 }
 
+RealLoop::Descriptor& RealLoop::DescriptorOf(int fd) {
+  const auto index = static_cast<size_t>(fd);
+  if (index >= descriptors_.size()) descriptors_.resize(index + 1);
+  if (descriptors_[index] == nullptr) descriptors_[index] = std::make_unique<Descriptor>();
+  return *descriptors_[index];
+}
+
 Ok RealLoop::WaitFd(int fd, FdEvent event) {
   CHECK(OnThisThread() && current() != nullptr);
   if (fd < 0 || static_cast<size_t>(fd) >= kFdMax) return FromErrno(EBADF, "wait for descriptor " + std::to_string(fd));
   TRY(CheckCancelled());
-  if (static_cast<size_t>(fd) >= descriptors_.size()) descriptors_.resize(static_cast<size_t>(fd) + 1);
-  if (descriptors_[static_cast<size_t>(fd)] == nullptr) {
-    descriptors_[static_cast<size_t>(fd)] = std::make_unique<Descriptor>();
-  }
-  Descriptor& descriptor = *descriptors_[static_cast<size_t>(fd)];
+  Descriptor& descriptor = DescriptorOf(fd);
   const auto direction = static_cast<size_t>(event);
-  CHECK(descriptor.waiting[direction] == nullptr);  // one fiber a descriptor and direction
+  CHECK(!descriptor.edges && descriptor.waiting[direction] == nullptr);  // one fiber a descriptor and direction
   descriptor.waiting[direction] = current();
   descriptor.woken[direction] = false;
   descriptor.forgotten = false;
@@ -204,11 +208,74 @@ Ok RealLoop::WaitFd(int fd, FdEvent event) {
     if (armed.status().Is(Reason::kForbidden)) return {};
     return armed;
   }
+  return ParkFor(descriptor, direction);
+}
+
+Ok RealLoop::ParkFor(Descriptor& descriptor, size_t direction) {
   Ok parked;
   while (parked.ok() && !descriptor.woken[direction]) parked = Park();
   descriptor.waiting[direction] = nullptr;
   if (descriptor.woken[direction] && descriptor.forgotten) return Cancelled("descriptor closed");
   return parked;
+}
+
+Ok RealLoop::RegisterEdges(int fd) {
+  CHECK(OnThisThread());
+  if (fd < 0 || static_cast<size_t>(fd) >= kFdMax) return FromErrno(EBADF, "register descriptor " + std::to_string(fd));
+  Descriptor& descriptor = DescriptorOf(fd);
+  // A number that was closed without ForgetFd may have left its state.
+  CHECK(descriptor.waiting[0] == nullptr && descriptor.waiting[1] == nullptr && !descriptor.watch);
+  descriptor = {};
+  descriptor.edges = true;
+  epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.fd = fd}};
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  if (errno == EEXIST && epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) == 0) return {};
+  return FromErrno(errno, "register descriptor " + std::to_string(fd));
+}
+
+Ok RealLoop::WaitEdge(int fd, FdEvent event, bool& parked) {
+  CHECK(OnThisThread() && current() != nullptr);
+  parked = false;
+  TRY(CheckCancelled());
+  Descriptor& descriptor = DescriptorOf(fd);
+  const auto direction = static_cast<size_t>(event);
+  CHECK(descriptor.edges && descriptor.waiting[direction] == nullptr);
+  if (std::exchange(descriptor.edge[direction], false) || descriptor.hung_up[direction]) return {};
+  parked = true;
+  descriptor.waiting[direction] = current();
+  descriptor.woken[direction] = false;
+  descriptor.forgotten = false;
+  Ok waited = ParkFor(descriptor, direction);
+  // An edge that came together with the end of the scope is for the next wait.
+  if (!waited.ok() && descriptor.woken[direction]) descriptor.edge[direction] = true;
+  return waited;
+}
+
+void RealLoop::OnEdges(Runtime& runtime, Descriptor& descriptor, uint32_t events) {
+  const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  if (broken || (events & EPOLLRDHUP) != 0) descriptor.hung_up[static_cast<size_t>(FdEvent::kReadable)] = true;
+  if (broken) descriptor.hung_up[static_cast<size_t>(FdEvent::kWritable)] = true;
+  const bool told[2] = {broken || (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) != 0,
+                        broken || (events & EPOLLOUT) != 0};
+  for (const size_t direction : {size_t{0}, size_t{1}}) {
+    if (!told[direction]) continue;
+    if (descriptor.waiting[direction] == nullptr || descriptor.woken[direction]) {
+      descriptor.edge[direction] = true;
+      continue;
+    }
+    descriptor.woken[direction] = true;
+    runtime.Unpark(descriptor.waiting[direction]);
+  }
+}
+
+Edges::Edges(Runtime& runtime, int fd)
+    : loop_(dynamic_cast<RealLoop&>(runtime)), fd_(fd), registered_(loop_.RegisterEdges(fd)) {}
+
+Edges::~Edges() { loop_.ForgetFd(fd_); }
+
+Ok Edges::Wait(FdEvent event, bool& parked) {
+  if (!registered_.ok()) return registered_;
+  return loop_.WaitEdge(fd_, event, parked);
 }
 
 void RealLoop::ForgetFd(int fd) {
@@ -218,6 +285,7 @@ void RealLoop::ForgetFd(int fd) {
   if (descriptor == nullptr) return;
   (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);  // it may not be there: nobody waited since it was last reused
   descriptor->watch = nullptr;
+  descriptor->edges = false;
   for (const size_t direction : {size_t{0}, size_t{1}}) {
     if (descriptor->waiting[direction] == nullptr || descriptor->woken[direction]) continue;
     descriptor->forgotten = true;
@@ -241,6 +309,10 @@ void RealLoop::OnEvents(int fd, uint32_t events) {
   Descriptor* descriptor =
       static_cast<size_t>(fd) < descriptors_.size() ? descriptors_[static_cast<size_t>(fd)].get() : nullptr;
   if (descriptor == nullptr) return;
+  if (descriptor->edges) {
+    OnEdges(*this, *descriptor, events);
+    return;
+  }
   const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
   const bool ready[2] = {broken || (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) != 0,
                          broken || (events & EPOLLOUT) != 0};

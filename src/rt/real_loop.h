@@ -4,8 +4,9 @@
 //
 // One epoll instance a thread. A descriptor is armed for one event (EPOLLONESHOT) each time someone waits for it, so
 // the kernel looks at its present state (no edge can be lost), nothing wakes the loop that nobody waits for, and a
-// number that was closed and reused without ForgetFd is noticed. Other threads reach the loop through two inboxes and
-// an eventfd, which is written only while the loop sleeps or is about to.
+// number that was closed and reused without ForgetFd is noticed. Connections, which wait at every message, are
+// registered once instead (rt/edges.h). Other threads reach the loop through two inboxes and an eventfd, which is
+// written only while the loop sleeps or is about to.
 
 #include <atomic>
 #include <functional>
@@ -44,6 +45,10 @@ class RealLoop : public RealRuntime {
   void StopThread() override;
   Result<int> WaitSignal(std::initializer_list<int> signals) override;
 
+  // For rt::Edges.
+  Ok RegisterEdges(int fd);
+  Ok WaitEdge(int fd, FdEvent event, bool& parked);
+
   /// Calls `ready` on the loop, outside any fiber, once the descriptor is readable. Does not keep Run from ending.
   Ok WatchOnce(int fd, std::function<void()> ready);
 
@@ -69,6 +74,9 @@ class RealLoop : public RealRuntime {
     Fiber* waiting[2] = {nullptr, nullptr};  // by FdEvent
     bool woken[2] = {false, false};
     bool forgotten = false;
+    bool edges = false;                // registered once; `edge` and `hung_up` are for these only
+    bool edge[2] = {false, false};     // told, and nobody has waited for it since
+    bool hung_up[2] = {false, false};  // no edge comes any more: waits return at once
     std::function<void()> watch;
   };
 
@@ -78,6 +86,9 @@ class RealLoop : public RealRuntime {
   void WarnOfLeftovers();
   void DrainInbox();
   Ok Arm(int fd);
+  Descriptor& DescriptorOf(int fd);
+  Ok ParkFor(Descriptor& descriptor, size_t direction);
+  static void OnEdges(Runtime& runtime, Descriptor& descriptor, uint32_t events);
   void OnEvents(int fd, uint32_t events);
 
   RealOptions options_;
