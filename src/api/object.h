@@ -29,7 +29,11 @@ class Object {
   /// The decoded tree. Any thread (it is decoded once, under a lock-free once).
   const doc::Value& tree() const;
 
-  // What everything asks for, read from the tree.
+  /// Gives back the decoded tree's memory; the next tree() decodes again. REQUIRES: the caller has the only reference,
+  /// and nothing points into the tree.
+  void ForgetTree() const;
+
+  // What everything asks for. Of stored bytes, those of the metadata are read without decoding.
   std::string_view api_version() const;
   std::string_view kind() const;
   std::string_view name() const;
@@ -45,6 +49,7 @@ class Object {
   Object(Token, Bytes bytes);
 
  private:
+  std::string_view Metadata(std::string_view member) const;
   Bytes bytes_;
   mutable std::atomic<doc::Document*> tree_{nullptr};
 };

@@ -1,6 +1,7 @@
 #include "client/informer.h"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "base/check.h"
@@ -11,6 +12,10 @@ namespace {
 
 constexpr Duration kRetryFirst = 100ms;
 constexpr Duration kRetryMost = 30s;
+/// Objects whose decoded trees are kept after a change: whoever acts on it looks at them soon.
+constexpr size_t kFreshMax = 256;
+/// Every so many changes, twice as many objects are looked at for trees that somebody's reading has left.
+constexpr size_t kSweepEvery = 32;
 
 class ListWatchInformer : public Informer {
  public:
@@ -150,6 +155,28 @@ class ListWatchInformer : public Informer {
       objects_[name] = after;
     }
     for (const ChangeHandler& handler : handlers_) handler(before, after);
+    if (after != nullptr) Age(std::move(after));
+  }
+
+  // A decoded pod takes twice the memory of its bytes, and most are looked at only when they change. So trees do not
+  // stay: a changed object's goes when kFreshMax others have changed, one that was read goes with the sweep. Whoever
+  // holds an object keeps its tree.
+  void Age(ObjectPtr changed) {
+    fresh_.push_back(std::move(changed));
+    if (fresh_.size() > kFreshMax) {
+      const ObjectPtr old = std::move(fresh_.front());
+      fresh_.pop_front();
+      // One reference is ours; the other must be the one in objects_.
+      if (old.use_count() == 2 && Get({std::string(old->ns()), std::string(old->name())}).get() == old.get()) {
+        old->ForgetTree();
+      }
+    }
+    if (++changes_ % kSweepEvery != 0) return;
+    auto at = objects_.upper_bound(swept_);
+    for (size_t i = 0; i < 2 * kSweepEvery && at != objects_.end(); ++i, ++at) {
+      if (at->second.use_count() == 1) at->second->ForgetTree();
+    }
+    swept_ = at == objects_.end() ? ObjectName() : at->first;
   }
 
   static void File(Index& index, const ObjectName& name, const api::Object& object) {
@@ -177,6 +204,9 @@ class ListWatchInformer : public Informer {
   std::map<ObjectName, ObjectPtr> objects_;
   std::map<std::string, Index, std::less<>> indexes_;
   std::vector<ChangeHandler> handlers_;
+  std::deque<ObjectPtr> fresh_;
+  size_t changes_ = 0;
+  ObjectName swept_;
   rt::Event synced_event_;
 };
 
