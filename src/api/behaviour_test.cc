@@ -51,24 +51,22 @@ TEST(BehaviourTest, DecodingErrors) {
   });
 }
 
-TEST(BehaviourTest, Defaulting) {
-  ForEachCase("defaulting.jsonl", [](const Value& line) {
-    const Decoded decoded = Prepare(line.At("object"));
-    EXPECT_EQ(doc::ToJson(decoded.document.root), doc::ToJson(line.At("want")));
-  });
-}
-
-TEST(BehaviourTest, DefaultingAgainChangesNothing) {
-  ForEachCase("defaulting.jsonl", [](const Value& line) {
+// Also that defaulting what is defaulted changes nothing.
+void CheckDefaulting(const std::string& file) {
+  ForEachCase(file, [](const Value& line) {
     Decoded decoded = Prepare(line.At("object"));
     const std::string once = doc::ToJson(decoded.document.root);
+    EXPECT_EQ(once, doc::ToJson(line.At("want")));
     ApplyDefaults(*decoded.type, decoded.document.root, decoded.document.arena);
     EXPECT_EQ(doc::ToJson(decoded.document.root), once);
   });
 }
 
-TEST(BehaviourTest, Printing) {
-  ForEachCase("printing.jsonl", [](const Value& line) {
+TEST(BehaviourTest, Defaulting) { CheckDefaulting("defaulting.jsonl"); }
+TEST(BehaviourTest, DefaultingOfExtensions) { CheckDefaulting("extensions_defaulting.jsonl"); }
+
+void CheckPrinting(const std::string& file) {
+  ForEachCase(file, [](const Value& line) {
     Decoded decoded = Prepare(line.At("object"));
     const KindInfo* kind = FindKind(decoded.api_version, decoded.kind);
     ASSERT_NE(kind, nullptr);
@@ -91,6 +89,9 @@ TEST(BehaviourTest, Printing) {
     }
   });
 }
+
+TEST(BehaviourTest, Printing) { CheckPrinting("printing.jsonl"); }
+TEST(BehaviourTest, PrintingOfExtensions) { CheckPrinting("extensions_printing.jsonl"); }
 
 void ExpectSame(const Result<Value>& got, const Value& want) {
   if (const Value* error = want.Find("error")) {
@@ -133,8 +134,8 @@ TEST(BehaviourTest, TwoWayPatchesTurnOneIntoTheOther) {
 
 using Cause = std::array<std::string, 3>;
 
-TEST(BehaviourTest, Validation) {
-  ForEachCase("validation.jsonl", [](const Value& line) {
+void CheckValidation(const std::string& file) {
+  ForEachCase(file, [](const Value& line) {
     const Decoded decoded = Prepare(line.At("object"));
     const KindInfo* kind = FindKind(decoded.api_version, decoded.kind);
     ASSERT_NE(kind, nullptr);
@@ -143,8 +144,12 @@ TEST(BehaviourTest, Validation) {
       errors = ValidateCreate(*kind, decoded.document.root);
     } else {
       const Decoded old = Prepare(line.At("old"));
-      errors = line.At("status").AsBool() ? ValidateStatusUpdate(*kind, decoded.document.root, old.document.root)
-                                          : ValidateUpdate(*kind, decoded.document.root, old.document.root);
+      if (line.At("subresource").AsString() == "approval") {
+        errors = ValidateApproval(*kind, decoded.document.root, old.document.root);
+      } else {
+        errors = line.At("status").AsBool() ? ValidateStatusUpdate(*kind, decoded.document.root, old.document.root)
+                                            : ValidateUpdate(*kind, decoded.document.root, old.document.root);
+      }
     }
     std::vector<Cause> got;
     if (!errors.empty()) {
@@ -166,6 +171,9 @@ TEST(BehaviourTest, Validation) {
     EXPECT_EQ(got, want);
   });
 }
+
+TEST(BehaviourTest, Validation) { CheckValidation("validation.jsonl"); }
+TEST(BehaviourTest, ValidationOfExtensions) { CheckValidation("extensions_validation.jsonl"); }
 
 }  // namespace
 }  // namespace knarr::api

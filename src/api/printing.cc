@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
+#include <vector>
 
+#include "api/printing_columns.h"
 #include "api/printing_rows.h"
 
 namespace knarr::api {
@@ -10,16 +13,6 @@ namespace printing {
 namespace {
 
 using doc::Value;
-
-constexpr Column kName = {"Name", "string", "name", 0, "The name of the object."};
-constexpr Column kAge = {"Age", "string", "", 0, "The time since the object was made."};
-constexpr Column kContainers = {"Containers", "string", "", 1, "The names of the template's containers."};
-constexpr Column kImages = {"Images", "string", "", 1, "The images of the template's containers."};
-constexpr Column kSelector = {"Selector", "string", "", 1, "The labels of the pods that belong to the object."};
-
-constexpr Column Text(std::string_view name, std::string_view doc) { return {name, "string", "", 0, doc}; }
-constexpr Column Wide(std::string_view name, std::string_view doc) { return {name, "string", "", 1, doc}; }
-constexpr Column Number(std::string_view name, std::string_view doc) { return {name, "integer", "", 0, doc}; }
 
 constexpr Column kPod[] = {kName,
                            Text("Ready", "Containers that are ready, of all that should be."),
@@ -124,13 +117,6 @@ constexpr Column kComponentStatus[] = {kName, Text("Status", "Whether the part i
 constexpr Column kLease[] = {kName, Text("Holder", "Who holds the lease."), kAge};
 constexpr Column kDefault[] = {kName, {"Created At", "date", "", 0, "When the object was made."}};
 
-struct Entry {
-  std::string_view package;
-  std::string_view kind;
-  std::span<const Column> columns;
-  Printer print;
-};
-
 constexpr Entry kEntries[] = {
     {"core/v1", "Pod", kPod, PrintPod},
     {"core/v1", "PodTemplate", kPodTemplate, PrintPodTemplate},
@@ -159,10 +145,14 @@ constexpr Entry kEntries[] = {
 constexpr Entry kFallback = {"", "", kDefault, PrintDefault};
 
 const Entry& Find(const KindInfo& kind) {
-  const auto* found = std::ranges::find_if(kEntries, [&kind](const Entry& entry) {
-    return entry.kind == kind.kind && kind.type != nullptr && entry.package == kind.type->package;
-  });
-  return found == std::end(kEntries) ? kFallback : *found;
+  if (kind.type == nullptr) return kFallback;
+  for (const std::span<const Entry> entries : {std::span<const Entry>(kEntries), ExtensionEntries()}) {
+    const auto found = std::ranges::find_if(entries, [&kind](const Entry& entry) {
+      return entry.kind == kind.kind && entry.package == kind.type->package;
+    });
+    if (found != entries.end()) return *found;
+  }
+  return kFallback;
 }
 
 Value ColumnValue(const Column& column, doc::Arena& arena) {
@@ -181,6 +171,16 @@ Value PartialObject(const Value& object, doc::Arena& arena) {
   partial.Set(arena, "apiVersion", Value::Borrow("meta.k8s.io/v1"));
   partial.Set(arena, "metadata", object.At("metadata"));
   return partial;
+}
+
+// Flow schemas stand in the order in which they are tried; all others as they come.
+std::vector<const Value*> InTableOrder(const KindInfo& kind, std::span<const Value* const> objects) {
+  std::vector<const Value*> ordered(objects.begin(), objects.end());
+  if (kind.kind != "FlowSchema") return ordered;
+  std::ranges::stable_sort(ordered, {}, [](const Value* schema) {
+    return std::pair(schema->Get("spec", "matchingPrecedence").AsInt(), schema->Get("metadata", "name").AsString());
+  });
+  return ordered;
 }
 
 }  // namespace
@@ -230,7 +230,7 @@ Value MakeTable(const KindInfo& kind, std::span<const Value* const> objects, con
   table.Set(arena, "columnDefinitions", columns);
   Value rows = Value::Array();
   rows.Reserve(arena, objects.size());
-  for (const Value* object : objects) {
+  for (const Value* object : printing::InTableOrder(kind, objects)) {
     Value row = Value::Object();
     row.Set(arena, "cells", RowOf(kind, *object, now, arena));
     const Value conditions = RowConditionsOf(kind, *object, arena);

@@ -12,11 +12,8 @@
 #include "base/strings.h"
 
 namespace knarr::api::printing {
-namespace {
 
 using doc::Value;
-
-constexpr size_t kShownMax = 3;  // addresses of an Endpoints, before "+ n more..."
 
 void Name(const Value& object, Row& row) { row.Text(object.Get("metadata", "name").AsString()); }
 void Age(const Value& object, Row& row) { row.Age(object.Get("metadata", "creationTimestamp")); }
@@ -32,6 +29,10 @@ void TemplateContainers(const Value& pod_template, Row& row) {
   row.Text(JoinMembers(containers, "name"));
   row.Text(JoinMembers(containers, "image"));
 }
+
+namespace {
+
+constexpr size_t kShownMax = 3;  // addresses of an Endpoints, before "+ n more..."
 
 std::string Shown(const std::vector<std::string>& list, size_t count, bool more) {
   const std::string text = Join(list, ",");

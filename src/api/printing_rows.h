@@ -2,10 +2,12 @@
 
 // The cells of each kind. Internal to this folder.
 
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "api/core_v1.h"
+#include "api/schema.h"
 #include "base/time.h"
 #include "doc/value.h"
 
@@ -18,6 +20,7 @@ class Row {
   void Text(std::string_view text) { cells_.Append(arena_, doc::Value::String(arena_, text)); }
   /// The text, or this when it is empty.
   void TextOr(std::string_view text, std::string_view other) { Text(text.empty() ? other : text); }
+  void Flag(bool flag) { cells_.Append(arena_, doc::Value::Bool(flag)); }
   void Number(int64_t number) { cells_.Append(arena_, doc::Value::Int(number)); }
   void Age(const doc::Value& timestamp);
   WallTime now() const { return now_; }
@@ -30,6 +33,23 @@ class Row {
 };
 
 using Printer = void (*)(const doc::Value& object, Row& row);
+
+/// How a kind is printed.
+struct Entry {
+  std::string_view package;
+  std::string_view kind;
+  std::span<const Column> columns;
+  Printer print;
+};
+std::span<const Entry> ExtensionEntries();
+
+// Cells that many kinds have.
+void Name(const doc::Value& object, Row& row);
+void Age(const doc::Value& object, Row& row);
+/// The names and the images of the containers.
+void TemplateContainers(const doc::Value& pod_template, Row& row);
+/// One member of each element, with commas between.
+std::string JoinMembers(const doc::Value& list, std::string_view member);
 
 void PrintPod(const doc::Value& object, Row& row);
 void PrintPodTemplate(const doc::Value& object, Row& row);

@@ -41,6 +41,8 @@ ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object);
 ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old);
 /// Of the status subresource.
 ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old);
+/// Of the approval subresource. REQUIRES: the kind has one.
+ErrorList ValidateApproval(const KindInfo& kind, const doc::Value& object, const doc::Value& old);
 
 /// Of a Service's rules those about its cluster addresses and their families: they must hold before addresses are
 /// handed out.

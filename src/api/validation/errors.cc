@@ -58,10 +58,8 @@ std::string SupportedValues(std::span<const std::string_view> supported) {
 void Errors::NotSupported(const Path& path, std::string_view value, std::span<const std::string_view> supported) {
   Add(FieldErrorType::kNotSupported, path, "Unsupported value: " + Shown(value), SupportedValues(supported));
 }
-void Errors::NotSupported(const Path& path, const doc::Value& value,
-                          std::initializer_list<std::string_view> supported) {
-  Add(FieldErrorType::kNotSupported, path, "Unsupported value: " + Shown(value),
-      SupportedValues({supported.begin(), supported.size()}));
+void Errors::NotSupported(const Path& path, const doc::Value& value, std::span<const std::string_view> supported) {
+  Add(FieldErrorType::kNotSupported, path, "Unsupported value: " + Shown(value), SupportedValues(supported));
 }
 
 void Errors::Duplicate(const Path& path, std::string_view value) {

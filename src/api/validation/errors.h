@@ -54,7 +54,10 @@ class Errors {
     NotSupported(path, value, std::span(supported.begin(), supported.size()));
   }
   /// The same of something that is no text.
-  void NotSupported(const Path& path, const doc::Value& value, std::initializer_list<std::string_view> supported);
+  void NotSupported(const Path& path, const doc::Value& value, std::span<const std::string_view> supported);
+  void NotSupported(const Path& path, const doc::Value& value, std::initializer_list<std::string_view> supported) {
+    NotSupported(path, value, std::span(supported.begin(), supported.size()));
+  }
   void Duplicate(const Path& path, std::string_view value);
   void Duplicate(const Path& path, const doc::Value& value, std::string_view detail = {});
   void NotFound(const Path& path, std::string_view value);

@@ -37,6 +37,8 @@ void ValidateDns1123Label(std::string_view value, const Path& path, Errors& erro
 void ValidateDns1123Subdomain(std::string_view value, const Path& path, Errors& errors);
 /// An address as upstream takes it in old fields.
 void ValidateIp(std::string_view value, const Path& path, Errors& errors);
+/// A status' list of meta/v1 conditions.
+void ValidateConditions(const doc::Value& conditions, const Path& path, Errors& errors);
 /// Reports "field is immutable" when the two differ.
 void ValidateImmutable(const doc::Value& value, const doc::Value& old, const Path& path, Errors& errors);
 

@@ -5,8 +5,13 @@
 #include <algorithm>
 #include <iterator>
 
+#include "api/validation/access.h"
+#include "api/validation/admission.h"
+#include "api/validation/devices.h"
 #include "api/validation/errors.h"
 #include "api/validation/events.h"
+#include "api/validation/extensions.h"
+#include "api/validation/fairness.h"
 #include "api/validation/metadata.h"
 #include "api/validation/objects.h"
 #include "api/validation/pods.h"
@@ -14,6 +19,7 @@
 #include "api/validation/services.h"
 #include "api/validation/storage.h"
 #include "api/validation/workloads.h"
+#include "base/check.h"
 
 namespace knarr::api {
 namespace validation {
@@ -30,6 +36,7 @@ struct Rules {
   CreateRule create;
   UpdateRule update;  ///< nullptr: the metadata's, and the rules of creation
   UpdateRule status;  ///< nullptr: only the metadata's
+  UpdateRule approval = nullptr;
 };
 
 constexpr Rules kRules[] = {
@@ -57,6 +64,36 @@ constexpr Rules kRules[] = {
     {"", "LimitRange", ValidateLimitRange, nullptr, nullptr},
     {"", "ResourceQuota", ValidateResourceQuota, nullptr, nullptr},
     {"coordination.k8s.io", "Lease", ValidateLease, nullptr, nullptr},
+    {"rbac.authorization.k8s.io", "Role", ValidateRole, ValidateRoleUpdate, nullptr},
+    {"rbac.authorization.k8s.io", "ClusterRole", ValidateClusterRole, ValidateClusterRoleUpdate, nullptr},
+    {"rbac.authorization.k8s.io", "RoleBinding", ValidateRoleBinding, ValidateRoleBindingUpdate, nullptr},
+    {"rbac.authorization.k8s.io", "ClusterRoleBinding", ValidateClusterRoleBinding, ValidateClusterRoleBindingUpdate,
+     nullptr},
+    {"certificates.k8s.io", "CertificateSigningRequest", ValidateSigningRequest, ValidateSigningRequestUpdate,
+     ValidateSigningRequestStatusUpdate, ValidateSigningRequestApproval},
+    {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration", ValidateWebhooks, ValidateWebhooksUpdate,
+     nullptr},
+    {"admissionregistration.k8s.io", "MutatingWebhookConfiguration", ValidateWebhooks, ValidateWebhooksUpdate, nullptr},
+    {"admissionregistration.k8s.io", "ValidatingAdmissionPolicy", ValidateValidatingPolicy,
+     ValidateValidatingPolicyUpdate, ValidateValidatingPolicyStatusUpdate},
+    {"admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", ValidateValidatingPolicyBinding,
+     ValidateValidatingPolicyBindingUpdate, nullptr},
+    {"admissionregistration.k8s.io", "MutatingAdmissionPolicy", ValidateMutatingPolicy, ValidateMutatingPolicyUpdate,
+     nullptr},
+    {"admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding", ValidateMutatingPolicyBinding,
+     ValidateMutatingPolicyBindingUpdate, nullptr},
+    {"flowcontrol.apiserver.k8s.io", "FlowSchema", ValidateFlowSchema, ValidateFlowSchemaUpdate,
+     ValidateFairnessStatusUpdate},
+    {"flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", ValidatePriorityLevel, ValidatePriorityLevelUpdate,
+     ValidateFairnessStatusUpdate},
+    {"resource.k8s.io", "ResourceClaim", ValidateResourceClaim, ValidateResourceClaimUpdate,
+     ValidateResourceClaimStatusUpdate},
+    {"resource.k8s.io", "ResourceClaimTemplate", ValidateResourceClaimTemplate, ValidateResourceClaimTemplateUpdate,
+     nullptr},
+    {"resource.k8s.io", "DeviceClass", ValidateDeviceClass, ValidateDeviceClassUpdate, nullptr},
+    {"resource.k8s.io", "ResourceSlice", ValidateResourceSlice, ValidateResourceSliceUpdate, nullptr},
+    {"apiregistration.k8s.io", "APIService", ValidateApiService, ValidateApiServiceUpdate,
+     ValidateApiServiceStatusUpdate},
     {"authorization.k8s.io", "SubjectAccessReview", ValidateSubjectAccessReview, nullptr, nullptr},
     {"authorization.k8s.io", "SelfSubjectAccessReview", ValidateSelfSubjectAccessReview, nullptr, nullptr},
     {"authorization.k8s.io", "LocalSubjectAccessReview", ValidateLocalSubjectAccessReview, nullptr, nullptr},
@@ -135,6 +172,14 @@ ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, c
   } else {
     validation::ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), validation::MetadataPath(), errors);
   }
+  return std::move(errors).Take();
+}
+
+ErrorList ValidateApproval(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {
+  validation::Errors errors;
+  const validation::Rules* rules = validation::FindRules(kind);
+  CHECK(rules != nullptr && rules->approval != nullptr);
+  rules->approval(object, old, errors);
   return std::move(errors).Take();
 }
 
