@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "apiserver/security_options.h"
 #include "apiserver/user.h"
 #include "base/metrics.h"
 #include "base/status.h"
@@ -38,11 +39,7 @@ struct ApiServerOptions {
   std::string service_cidr = "10.43.0.0/16";
   uint16_t node_port_first = 30000;
   uint16_t node_port_last = 32767;
-  /// Static bearer tokens: token → user.
-  std::vector<std::pair<std::string, UserInfo>> tokens;
-  /// PEM key that signs service account tokens.
-  std::string service_account_key_pem;
-  std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  SecurityOptions security;
   size_t in_flight_max = 1000;  ///< short requests; more get 429
   Duration request_timeout = std::chrono::seconds(60);
   Duration event_ttl = std::chrono::hours(1);

@@ -1,7 +1,7 @@
 #include "apiserver/core.h"
 
-#include "apiserver/authorization/node_authorizer.h"
-#include "apiserver/authorization/rbac_authorizer.h"
+#include <algorithm>
+
 #include "apiserver/service_networks.h"
 #include "rt/sync.h"
 
@@ -20,19 +20,9 @@ StrategyOptions StrategiesOf(const ApiServerOptions& options) {
   return out;
 }
 
-std::vector<std::unique_ptr<Authorizer>> MakeAuthorizers(rt::Runtime& world, const store::Store& store,
-                                                         NodeGraph& graph, const RbacIndex& rbac) {
-  std::vector<std::unique_ptr<Authorizer>> out;
-  out.push_back(MakeMastersAuthorizer());
-  out.push_back(MakeNodeAuthorizer(world, store, graph));
-  out.push_back(MakeRbacAuthorizer(rbac));
-  return out;
-}
-
-std::unique_ptr<Authorizer> UnionOf(const std::vector<std::unique_ptr<Authorizer>>& authorizers) {
-  std::vector<Authorizer*> all;
-  for (const auto& authorizer : authorizers) all.push_back(authorizer.get());
-  return MakeUnionAuthorizer(std::move(all));
+std::vector<rt::Runtime*> AllRuntimes(rt::Runtime& world, std::vector<rt::Runtime*> io) {
+  if (std::ranges::find(io, &world) == io.end()) io.push_back(&world);
+  return io;
 }
 
 }  // namespace
@@ -43,17 +33,12 @@ Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store
       store_(store),
       options_(std::move(options)),
       metrics_(options_.metrics != nullptr ? *options_.metrics : own_metrics_),
-      rbac_(world, store),
-      node_graph_(world, store),
-      authorizers_(MakeAuthorizers(world, store, node_graph_, rbac_)),
-      authorizer_(UnionOf(authorizers_)),
-      role_guard_(rbac_, *authorizer_),
+      security_(world, AllRuntimes(world, io), store, options_.security),
       admission_(std::move(admission)),
-      tokens_(options_.service_account_key_pem, options_.issuer),
       resources_(StrategiesOf(options_)),
       registry_(world, store, *admission_),
-      operations_(registry_, resources_, *authorizer_, role_guard_, tokens_) {
-  admission_->UseAuthorizer(*authorizer_);
+      operations_(registry_, resources_, security_) {
+  admission_->UseAuthorizer(security_.authorizer());
   ready_checks_.push_back({"store", [this]() -> Ok {
                              if (store_.Latest() == nullptr) return Unavailable("no state");
                              return {};
@@ -93,16 +78,6 @@ std::vector<Core::ReadyCheck> Core::ReadyChecks(rt::Runtime& here) {
 }
 
 void Core::AddReadyCheck(ReadyCheck check) { ready_checks_.push_back(std::move(check)); }
-
-void Core::StartAuthorization() {
-  rbac_.Start();
-  node_graph_.Start();
-}
-
-void Core::StopAuthorization() {
-  rbac_.Stop();
-  node_graph_.Stop();
-}
 
 void Core::StopStreams() {
   for (const auto& local : locals_) {

@@ -9,8 +9,6 @@
 #include <vector>
 
 #include "apiserver/apiserver.h"
-#include "apiserver/authorization/node_graph.h"
-#include "apiserver/authorization/role_guard.h"
 #include "apiserver/local.h"
 #include "apiserver/operations.h"
 #include "base/metrics.h"
@@ -31,11 +29,7 @@ class Core {
   rt::Runtime& world() { return world_; }
   Operations& operations() { return operations_; }
   const ResourceTable& resources() const { return resources_; }
-  const TokenIssuer& tokens() const { return tokens_; }
-  Authorizer& authorizer() { return *authorizer_; }
-  /// Begins and ends the following of the store that authorisation rests on. World fiber.
-  void StartAuthorization();
-  void StopAuthorization();
+  Security& security() { return security_; }
   knarr::Registry& metrics() { return metrics_; }
 
   /// What is kept for the runtime this is called on. REQUIRES: it is one of the server's.
@@ -63,13 +57,8 @@ class Core {
   ApiServerOptions options_;
   knarr::Registry own_metrics_;
   knarr::Registry& metrics_;
-  RbacIndex rbac_;
-  NodeGraph node_graph_;
-  std::vector<std::unique_ptr<Authorizer>> authorizers_;
-  std::unique_ptr<Authorizer> authorizer_;  // all of them
-  RoleGuard role_guard_;
+  Security security_;
   std::unique_ptr<AdmissionChain> admission_;
-  TokenIssuer tokens_;
   ResourceTable resources_;
   ResourceRegistry registry_;
   Operations operations_;

@@ -15,7 +15,7 @@ struct ExecWorld {
 
   static ApiServerOptions Options() {
     ApiServerOptions options;
-    options.tokens.push_back({"secret", {"root", "", {"system:masters"}}});
+    options.security.tokens.push_back({"secret", {"root", "", {"system:masters"}}});
     return options;
   }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "apiserver/authenticate.h"
+#include "apiserver/authentication/issuer_discovery.h"
 #include "apiserver/component_status.h"
 #include "apiserver/errors.h"
 #include "apiserver/health.h"
@@ -63,7 +63,7 @@ void HttpFace::Handle(net::Request& request, net::Response& response) {
     return;
   }
   call.attributes = ReadAttributes(request.method, request.url);
-  Result<UserInfo> user = Authenticate(request, core_, runtime);
+  Result<UserInfo> user = core_.security().authenticator().Authenticate(runtime, request);
   if (!user.ok()) {
     SendError(call, user.status());
     Count(call, 401, began);
@@ -71,7 +71,23 @@ void HttpFace::Handle(net::Request& request, net::Response& response) {
   }
   call.context.user = std::move(*user);
   call.attributes.user = call.context.user;
+  const Ok became = Impersonate(call);
+  if (!became.ok()) {
+    SendError(call, became.status());
+    Count(call, became.status().code(), began);
+    return;
+  }
   Route(call);
+}
+
+Ok HttpFace::Impersonate(Call& call) {
+  const std::optional<UserInfo> wanted = TRY(WantedUser(call.request.headers));
+  if (!wanted.has_value()) return {};
+  UserInfo user = TRY(core_.security().impersonator().Impersonate(call.context.runtime, *wanted, call.attributes));
+  call.context.impersonator = std::move(call.context.user);
+  call.context.user = std::move(user);
+  call.attributes.user = call.context.user;
+  return {};
 }
 
 bool HttpFace::IsLongRunning(const Call& call) const {
@@ -158,6 +174,7 @@ Result<Answer> HttpFace::AnswerPath(Call& call) {
     return answer;
   }
   if (path == "/version" || path == "/version/") return AnswerVersion();
+  if (IsIssuerDiscoveryPath(path)) return AnswerIssuerDiscovery(call, core_);
   if (path.starts_with("/openapi/")) return openapi_.Serve(call);
   return discovery_.Serve(call);
 }

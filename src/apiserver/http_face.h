@@ -46,6 +46,8 @@ class HttpFace {
   void Handle(net::Request& request, net::Response& response);
 
  private:
+  /// Makes the call that of the user the request's headers ask to be.
+  Ok Impersonate(Call& call);
   void Route(Call& call);
   bool IsLongRunning(const Call& call) const;
   Result<Answer> AnswerShort(Call& call);

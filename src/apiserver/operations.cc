@@ -4,6 +4,7 @@
 
 #include "api/codec.h"
 #include "api/defaulting.h"
+#include "apiserver/authentication/token_request.h"
 #include "apiserver/bind.h"
 #include "apiserver/errors.h"
 #include "apiserver/object_io.h"
@@ -66,7 +67,7 @@ Ok Normalize(RequestContext& context, const api::KindInfo& kind, doc::Document& 
 }
 
 Ok Operations::Authorize(const RequestContext& context, const Attributes& attributes) const {
-  const Verdict verdict = authorizer_.Authorize(context.runtime, attributes);
+  const Verdict verdict = security_.authorizer().Authorize(context.runtime, attributes);
   if (verdict.allowed()) return {};
   if (!verdict.error.empty()) return Internal("Internal Server Error: " + verdict.error);
   return ForbiddenTo(attributes, verdict.reason);
@@ -74,7 +75,7 @@ Ok Operations::Authorize(const RequestContext& context, const Attributes& attrib
 
 void Operations::Settle(const RequestContext& context, const Resource& resource) const {
   if (!IsRbacKind(*resource.kind)) return;
-  role_guard_.Settle(context, registry_.world(), registry_.store().Latest()->revision());
+  security_.role_guard().Settle(context, registry_.world(), registry_.store().Latest()->revision());
 }
 
 Result<ObjectPtr> Operations::Get(RequestContext& context, Resource& resource, const ObjectName& name,
@@ -98,7 +99,7 @@ Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource
   TRY(Prepare(*resource.kind, object));
   if (IsReview(*resource.kind)) return Review(context, *resource.kind, ns, std::move(object));
   TRY(ToStoredForm(resource, object));
-  TRY(role_guard_.Check(context, *resource.kind, ns, "", object.root, nullptr));
+  TRY(security_.role_guard().Check(context, *resource.kind, ns, "", object.root, nullptr));
   ObjectPtr made = TRY(registry_.Create(context, resource, {std::string(ns), std::move(object), request.dry_run}));
   Settle(context, resource);
   return ServedObject(resource, std::move(made));
@@ -124,8 +125,8 @@ Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resou
   }
   if (subresource == "token") {
     const ObjectPtr account = TRY(registry_.Get(context, resource, name));
-    doc::Document answer = TRY(
-        AnswerTokenRequest(tokens_, context.runtime, *registry_.store().Latest(), account->tree(), std::move(object)));
+    doc::Document answer = TRY(AnswerTokenRequest(security_.tokens(), security_.api_audiences(), context.runtime,
+                                                  *registry_.store().Latest(), account->tree(), std::move(object)));
     TRY(api::Canonicalize(*kind->type, answer.root, answer.arena));
     return api::Object::FromDocument(std::move(answer));
   }
@@ -165,7 +166,8 @@ Result<UpdateOutcome> Operations::UpdateView(
     TRY(Prepare(*view.kind, changed));
     doc::Document merged = TRY(view.merge(kind, served.root, changed.root));
     TRY(ToStoredForm(resource, merged));
-    TRY(role_guard_.Check(context, kind, name.ns, name.name, merged.root, current.is_null() ? nullptr : &current));
+    TRY(security_.role_guard().Check(context, kind, name.ns, name.name, merged.root,
+                                     current.is_null() ? nullptr : &current));
     return merged;
   };
   UpdateOutcome outcome = TRY(registry_.Update(context, resource, update));

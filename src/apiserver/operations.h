@@ -9,10 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "apiserver/authorization/role_guard.h"
 #include "apiserver/registry.h"
+#include "apiserver/security.h"
 #include "apiserver/subresource.h"
-#include "apiserver/token.h"
 #include "apiserver/watch_session.h"
 
 namespace knarr::apiserver {
@@ -34,9 +33,8 @@ struct PatchRequest {
 
 class Operations {
  public:
-  Operations(ResourceRegistry& registry, ResourceTable& resources, Authorizer& authorizer, const RoleGuard& role_guard,
-             TokenIssuer& tokens)
-      : registry_(registry), resources_(resources), authorizer_(authorizer), role_guard_(role_guard), tokens_(tokens) {}
+  Operations(ResourceRegistry& registry, ResourceTable& resources, Security& security)
+      : registry_(registry), resources_(resources), security_(security) {}
 
   /// Forbidden with upstream's whole message when the user may not.
   Ok Authorize(const RequestContext& context, const Attributes& attributes) const;
@@ -83,9 +81,7 @@ class Operations {
 
   ResourceRegistry& registry_;
   ResourceTable& resources_;
-  Authorizer& authorizer_;
-  const RoleGuard& role_guard_;
-  TokenIssuer& tokens_;
+  Security& security_;
 };
 
 /// Makes a tree canonical, and what was odd about it an error or warnings as `validation` says.

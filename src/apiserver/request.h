@@ -3,6 +3,7 @@
 // What goes along with one request through the pipeline.
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct RequestContext {
   std::map<std::string, std::string> audit_annotations;
   /// Set with an Expired error of a list: the token with which the client may go on (in a newer state).
   std::string error_continue;
+  /// Who sends the request, when it acts as another user.
+  std::optional<UserInfo> impersonator = std::nullopt;
 };
 
 }  // namespace knarr::apiserver

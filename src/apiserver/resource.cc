@@ -33,7 +33,7 @@ Resource::Name Resource::NameOf(std::string_view key) const {
 }
 
 bool IsServed(const api::KindInfo& kind) {
-  if (IsReview(kind)) return kind.kind != "TokenReview";
+  if (IsReview(kind)) return true;
   // componentstatuses are computed.
   return kind.list_type != nullptr && kind.kind != "ComponentStatus" && kind.group != "meta.k8s.io";
 }

@@ -35,6 +35,28 @@ doc::Document AnswerSelfReview(const RequestContext& context, doc::Document revi
   return review;
 }
 
+Result<doc::Document> AnswerTokenReview(const RequestContext& context, Authenticator& authenticator,
+                                        doc::Document review) {
+  const std::string token(review.root.Get("spec", "token").AsString());
+  if (token.empty()) return BadRequest("token is required for TokenReview in authentication");
+  std::vector<std::string> audiences;
+  for (const Value& audience : review.root.Get("spec", "audiences").items())
+    audiences.emplace_back(audience.AsString());
+  const TokenReview found = authenticator.Review(context.runtime, token, audiences);
+  doc::Arena& arena = review.arena;
+  Value status = Value::Object();
+  status.AddMember(arena, "authenticated", Value::Bool(found.owner.has_value()));
+  status.AddMember(arena, "user", found.owner.has_value() ? UserValue(found.owner->user, arena) : Value::Object());
+  if (found.owner.has_value()) {
+    Value fit = Value::Array();
+    for (const std::string& audience : found.owner->audiences) fit.Append(arena, Value::String(arena, audience));
+    status.AddMember(arena, "audiences", fit);
+  }
+  if (!found.error.empty()) status.AddMember(arena, "error", Value::String(arena, found.error));
+  review.root.Set(arena, "status", status);
+  return review;
+}
+
 }  // namespace
 
 bool IsReview(const api::KindInfo& kind) {
@@ -45,9 +67,14 @@ bool IsReview(const api::KindInfo& kind) {
 Result<ObjectPtr> Operations::Review(const RequestContext& context, const api::KindInfo& kind, std::string_view ns,
                                      doc::Document review) const {
   TRY(FitNamespace(kind, ns, review));
-  doc::Document answer = kind.group == "authorization.k8s.io"
-                             ? TRY(AnswerAccessReview(context, authorizer_, kind, std::move(review)))
-                             : AnswerSelfReview(context, std::move(review));
+  doc::Document answer;
+  if (kind.group == "authorization.k8s.io") {
+    answer = TRY(AnswerAccessReview(context, security_.authorizer(), kind, std::move(review)));
+  } else if (kind.kind == "TokenReview") {
+    answer = TRY(AnswerTokenReview(context, security_.authenticator(), std::move(review)));
+  } else {
+    answer = AnswerSelfReview(context, std::move(review));
+  }
   TRY(api::Canonicalize(*kind.type, answer.root, answer.arena));
   return api::Object::FromDocument(std::move(answer));
 }

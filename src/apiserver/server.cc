@@ -24,7 +24,7 @@ class Server : public ApiServer {
   ~Server() override { CHECK(stopped_); }
 
   Ok Bootstrap() override {
-    core_.StartAuthorization();
+    core_.security().Start();
     TRY(MakeBootstrapObjects(core_));
     expiry_.Start();
     keeper_.Start();
@@ -67,7 +67,7 @@ class Server : public ApiServer {
     address_keeper_.Stop();
     core_.StopStreams();
     if (http_ != nullptr) http_->Stop(grace);
-    core_.StopAuthorization();
+    core_.security().Stop();
     core_.StopLocals();
   }
 
@@ -88,6 +88,8 @@ Ok CheckOptions(const ApiServerOptions& options) {
   if (options.node_port_first == 0 || options.node_port_first > options.node_port_last) {
     return BadRequest(fmt::format("node ports {}-{}: no range", options.node_port_first, options.node_port_last));
   }
+  TRY(ServiceAccountTokens::Create(options.security.service_account_key_pem, options.security.issuer));
+  if (options.security.oidc.has_value()) TRY(CheckOidcOptions(options.security.oidc->options));
   if (options.in_flight_max == 0) return BadRequest("the bound on requests in flight must be at least 1");
   return {};
 }

@@ -1,3 +1,5 @@
+#include "controller/certificates.h"
+#include "controller/cluster_role_aggregation.h"
 #include "controller/endpoints.h"
 #include "controller/garbage_collector.h"
 #include "controller/namespace.h"
@@ -6,6 +8,7 @@
 #include "controller/resource_quota.h"
 #include "controller/root_ca.h"
 #include "controller/service_account.h"
+#include "controller/token_secrets.h"
 #include "controller/volume_protection.h"
 
 namespace knarr::controller {
@@ -18,6 +21,12 @@ std::span<const ControllerEntry> AllControllers() {
       {"replicaset-controller", "replicaset-controller", MakeReplicaSetController},
       {"endpoints-controller", "endpoint-controller", MakeEndpointsController},
       {"node-lifecycle-controller", "node-controller", MakeNodeLifecycleController},
+      {"clusterrole-aggregation-controller", "clusterrole-aggregation-controller",
+       MakeClusterRoleAggregationController},
+      {"serviceaccount-token-controller", "", MakeTokenSecretsController},
+      {"certificatesigningrequest-approving-controller", "certificate-controller", MakeCertificateApprover},
+      {"certificatesigningrequest-signing-controller", "certificate-controller", MakeCertificateSigner},
+      {"certificatesigningrequest-cleaner-controller", "certificate-controller", MakeCertificateCleaner},
       {"garbage-collector-controller", "generic-garbage-collector", MakeGarbageCollector},
       {"resourcequota-controller", "resourcequota-controller", MakeResourceQuotaController},
       {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", MakeRootCaController},

@@ -32,7 +32,7 @@ class RootCaController : public Controller {
     });
   }
   void Start() override {
-    if (!context_.root_ca.empty()) worker_.Start({&namespaces_, &maps_}, 1);
+    if (!context_.keys.ca_certificate_pem.empty()) worker_.Start({&namespaces_, &maps_}, 1);
   }
   void Stop() override { worker_.Stop(); }
 
@@ -45,7 +45,7 @@ class RootCaController : public Controller {
     doc::Document document;
     if (present != nullptr) {
       const doc::Value& data = present->tree().At("data");
-      const bool good = data.size() == 1 && data.At(kKey).AsString() == context_.root_ca &&
+      const bool good = data.size() == 1 && data.At(kKey).AsString() == context_.keys.ca_certificate_pem &&
                         !present->tree().Get("metadata", "annotations", kDescriptionKey).is_null();
       if (good) return Requeue();
       document = doc::Document::Copy(present->tree());
@@ -53,7 +53,7 @@ class RootCaController : public Controller {
     }
     api::core_v1::ConfigMapEdit map(document);
     map.metadata().set_name(kName).set_ns(key.name).put_annotations(kDescriptionKey, kDescription);
-    map.put_data(kKey, context_.root_ca);
+    map.put_data(kKey, context_.keys.ca_certificate_pem);
     const api::KindInfo& kind = api::core_v1::ConfigMapInfo();
     const Result<ObjectPtr> written = present == nullptr ? context_.client.Create(kind, key.name, document.root)
                                                          : context_.client.Update(kind, name, document.root);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apiserver/apiserver.h"
+#include "apiserver/authentication/service_account_tokens.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "client/kubeconfig.h"
@@ -76,8 +77,9 @@ apiserver::UserInfo Component(std::string name, std::vector<std::string> groups 
 /// The controllers' ways to the server in this process.
 class LocalAccounts : public controller::Accounts {
  public:
-  explicit LocalAccounts(apiserver::ApiServer& api) : api_(api) {}
+  LocalAccounts(apiserver::ApiServer& api, client::Client& manager) : api_(api), manager_(manager) {}
   client::Client& Of(std::string_view account) override {
+    if (account.empty()) return manager_;
     std::unique_ptr<client::Client>& client = clients_[std::string(account)];
     if (client == nullptr) client = api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account));
     return *client;
@@ -85,6 +87,7 @@ class LocalAccounts : public controller::Accounts {
 
  private:
   apiserver::ApiServer& api_;
+  client::Client& manager_;
   std::map<std::string, std::unique_ptr<client::Client>> clients_;
 };
 
@@ -169,7 +172,9 @@ class Server {
                                               .client_ca_pem = certificates_.authority.certificate_pem,
                                               .alpn = {"h2", "http/1.1"}}));
     apiserver::ApiServerOptions options{.listen = endpoint_, .tls = tls_, .service_cidr = options_.service_cidr};
-    options.service_account_key_pem = certificates_.service_account_key;
+    security_ = TRY(SetUpSecurity(world_, options_.security));
+    options.security = std::move(security_.options);
+    options.security.service_account_key_pem = certificates_.service_account_key;
     std::vector<rt::Runtime*> io;
     for (auto& runtime : io_) io.push_back(runtime.get());
     api_ = TRY(apiserver::ApiServer::Create(world_, io, *store_, std::move(options)));
@@ -177,17 +182,30 @@ class Server {
     return api_->Listen();
   }
 
+  Ok MakeClusterKeys() {
+    keys_.ca_certificate_pem = certificates_.authority.certificate_pem;
+    keys_.ca_key_pem = certificates_.authority.key_pem;
+    apiserver::ServiceAccountTokens tokens = TRY(apiserver::ServiceAccountTokens::Create(
+        certificates_.service_account_key, apiserver::SecurityOptions().issuer));
+    keys_.sign_token = [tokens = std::move(tokens)](std::string_view ns, std::string_view account, std::string_view uid,
+                                                    std::string_view secret) {
+      return tokens.IssueLegacy(ns, {std::string(account), std::string(uid)}, secret);
+    };
+    return {};
+  }
+
   Ok StartControllers() {
     // What the controllers read comes from one copy, and is read by one user; each writes as its own account.
     client_ = api_->LocalClient(Component("system:kube-controller-manager"));
     scheduler_client_ = api_->LocalClient(Component("system:kube-scheduler"));
-    accounts_ = std::make_unique<LocalAccounts>(*api_);
+    accounts_ = std::make_unique<LocalAccounts>(*api_, *client_);
+    TRY(MakeClusterKeys());
     informers_ = std::make_unique<client::InformerFactory>(world_, *client_);
     events_ = std::make_unique<client::EventRecorder>(world_, *client_, "controller-manager");
     scheduler_events_ = std::make_unique<client::EventRecorder>(world_, *scheduler_client_, "default-scheduler");
     for (const controller::ControllerEntry& entry : controller::AllControllers()) {
-      controllers_.push_back(entry.make({world_, accounts_->Of(entry.account), *accounts_, *informers_, *events_,
-                                         certificates_.authority.certificate_pem}));
+      controllers_.push_back(
+          entry.make({world_, accounts_->Of(entry.account), *accounts_, *informers_, *events_, keys_}));
     }
     scheduler_ = std::make_unique<scheduler::Scheduler>(world_, *scheduler_client_, *informers_, *scheduler_events_);
     for (auto& controller : controllers_) controller->Start();
@@ -308,6 +326,7 @@ class Server {
     scheduler_client_.reset();
     client_.reset();
     api_.reset();
+    security_ = {};
     if (store_ != nullptr) store_->Close();
     store_.reset();
     for (auto& runtime : io_) runtime->StopThread();
@@ -323,10 +342,12 @@ class Server {
   Certificates certificates_;
   std::shared_ptr<net::TlsServerContext> tls_;
   std::unique_ptr<store::Store> store_;
+  SecuritySetup security_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<client::Client> client_;
   std::unique_ptr<client::Client> scheduler_client_;
   std::unique_ptr<LocalAccounts> accounts_;
+  controller::ClusterKeys keys_;
   std::unique_ptr<client::InformerFactory> informers_;
   std::unique_ptr<client::EventRecorder> events_;
   std::unique_ptr<client::EventRecorder> scheduler_events_;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "main/security_flags.h"
 #include "rt/real.h"
 
 namespace knarr::main {
@@ -22,6 +23,7 @@ struct ServerOptions {
   std::string bridge = "knarr0";
   bool no_node = false;
   int io_threads = 1;
+  SecurityFlags security;
 };
 
 /// Runs until SIGTERM or SIGINT. World fiber.

@@ -28,7 +28,7 @@ struct Connection {
   const HttpServerOptions& options;
   const Handler& handler;
   std::unique_ptr<Stream> stream;
-  std::optional<CertificateInfo> certificate;
+  std::shared_ptr<const CertificateInfo> certificate;
   std::string prefix;  ///< bytes that were read to find out the protocol
   ConnectionControl& control;
 };

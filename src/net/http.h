@@ -67,8 +67,9 @@ struct Request {
   Headers headers;
   std::string peer;
   bool http2 = false;
-  /// The client's verified certificate.
-  std::optional<CertificateInfo> certificate;
+  /// The client's certificate, the same object for all requests of a connection; null: it showed none. It says whether
+  /// it is to be trusted.
+  std::shared_ptr<const CertificateInfo> certificate;
   /// The whole body; RequestEntityTooLarge beyond `limit`. Once.
   std::function<Result<std::string>(size_t limit)> read_body;
   /// Ok while the client is there: handlers that stream check their writes instead.

@@ -49,7 +49,9 @@ void Serve(rt::Runtime& runtime, std::unique_ptr<Stream> stream, const HttpServe
       LOG_DEBUG("TLS handshake failed", {"peer", peer}, {"error", tls.status()});
       return;
     }
-    connection.certificate = (*tls)->peer_certificate();
+    if (const auto& shown = (*tls)->peer_certificate(); shown.has_value()) {
+      connection.certificate = std::make_shared<const CertificateInfo>(*shown);
+    }
     http2 = (*tls)->alpn() == "h2";
     decided = !(*tls)->alpn().empty();
     connection.stream = std::move(*tls);

@@ -57,7 +57,7 @@ struct World {
       EXPECT_TRUE(response.Finish().ok());
     } else {
       auto body = request.read_body(64 << 20);
-      std::string who = request.certificate.has_value() ? request.certificate->common_name : "nobody";
+      std::string who = request.certificate != nullptr ? request.certificate->common_name : "nobody";
       std::string text = request.method + " " + request.target + (request.http2 ? " h2 " : " h1 ") + who + " " +
                          (body.ok() ? std::to_string(body->size()) : body.status().message());
       EXPECT_TRUE(response.Send(200, {}, text).ok());

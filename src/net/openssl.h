@@ -45,5 +45,10 @@ Result<KeyPtr> ParsePrivateKey(std::string_view pem);
 /// All certificates of a bundle; BadRequest when there is none.
 Result<std::vector<X509Ptr>> ParseCertificates(std::string_view pem);
 CertificateInfo DescribeCertificate(X509* certificate);
+/// A random one.
+Ok SetSerial(X509* certificate);
+Ok AddExtension(X509* certificate, X509V3_CTX* context, int nid, const std::string& value);
+/// "" for what is no address.
+std::string AddressText(const ASN1_OCTET_STRING* bytes);
 
 }  // namespace knarr::net

@@ -132,7 +132,8 @@ class ServerContext : public TlsServerContext {
     TRY(UseIdentity(context, identity));
     if (!options_.client_ca_pem.empty()) {
       TRY(Trust(context, options_.client_ca_pem, true));
-      SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+      // Whoever fails the check may still have a token: the connection goes on, with the result noted.
+      SSL_CTX_set_verify(context, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
     }
     state->alpn = AlpnWire(options_.alpn);
     if (!state->alpn.empty()) SSL_CTX_set_alpn_select_cb(context, SelectAlpn, state.get());
@@ -270,7 +271,10 @@ class OpenSslStream : public TlsStream {
     alpn_.assign(reinterpret_cast<const char*>(name), size);
     X509* certificate = SSL_get0_peer_certificate(ssl_.get());
     bool verified = (SSL_get_verify_mode(ssl_.get()) & SSL_VERIFY_PEER) != 0;
-    if (certificate != nullptr && verified) certificate_ = DescribeCertificate(certificate);
+    if (certificate != nullptr && verified) {
+      certificate_ = DescribeCertificate(certificate);
+      if (SSL_is_server(ssl_.get()) == 1) certificate_->refused_because = VerifyError(ssl_.get(), {}, "");
+    }
     return {};
   }
 

@@ -30,6 +30,12 @@ struct CertificateInfo {
   WallTime not_before;
   WallTime not_after;
   std::string serial_hex;
+  std::string fingerprint_hex;  ///< SHA-256 of the whole certificate
+  /// The subject's attributes of the type 1.3.6.1.4.1.57683.2, which is Kubernetes' for a user's uid.
+  std::vector<std::string> user_ids;
+  /// Of a client's certificate: why it is not to be trusted ("x509: certificate signed by unknown authority"); "" when
+  /// it is.
+  std::string refused_because;
 };
 Result<CertificateInfo> ReadCertificate(std::string_view pem);
 
@@ -62,8 +68,15 @@ class JwsKey {
   std::string_view algorithm() const;
   Result<std::string> Sign(std::string_view message) const;
   Result<bool> Verify(std::string_view message, std::string_view signature) const;
-  /// "-----BEGIN PUBLIC KEY-----", whose digest names the key.
+  /// "-----BEGIN PUBLIC KEY-----".
   Result<std::string> PublicPem() const;
+  /// The digest of the public key that tokens name it by (base64url of SHA-256 of its DER form).
+  Result<std::string> Id() const;
+  /// A public key from the numbers of a JSON Web Key, big-endian: RSA's n and e, or the point of P-256.
+  static Result<JwsKey> FromRsa(std::string_view n, std::string_view e);
+  static Result<JwsKey> FromP256(std::string_view x, std::string_view y);
+  /// The reverse: n and e, or x and y.
+  Result<std::pair<std::string, std::string>> Numbers() const;
 
  private:
   struct Rep;
@@ -89,7 +102,8 @@ class Sha256Stream {
 
 struct TlsServerOptions {
   KeyPair identity;
-  /// Clients may show a certificate; one that is shown must chain to this PEM bundle. "" asks for none.
+  /// Clients are asked for a certificate, which is checked against this PEM bundle. One that does not stand the check
+  /// ends nothing: CertificateInfo says so. "" asks for none.
   std::string client_ca_pem;
   std::vector<std::string> alpn;  ///< in order of preference: {"h2", "http/1.1"}
 };
@@ -118,7 +132,7 @@ class TlsClientContext {
 class TlsStream : public Stream {
  public:
   virtual std::string alpn() const = 0;
-  /// The peer's verified certificate, if it showed one.
+  /// The peer's certificate, if it showed one: a server's is verified, a client's says whether it is.
   virtual const std::optional<CertificateInfo>& peer_certificate() const = 0;
 };
 /// What one connection has of its own; empty fields take the context's.

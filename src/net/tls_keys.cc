@@ -1,8 +1,10 @@
 // Keys, certificates and signatures.
 
 #include <arpa/inet.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -23,6 +25,8 @@ constexpr size_t kCertificatesMax = 1000;
 constexpr size_t kNamesMax = 1000;
 /// ES256: two numbers of 32 bytes.
 constexpr int kEs256Half = 32;
+constexpr size_t kRsaBytesLeast = 256;
+constexpr size_t kRsaBytesMost = 1024;
 
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, OpenSslDeleter<X509_EXTENSION_free>>;
 using DigestPtr = std::unique_ptr<EVP_MD_CTX, OpenSslDeleter<EVP_MD_CTX_free>>;
@@ -70,18 +74,6 @@ Ok SetSubject(X509* certificate, const CertificateRequest& request) {
   return {};
 }
 
-Ok SetSerial(X509* certificate) {
-  std::array<unsigned char, 16> bytes{};
-  if (RAND_bytes(bytes.data(), bytes.size()) != 1) return Failed("make a serial number");
-  bytes[0] &= 0x7f;  // positive, and
-  bytes[0] |= 0x40;  // of full length
-  BigPtr number(BN_bin2bn(bytes.data(), bytes.size(), nullptr));
-  if (!number || BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) == nullptr) {
-    return Failed("make a serial number");
-  }
-  return {};
-}
-
 Ok SetTimes(X509* certificate, const CertificateRequest& request) {
   auto seconds = [](WallTime time) {
     return static_cast<time_t>(std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
@@ -91,12 +83,6 @@ Ok SetTimes(X509* certificate, const CertificateRequest& request) {
       ASN1_TIME_set(X509_getm_notAfter(certificate), seconds(request.not_after)) == nullptr) {
     return Failed("set a certificate's times");
   }
-  return {};
-}
-
-Ok AddExtension(X509* certificate, X509V3_CTX* context, int nid, const std::string& value) {
-  ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, context, nid, value.c_str()));
-  if (!extension || X509_add_ext(certificate, extension.get(), -1) != 1) return Failed("add a certificate extension");
   return {};
 }
 
@@ -170,17 +156,6 @@ WallTime ToWallTime(const ASN1_TIME* time) {
   return WallTime(std::chrono::seconds(std::min<int64_t>(timegm(&parts), kMost)));
 }
 
-std::string AddressText(const ASN1_OCTET_STRING* bytes) {
-  const unsigned char* data = ASN1_STRING_get0_data(bytes);
-  if (ASN1_STRING_length(bytes) == 4) {
-    return IpAddress::V4(static_cast<uint32_t>(data[0]) << 24 | data[1] << 16 | data[2] << 8 | data[3]).ToString();
-  }
-  if (ASN1_STRING_length(bytes) != 16) return {};
-  std::array<uint8_t, 16> six{};
-  std::copy_n(data, 16, six.begin());
-  return IpAddress::V6(six).ToString();
-}
-
 void DescribeNames(X509* certificate, CertificateInfo& info) {
   NamesPtr names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   ERR_clear_error();
@@ -242,6 +217,35 @@ Result<std::string> DerFromRaw(std::string_view raw) {
 
 }  // namespace
 
+Ok SetSerial(X509* certificate) {
+  std::array<unsigned char, 16> bytes{};
+  if (RAND_bytes(bytes.data(), bytes.size()) != 1) return Failed("make a serial number");
+  bytes[0] &= 0x7f;  // positive, and
+  bytes[0] |= 0x40;  // of full length
+  BigPtr number(BN_bin2bn(bytes.data(), bytes.size(), nullptr));
+  if (!number || BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) == nullptr) {
+    return Failed("make a serial number");
+  }
+  return {};
+}
+
+Ok AddExtension(X509* certificate, X509V3_CTX* context, int nid, const std::string& value) {
+  ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, context, nid, value.c_str()));
+  if (!extension || X509_add_ext(certificate, extension.get(), -1) != 1) return Failed("add a certificate extension");
+  return {};
+}
+
+std::string AddressText(const ASN1_OCTET_STRING* bytes) {
+  const unsigned char* data = ASN1_STRING_get0_data(bytes);
+  if (ASN1_STRING_length(bytes) == 4) {
+    return IpAddress::V4(static_cast<uint32_t>(data[0]) << 24 | data[1] << 16 | data[2] << 8 | data[3]).ToString();
+  }
+  if (ASN1_STRING_length(bytes) != 16) return {};
+  std::array<uint8_t, 16> six{};
+  std::copy_n(data, 16, six.begin());
+  return IpAddress::V6(six).ToString();
+}
+
 void StartOpenSsl() {
   constexpr uint64_t kOptions = OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT;
   CHECK(OPENSSL_init_ssl(kOptions, nullptr) == 1);
@@ -293,6 +297,16 @@ Result<std::vector<X509Ptr>> ParseCertificates(std::string_view pem) {
   return out;
 }
 
+namespace {
+
+bool IsUserIdType(const ASN1_OBJECT* type) {
+  std::array<char, 64> text{};
+  const int size = OBJ_obj2txt(text.data(), text.size(), type, 1);
+  return size > 0 && std::string_view(text.data()) == "1.3.6.1.4.1.57683.2";
+}
+
+}  // namespace
+
 CertificateInfo DescribeCertificate(X509* certificate) {
   CertificateInfo info;
   X509_NAME* subject = X509_get_subject_name(certificate);
@@ -300,8 +314,14 @@ CertificateInfo DescribeCertificate(X509* certificate) {
     int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(subject, i)));
     if (nid == NID_commonName) info.common_name = NameEntry(subject, i);
     if (nid == NID_organizationName) info.organizations.push_back(NameEntry(subject, i));
+    if (nid == NID_undef && IsUserIdType(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(subject, i)))) {
+      info.user_ids.push_back(NameEntry(subject, i));
+    }
   }
   DescribeNames(certificate, info);
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  CHECK(X509_digest(certificate, EVP_sha256(), digest.data(), nullptr) == 1);
+  info.fingerprint_hex = HexEncode(std::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
   info.not_before = ToWallTime(X509_get0_notBefore(certificate));
   info.not_after = ToWallTime(X509_get0_notAfter(certificate));
   const ASN1_INTEGER* serial = X509_get0_serialNumber(certificate);
@@ -409,6 +429,92 @@ Result<std::string> JwsKey::PublicPem() const {
   BioPtr bio(BIO_new(BIO_s_mem()));
   if (!bio || PEM_write_bio_PUBKEY(bio.get(), rep_->key.get()) != 1) return Failed("write a public key");
   return TakeBio(bio.get());
+}
+
+Result<std::string> JwsKey::Id() const {
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(rep_->key.get(), &der);
+  if (size <= 0) return Failed("write a public key");
+  const std::string digest = Sha256(std::string_view(reinterpret_cast<const char*>(der), static_cast<size_t>(size)));
+  OPENSSL_free(der);
+  return Base64UrlEncode(digest);
+}
+
+namespace {
+
+using ParametersPtr = std::unique_ptr<OSSL_PARAM, OpenSslDeleter<OSSL_PARAM_free>>;
+using ParameterBuilderPtr = std::unique_ptr<OSSL_PARAM_BLD, OpenSslDeleter<OSSL_PARAM_BLD_free>>;
+
+BigPtr Number(std::string_view bytes) {
+  return BigPtr(
+      BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr));
+}
+
+Result<KeyPtr> PublicKey(const char* type, OSSL_PARAM_BLD* builder) {
+  const ParametersPtr parameters(OSSL_PARAM_BLD_to_param(builder));
+  const KeyContextPtr context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+  EVP_PKEY* key = nullptr;
+  if (!parameters || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1) {
+    return BadRequest("public key: " + OpenSslError());
+  }
+  return KeyPtr(key);
+}
+
+Result<std::string> ReadNumber(EVP_PKEY* key, const char* name, size_t size) {
+  BIGNUM* number = nullptr;
+  if (EVP_PKEY_get_bn_param(key, name, &number) != 1) return Failed("read a public key");
+  const BigPtr owner(number);
+  std::string out(size == 0 ? static_cast<size_t>(BN_num_bytes(number)) : size, '\0');
+  if (BN_bn2binpad(number, reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) < 0) {
+    return Failed("read a public key");
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<JwsKey> JwsKey::FromRsa(std::string_view n, std::string_view e) {
+  StartOpenSsl();
+  if (n.size() < kRsaBytesLeast || n.size() > kRsaBytesMost || e.empty() || e.size() > 8) {
+    return BadRequest("RSA key: its numbers are too short or too long");
+  }
+  const BigPtr modulus = Number(n);
+  const BigPtr exponent = Number(e);
+  const ParameterBuilderPtr builder(OSSL_PARAM_BLD_new());
+  if (!modulus || !exponent || !builder ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, exponent.get()) != 1) {
+    return Failed("make a public key");
+  }
+  auto rep = std::make_shared<Rep>();
+  rep->key = TRY(PublicKey("RSA", builder.get()));
+  rep->rsa = true;
+  if (EVP_PKEY_get_bits(rep->key.get()) < 2048) return BadRequest("RSA key: shorter than 2048 bits");
+  return JwsKey(std::move(rep));
+}
+
+Result<JwsKey> JwsKey::FromP256(std::string_view x, std::string_view y) {
+  StartOpenSsl();
+  if (x.size() != kEs256Half || y.size() != kEs256Half) return BadRequest("P-256 key: its numbers have 32 bytes each");
+  const std::string point = std::string(1, '\4').append(x).append(y);  // 4: both coordinates, uncompressed
+  const ParameterBuilderPtr builder(OSSL_PARAM_BLD_new());
+  if (!builder || OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) != 1 ||
+      OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) != 1) {
+    return Failed("make a public key");
+  }
+  auto rep = std::make_shared<Rep>();
+  rep->key = TRY(PublicKey("EC", builder.get()));
+  return JwsKey(std::move(rep));
+}
+
+Result<std::pair<std::string, std::string>> JwsKey::Numbers() const {
+  EVP_PKEY* key = rep_->key.get();
+  if (rep_->rsa) {
+    return std::pair(TRY(ReadNumber(key, OSSL_PKEY_PARAM_RSA_N, 0)), TRY(ReadNumber(key, OSSL_PKEY_PARAM_RSA_E, 0)));
+  }
+  return std::pair(TRY(ReadNumber(key, OSSL_PKEY_PARAM_EC_PUB_X, kEs256Half)),
+                   TRY(ReadNumber(key, OSSL_PKEY_PARAM_EC_PUB_Y, kEs256Half)));
 }
 
 Result<std::string> SignJws(std::string_view key_pem, std::string_view message) {

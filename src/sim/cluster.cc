@@ -15,6 +15,7 @@ Cluster::Cluster(rt::Runtime& runtime, Journal& journal, Duration commit_time)
 Cluster::~Cluster() { CHECK(api_ == nullptr); }
 
 client::Client& Cluster::Accounts::Of(std::string_view account) {
+  if (account.empty()) return manager_;
   const auto found = ways_.find(account);
   if (found != ways_.end()) return *found->second.client;
   Way way{api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account)), nullptr};
@@ -32,11 +33,11 @@ void Cluster::StartControlPlane() {
                                                  controller_faults_, "controller-manager");
   scheduler_side_ =
       std::make_unique<Component>(runtime_, ClientOf("system:kube-scheduler"), scheduler_faults_, "default-scheduler");
-  accounts_ = std::make_unique<Accounts>(runtime_, *api_, controller_faults_);
+  accounts_ = std::make_unique<Accounts>(runtime_, *api_, *controller_side_->client, controller_faults_);
   Component& side = *controller_side_;
   for (const controller::ControllerEntry& entry : controller::AllControllers()) {
     controllers_.push_back(
-        entry.make({runtime_, accounts_->Of(entry.account), *accounts_, side.informers, side.events}));
+        entry.make({runtime_, accounts_->Of(entry.account), *accounts_, side.informers, side.events, keys_}));
   }
   scheduler_ = std::make_unique<scheduler::Scheduler>(runtime_, *scheduler_side_->client, scheduler_side_->informers,
                                                       scheduler_side_->events);

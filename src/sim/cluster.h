@@ -58,8 +58,8 @@ class Cluster {
   /// The controllers' ways to the server.
   class Accounts : public controller::Accounts {
    public:
-    Accounts(rt::Runtime& runtime, apiserver::ApiServer& api, const Faults& faults)
-        : runtime_(runtime), api_(api), faults_(faults) {}
+    Accounts(rt::Runtime& runtime, apiserver::ApiServer& api, client::Client& manager, const Faults& faults)
+        : runtime_(runtime), api_(api), manager_(manager), faults_(faults) {}
     client::Client& Of(std::string_view account) override;
 
    private:
@@ -69,6 +69,7 @@ class Cluster {
     };
     rt::Runtime& runtime_;
     apiserver::ApiServer& api_;
+    client::Client& manager_;
     const Faults& faults_;
     std::map<std::string, Way, std::less<>> ways_;
   };
@@ -82,6 +83,7 @@ class Cluster {
   std::unique_ptr<client::Client> client_;
   Faults controller_faults_;
   Faults scheduler_faults_;
+  controller::ClusterKeys keys_;  // none: nobody asks for certificates or tokens here
   std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<Component> controller_side_;
   std::unique_ptr<Component> scheduler_side_;

@@ -83,7 +83,7 @@ int Serve(int port, const std::string& kubeconfig, const std::string& folder) {
     tls.client_ca_pem = identities.authority.certificate_pem;
     tls.alpn = {"h2", "http/1.1"};
     options.tls = MUST(net::TlsServerContext::Create(tls));
-    options.service_account_key_pem = MUST(net::GenerateKey(false));
+    options.security.service_account_key_pem = MUST(net::GenerateKey(false));
     auto server = MUST(apiserver::ApiServer::Create(*world, {io.get()}, *store, options));
     MUST(server->Bootstrap());
     EchoNode node(*world);

@@ -164,7 +164,7 @@ class Transcript {
  public:
   explicit Transcript(rt::SimRuntime& runtime) : runtime_(runtime), store_(store::OpenMemory(runtime)) {
     apiserver::ApiServerOptions options;
-    options.tokens.emplace_back(kToken, apiserver::UserInfo{"tester", "", {"system:masters"}});
+    options.security.tokens.emplace_back(kToken, apiserver::UserInfo{"tester", "", {"system:masters"}});
     server_ = MUST(apiserver::ApiServer::Create(runtime, {&runtime}, *store_, options));
     MUST(server_->Bootstrap());
   }

@@ -4,7 +4,7 @@
 
 #include "apiserver/admission/plugins.h"
 #include "base/strings.h"
-#include "net/certificate_request.h"
+#include "net/signing_request.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -69,7 +69,7 @@ class CertificateSubjectRestriction : public AdmissionPlugin {
     if (!ForRequests(request, AdmissionOperation::kCreate, "")) return {};
     const Value& spec = request.root().At("spec");
     if (spec.At("signerName").AsString() != kSigner) return {};
-    const Result<net::CertificateInfo> asked = net::ReadSigningRequestBase64(spec.At("request").AsString());
+    const Result<net::SigningRequest> asked = net::ReadSigningRequestBase64(spec.At("request").AsString());
     if (!asked.ok()) return request.Forbidden("failed to parse CSR: " + asked.status().message());
     if (std::ranges::find(asked->organizations, kMasters) == asked->organizations.end()) return {};
     return request.Forbidden(fmt::format("use of {} signer with system:masters group is not allowed", kSigner));

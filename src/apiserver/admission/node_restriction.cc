@@ -9,7 +9,7 @@
 #include "apiserver/admission/pod_references.h"
 #include "apiserver/errors.h"
 #include "base/strings.h"
-#include "net/certificate_request.h"
+#include "net/signing_request.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -291,7 +291,7 @@ class NodeRestriction : public AdmissionPlugin {
     const Value& spec = request.root().At("spec");
     const std::string_view signer = spec.At("signerName").AsString();
     if (signer != "kubernetes.io/kubelet-serving" && signer != "kubernetes.io/kube-apiserver-client-kubelet") return {};
-    const Result<net::CertificateInfo> asked = net::ReadSigningRequestBase64(spec.At("request").AsString());
+    const Result<net::SigningRequest> asked = net::ReadSigningRequestBase64(spec.At("request").AsString());
     if (!asked.ok()) return request.Forbidden("unable to parse csr: " + asked.status().message());
     const std::string wanted = std::string(kNodePrefix) + node;
     if (asked->common_name == wanted) return {};

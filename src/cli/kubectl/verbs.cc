@@ -8,6 +8,7 @@ std::span<const Verb> AllVerbs() {
       {"api-resources", "api-resources", "List the kinds the server knows", MakeApiResources},
       {"api-versions", "api-versions", "List the API versions the server speaks", MakeApiVersions},
       {"apply", "apply -f FILE", "Make objects be as the files say", MakeApply},
+      {"auth", "auth (can-i VERB [TYPE | TYPE/NAME | URL] | whoami)", "Tell what one may do, and who one is", MakeAuth},
       {"cluster-info", "cluster-info", "Tell where the cluster is", MakeClusterInfo},
       {"config", "config VERB", "Read and change kubeconfig files", MakeConfig},
       {"create", "create -f FILE | create KIND NAME", "Create objects", MakeCreate},

@@ -12,6 +12,7 @@ std::unique_ptr<Command> MakeGet();
 std::unique_ptr<Command> MakeCreate();
 std::unique_ptr<Command> MakeApply();
 std::unique_ptr<Command> MakeDelete();
+std::unique_ptr<Command> MakeAuth();
 std::unique_ptr<Command> MakeLabel();
 std::unique_ptr<Command> MakeAnnotate();
 std::unique_ptr<Command> MakeScale();

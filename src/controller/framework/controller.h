@@ -23,7 +23,18 @@ namespace knarr::controller {
 class Accounts {
  public:
   virtual ~Accounts() = default;
+  /// "" is the user system:kube-controller-manager.
   virtual client::Client& Of(std::string_view account) = 0;
+};
+
+/// What only whoever holds the cluster's private keys can do; each may be missing.
+struct ClusterKeys {
+  std::string ca_certificate_pem;
+  std::string ca_key_pem;
+  /// The token of a service account that stands in a secret.
+  std::function<Result<std::string>(std::string_view ns, std::string_view account, std::string_view account_uid,
+                                    std::string_view secret)>
+      sign_token;
 };
 
 /// What every controller gets.
@@ -33,8 +44,7 @@ struct Context {
   Accounts& accounts;      ///< for a controller that does the work of two
   client::InformerFactory& informers;
   client::EventRecorder& events;
-  /// The PEM certificates that clients inside the cluster check the API server with; "" when there are none.
-  std::string root_ca = {};
+  const ClusterKeys& keys;
 };
 
 /// How long until the key is to be looked at again although nothing changed; nullopt: not at all.
@@ -72,6 +82,7 @@ using MakeController = std::unique_ptr<Controller> (*)(Context context);
 struct ControllerEntry {
   std::string_view name;
   /// The service account of kube-system it acts as: what the role system:controller:ACCOUNT allows is all it may do.
+  /// "": the user system:kube-controller-manager.
   std::string_view account;
   MakeController make;
 };
