@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "api/object.h"
-#include "apiserver/attributes.h"
 #include "apiserver/resource.h"
 #include "rt/runtime.h"
 #include "store/store.h"
@@ -43,7 +42,6 @@ class Local {
 
   rt::Runtime& runtime() const { return runtime_; }
   store::Store& store() const { return store_; }
-  AttributeCache& attributes() { return attributes_; }
   ObjectCache& objects() { return objects_; }
   /// The hub that fans out the resource's changes; made, beginning after `after`, when there is none that runs.
   Result<std::shared_ptr<WatchHub>> Hub(const Resource& resource, store::Revision after);
@@ -62,7 +60,6 @@ class Local {
  private:
   rt::Runtime& runtime_;
   store::Store& store_;
-  AttributeCache attributes_;
   ObjectCache objects_;
   std::map<const Resource*, std::shared_ptr<WatchHub>> hubs_;
   std::set<rt::CancelScope*> streams_;

@@ -1,6 +1,7 @@
 #include "apiserver/object_io.h"
 
 #include "api/codec.h"
+#include "apiserver/attributes.h"
 #include "base/check.h"
 #include "doc/json.h"
 
@@ -24,6 +25,7 @@ Result<StoredForm> EncodeStored(const api::KindInfo& kind, doc::Document& object
   StoredForm form;
   doc::WriteJson(object.root, form.bytes);
   object.root.Find("metadata")->Remove("resourceVersion");
+  form.digest = ObjectAttributes(kind, object.root).digest();
   const size_t at = form.bytes.find(kMember);
   CHECK(at != std::string::npos);
   form.revision_offset = at + kMember.size();

@@ -18,6 +18,7 @@ namespace knarr::apiserver {
 struct StoredForm {
   std::string bytes;
   size_t revision_offset = 0;
+  store::Digest digest{};  ///< of what selectors look at
 };
 /// Makes the tree canonical on the way. BadRequest when a member has a wrong type.
 Result<StoredForm> EncodeStored(const api::KindInfo& kind, doc::Document& object);

@@ -164,8 +164,8 @@ Result<store::KeyValue> ResourceRegistry::WriteWithSides(const Put& put, StoredF
     const bool last = sides.empty() || reservation != nullptr || attempt == kSideTries;
     if (reservation != nullptr) sides.insert(sides.end(), reservation->sides.begin(), reservation->sides.end());
     Result<store::KeyValue> done =
-        Write({put.key, put.expected}, {put.key, last ? std::move(form.bytes) : form.bytes, form.revision_offset},
-              std::move(sides));
+        Write({put.key, put.expected},
+              {put.key, last ? std::move(form.bytes) : form.bytes, form.revision_offset, form.digest}, std::move(sides));
     // The object's own key is its caller's to look at again.
     if (last || !LostToOther(done, put.key)) return done;
   }

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "apiserver/continue_token.h"
 #include "apiserver/errors.h"
 #include "apiserver/local.h"
@@ -107,7 +109,7 @@ Result<ListPage> ResourceRegistry::List(RequestContext& context, const Resource&
   const auto snapshot = TRY(ListSnapshot(request, context, start));
   const std::string prefix = resource.Prefix(request.ns);
   const Selection& selection = request.selection;
-  AttributeCache& cache = context.local.attributes();
+  const SelectionFilter filter(resource, selection);
   ListPage page;
   page.revision = snapshot->revision();
 
@@ -115,24 +117,27 @@ Result<ListPage> ResourceRegistry::List(RequestContext& context, const Resource&
   const auto only = selection.name();
   if (only.has_value() && (!request.ns.empty() || !resource.kind->namespaced)) {
     const std::string key = resource.Key({request.ns, std::string(*only)});
-    const auto found = snapshot->Get(key);
-    if (found.has_value() && selection.Matches(resource, key, found->value, cache)) page.items.push_back(found->value);
+    snapshot->VisitEntries(key, "", [&](const store::Entry& entry) {
+      if (entry.key() == key && filter.Matches(entry)) page.items.push_back(entry.value());
+      return false;  // the key itself comes before all others that begin with it
+    });
     return page;
   }
 
   const size_t limit = request.limit > 0 ? static_cast<size_t>(request.limit) : SIZE_MAX;
   std::string last;
   bool more = false;
-  const auto visit = [&](std::string_view key, const store::Bytes& value, store::Revision /*mod*/) {
+  const auto visit = [&](const store::Entry& entry) {
     if (page.items.size() == limit) {
       more = true;
       return false;
     }
-    if (selection.empty() || selection.Matches(resource, key, value, cache)) page.items.push_back(value);
-    if (limit != SIZE_MAX) last = key;
+    if (selection.empty() || filter.Matches(entry)) page.items.push_back(entry.value());
+    if (limit != SIZE_MAX) last = entry.key();
     return true;
   };
-  snapshot->Visit(prefix, start.empty() ? "" : prefix + start, visit);
+  if (selection.empty()) page.items.reserve(std::min(limit, snapshot->Count(prefix)));
+  snapshot->VisitEntries(prefix, start.empty() ? "" : prefix + start, visit);
   if (more) {
     page.continue_token = EncodeContinueToken({page.revision, last.substr(prefix.size())});
     if (selection.empty()) {

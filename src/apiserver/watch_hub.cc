@@ -30,6 +30,12 @@ const api::ObjectPtr& Change::object(bool was) const {
   return slot;
 }
 
+const ObjectAttributes& Change::attributes(bool was) const {
+  std::unique_ptr<const ObjectAttributes>& slot = was ? attributes_was_ : attributes_;
+  if (slot == nullptr) slot = ObjectAttributes::Of(*resource_.stored, was ? event_->previous : event_->value);
+  return *slot;
+}
+
 Result<std::unique_ptr<WatchHub>> WatchHub::Start(rt::Runtime& runtime, store::Store& store, const Resource& resource,
                                                   store::Revision after) {
   auto watch = TRY(store.StartWatch(runtime, {resource.prefix, after}));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/object.h"
+#include "apiserver/attributes.h"
 #include "apiserver/resource.h"
 #include "rt/sync.h"
 #include "store/store.h"
@@ -27,6 +28,8 @@ class Change {
   const store::Bytes& bytes(bool was) const;
   /// The same, decoded.
   const api::ObjectPtr& object(bool was) const;
+  /// Of the stored value after the change, or before it.
+  const ObjectAttributes& attributes(bool was) const;
   /// A place for an encoding made by a watcher for others that want the same (keyed by what it is of).
   std::string& encoded(bool was) const { return was ? encoded_was_ : encoded_; }
 
@@ -37,6 +40,8 @@ class Change {
   mutable store::Bytes bytes_was_;
   mutable api::ObjectPtr object_;
   mutable api::ObjectPtr object_was_;
+  mutable std::unique_ptr<const ObjectAttributes> attributes_;
+  mutable std::unique_ptr<const ObjectAttributes> attributes_was_;
   mutable std::string encoded_;
   mutable std::string encoded_was_;
 };

@@ -54,6 +54,7 @@ WatchSession::WatchSession(RequestContext& context, store::Store& store, const R
       store_(store),
       resource_(resource),
       request_(std::move(request)),
+      filter_(resource, request_.selection),
       prefix_(resource.Prefix(request_.ns)) {
   const MonoTime now = runtime_.Mono();
   const auto spread = [&] { return Duration(static_cast<int64_t>(runtime_.Random() % kTimeoutLeast.count())); };
@@ -96,9 +97,9 @@ Ok WatchSession::Begin() {
 }
 
 void WatchSession::TakePresent(const store::Snapshot& snapshot) {
-  snapshot.Visit(prefix_, "", [&](std::string_view key, const store::Bytes& bytes, store::Revision /*mod*/) {
-    if (request_.selection.Matches(resource_, key, bytes, local_.attributes())) {
-      present_.push_back({WatchEventType::kAdded, ServedBytes(resource_, bytes), nullptr, false});
+  snapshot.VisitEntries(prefix_, "", [&](const store::Entry& entry) {
+    if (request_.selection.empty() || filter_.Matches(entry)) {
+      present_.push_back({WatchEventType::kAdded, ServedBytes(resource_, entry.value()), nullptr, false});
     }
     return true;
   });
@@ -118,11 +119,14 @@ WatchItem WatchSession::Bookmark(store::Revision revision, bool end_of_initial) 
 std::optional<WatchItem> WatchSession::See(const ChangePtr& change) {
   const store::Event& event = change->event();
   if (!event.key.starts_with(prefix_)) return std::nullopt;
-  const auto matches = [&](const store::Bytes& bytes) {
-    return bytes != nullptr && request_.selection.Matches(resource_, event.key, bytes, local_.attributes());
+  const auto matches = [&](bool was) {
+    if ((was ? event.previous : event.value) == nullptr) return false;
+    if (request_.selection.empty()) return true;
+    return filter_.Matches(event.key, was ? event.previous_digest : event.digest,
+                           [&]() -> const ObjectAttributes& { return change->attributes(was); });
   };
-  const bool now = event.type == store::Event::Type::kPut && matches(event.value);
-  const bool before = matches(event.previous);
+  const bool now = event.type == store::Event::Type::kPut && matches(false);
+  const bool before = matches(true);
   if (now) {
     return WatchItem{before ? WatchEventType::kModified : WatchEventType::kAdded, change->bytes(false), change, false};
   }

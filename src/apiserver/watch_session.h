@@ -58,6 +58,7 @@ class WatchSession {
   store::Store& store_;
   const Resource& resource_;
   const WatchRequest request_;
+  const SelectionFilter filter_;
   const std::string prefix_;
   std::deque<WatchItem> present_;
   std::unique_ptr<WatchCursor> cursor_;

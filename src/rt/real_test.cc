@@ -11,6 +11,7 @@
 #include <atomic>
 #include <thread>
 
+#include "rt/edges.h"
 #include "rt/file_system.h"
 #include "rt/process.h"
 #include "rt/sync.h"
@@ -168,6 +169,47 @@ TEST(RealTest, BothDirectionsAtOnce) {
     runtime.ForgetFd(ends[0]);
     close(ends[0]);
     close(ends[1]);
+  });
+}
+
+TEST(RealTest, EdgesAreToldOnceAndNoneIsLost) {
+  InReal([](RealRuntime& runtime) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    ASSERT_EQ(write(ends[1], "a", 1), 1);
+    {
+      Edges edges(runtime, ends[0]);
+      bool parked = false;
+      // What was there before counts as an edge.
+      EXPECT_TRUE(edges.Wait(FdEvent::kReadable, parked).ok());
+      {
+        const CancelScope scope(runtime, 5ms);
+        EXPECT_TRUE(edges.Wait(FdEvent::kReadable, parked).Failed(Reason::kTimeout));
+      }
+      // One that comes while nobody waits is kept for the next wait.
+      ASSERT_EQ(write(ends[1], "b", 1), 1);
+      EXPECT_TRUE(runtime.Sleep(5ms).ok());
+      EXPECT_TRUE(edges.Wait(FdEvent::kReadable, parked).ok());
+      EXPECT_FALSE(parked);
+      // One that comes while somebody waits wakes it.
+      TaskGroup group(runtime, "group");
+      bool woken = false;
+      group.Spawn("reader", [&] {
+        bool waited = false;
+        EXPECT_TRUE(edges.Wait(FdEvent::kReadable, waited).ok());
+        EXPECT_TRUE(waited);
+        woken = true;
+      });
+      EXPECT_TRUE(runtime.Sleep(1ms).ok());
+      EXPECT_FALSE(woken);
+      ASSERT_EQ(write(ends[1], "c", 1), 1);
+      group.Join();
+      // The peer's end is told again and again: bytes and end may come as one edge.
+      close(ends[1]);
+      EXPECT_TRUE(runtime.Sleep(5ms).ok());
+      for (int i = 0; i < 3; ++i) EXPECT_TRUE(edges.Wait(FdEvent::kReadable, parked).ok());
+    }
+    close(ends[0]);
   });
 }
 

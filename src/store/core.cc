@@ -210,7 +210,8 @@ KeyValue Core::ApplyDelete(const Op& op, Revision revision, MonoTime now, Group&
   after->mod_revision = revision;
   after->row = row_next_++;
   KeyValue written{op.key, before->value, before->create_revision, revision};
-  auto event = std::make_shared<const Event>(Event{Event::Type::kDelete, op.key, nullptr, before->value, revision});
+  auto event = std::make_shared<const Event>(
+      Event{Event::Type::kDelete, op.key, nullptr, before->value, revision, {}, before->digest()});
   group.bytes += op.key.size();
   group.changes.push_back({revision, now, std::move(before), std::move(after), std::move(event)});
   return written;
@@ -228,12 +229,14 @@ KeyValue Core::Apply(Op op, Revision revision, MonoTime now, Group& group) {
   item->mod_revision = revision;
   item->row = row_next_++;
   item->value = std::make_shared<const std::string>(std::move(value));
+  if (op.digest.known()) item->SetDigest(op.digest);
   ItemRef before = newest_.Put(item);
   Bytes previous = before ? before->value : nullptr;
   if (previous) newest_value_bytes_ -= previous->size();
   KeyValue written{op.key, item->value, item->create_revision, revision};
-  auto event = std::make_shared<const Event>(
-      Event{Event::Type::kPut, std::move(op.key), item->value, std::move(previous), revision});
+  auto event =
+      std::make_shared<const Event>(Event{Event::Type::kPut, std::move(op.key), item->value, std::move(previous),
+                                          revision, op.digest, before ? before->digest() : Digest{}});
   group.changes.push_back({revision, now, std::move(before), std::move(item), std::move(event)});
   return written;
 }

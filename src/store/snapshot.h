@@ -14,6 +14,8 @@ class TreeSnapshot : public Snapshot {
   RangeResult Range(std::string_view prefix, const RangeOptions& options) const override;
   void Visit(std::string_view prefix, std::string_view start_after,
              const std::function<bool(std::string_view key, const Bytes& value, Revision mod)>& visit) const override;
+  void VisitEntries(std::string_view prefix, std::string_view start_after,
+                    const std::function<bool(const Entry& entry)>& visit) const override;
   size_t Count(std::string_view prefix) const override { return tree_.Count(prefix); }
 
   const Tree& tree() const { return tree_; }

@@ -8,6 +8,7 @@
 // watchers) before it is durable. History is kept from the last compaction on, so a snapshot or a watch can start at
 // any revision since then.
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,6 +30,41 @@ struct KeyValue {
   Bytes value;
   Revision create_revision = 0;
   Revision mod_revision = 0;
+};
+
+/// Bits of what can be asked of a value: whoever writes one may give them along, so that a filter over many values need
+/// not touch the values. The store only keeps them, in memory. All zero: not known.
+struct Digest {
+  std::array<uint64_t, 4> words{};
+  bool known() const { return words[0] != 0; }
+  bool operator==(const Digest&) const = default;
+};
+
+/// Something that a reader made of a value for later readers: immutable, gone with the value.
+class Facts {
+ public:
+  virtual ~Facts() = default;
+};
+
+class Item;
+
+/// A key and its value in a snapshot, as a visitor sees it. What is not asked for is not touched.
+class Entry {
+ public:
+  explicit Entry(const Item& item) : item_(item) {}
+  std::string_view key() const;
+  const Bytes& value() const;
+  Revision mod_revision() const;
+  Digest digest() const;
+  /// For a digest that was not known. Any thread: every reader makes the same of the same value.
+  void SetDigest(const Digest& digest) const;
+  /// nullptr when nobody has made any.
+  const Facts* facts() const;
+  /// The facts that are kept: these, or those of a thread that was faster.
+  const Facts& SetFacts(std::unique_ptr<const Facts> facts) const;
+
+ private:
+  const Item& item_;
 };
 
 struct RangeOptions {
@@ -54,6 +90,9 @@ class Snapshot {
   virtual void Visit(
       std::string_view prefix, std::string_view start_after,
       const std::function<bool(std::string_view key, const Bytes& value, Revision mod)>& visit) const = 0;
+  /// The same for filters that take few of many.
+  virtual void VisitEntries(std::string_view prefix, std::string_view start_after,
+                            const std::function<bool(const Entry& entry)>& visit) const = 0;
   virtual size_t Count(std::string_view prefix) const = 0;
 };
 
@@ -71,6 +110,7 @@ struct Op {
   /// Where in `value` the decimal text of the new revision is inserted; npos: nowhere. Objects carry their own
   /// resourceVersion, which is known only when the change takes its place in the order.
   size_t revision_offset = std::string::npos;
+  Digest digest{};  ///< of the value
 };
 
 struct TxnResult {
@@ -86,6 +126,8 @@ struct Event {
   Bytes value;     ///< after a put; null for a delete
   Bytes previous;  ///< before; null for a create
   Revision revision = 0;
+  Digest digest{};           ///< of value, as far as it is known
+  Digest previous_digest{};  ///< of previous
 };
 /// Events are shared between watchers.
 using EventPtr = std::shared_ptr<const Event>;

@@ -10,6 +10,34 @@ namespace knarr::store {
 
 KeyValue Item::ToKeyValue() const { return {std::string(key()), value, create_revision, mod_revision}; }
 
+Digest Item::digest() const {
+  Digest out;
+  // The first word is written last: when it is there, all are.
+  out.words[0] = digest_[0].load(std::memory_order_acquire);
+  if (!out.known()) return out;
+  for (size_t i = 1; i < out.words.size(); i++) out.words[i] = digest_[i].load(std::memory_order_relaxed);
+  return out;
+}
+
+void Item::SetDigest(const Digest& digest) const {
+  for (size_t i = 1; i < digest.words.size(); i++) digest_[i].store(digest.words[i], std::memory_order_relaxed);
+  digest_[0].store(digest.words[0], std::memory_order_release);
+}
+
+const Facts& Item::SetFacts(std::unique_ptr<const Facts> facts) const {
+  const Facts* present = nullptr;
+  if (facts_.compare_exchange_strong(present, facts.get(), std::memory_order_acq_rel)) return *facts.release();
+  return *present;
+}
+
+std::string_view Entry::key() const { return item_.key(); }
+const Bytes& Entry::value() const { return item_.value; }
+Revision Entry::mod_revision() const { return item_.mod_revision; }
+Digest Entry::digest() const { return item_.digest(); }
+void Entry::SetDigest(const Digest& digest) const { item_.SetDigest(digest); }
+const Facts* Entry::facts() const { return item_.facts(); }
+const Facts& Entry::SetFacts(std::unique_ptr<const Facts> facts) const { return item_.SetFacts(std::move(facts)); }
+
 ItemRef ItemRef::Make(std::string_view key) {
   void* memory = ::operator new(sizeof(Item) + key.size());
   Item* item = new (memory) Item();
@@ -357,7 +385,10 @@ void Tree::Cursor::Settle() {
   for (size_t i = up; i < depth_; i++) {
     path_[i] = {static_cast<const Inner*>(path_[i - 1].node)->children[path_[i - 1].index], 0};
   }
-  item_ = static_cast<const Leaf*>(path_[depth_ - 1].node)->items[0];
+  leaf = static_cast<const Leaf*>(path_[depth_ - 1].node);
+  // Items lie all over the memory: asked for together, they come in the time of a few.
+  for (uint32_t i = 1; i < leaf->n; i++) __builtin_prefetch(leaf->items[i]);
+  item_ = leaf->items[0];
 }
 
 bool Tree::Valid() const {

@@ -22,6 +22,10 @@ namespace knarr::store {
 
 /// One key at one revision. Immutable once it is in a tree; shared by trees and history.
 class Item {
+  // In front, so that a filter over digests touches one line of each item.
+  mutable std::atomic<uint64_t> digest_[4] = {};
+  mutable std::atomic<const Facts*> facts_{nullptr};
+
  public:
   Revision create_revision = 0;
   Revision mod_revision = 0;
@@ -31,9 +35,15 @@ class Item {
   std::string_view key() const { return {reinterpret_cast<const char*>(this + 1), key_size_}; }
   KeyValue ToKeyValue() const;
 
+  Digest digest() const;
+  void SetDigest(const Digest& digest) const;
+  const Facts* facts() const { return facts_.load(std::memory_order_acquire); }
+  const Facts& SetFacts(std::unique_ptr<const Facts> facts) const;
+
  private:
   friend class ItemRef;
   Item() = default;
+  ~Item() { delete facts_.load(std::memory_order_acquire); }
   mutable std::atomic<uint32_t> refs_{1};
   uint32_t key_size_ = 0;
 };

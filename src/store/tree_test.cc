@@ -182,5 +182,49 @@ TEST(Snapshot, StartAfterAKeyThatIsGoneOrElsewhere) {
   }
 }
 
+TEST(SnapshotTest, EntriesCarryDigestsAndFacts) {
+  struct Length : Facts {
+    explicit Length(size_t size) : length(size) {}
+    size_t length;
+  };
+  Tree tree;
+  for (int i = 0; i < 1000; ++i) {
+    ItemRef item = ItemRef::Make((i < 500 ? "a/" : "b/") + std::to_string(i));
+    item->value = std::make_shared<const std::string>(std::string(static_cast<size_t>(i), 'x'));
+    item->mod_revision = i + 1;
+    if (i % 2 == 0) item->SetDigest({{uint64_t{1} << 63 | static_cast<uint64_t>(i), 0, 0, 7}});
+    tree.Put(std::move(item));
+  }
+  const TreeSnapshot snapshot(tree, 1000);
+  size_t seen = 0;
+  snapshot.VisitEntries("a/", "", [&](const Entry& entry) {
+    const size_t number = entry.value()->size();
+    EXPECT_EQ(entry.key(), "a/" + std::to_string(number));
+    EXPECT_EQ(entry.digest().known(), number % 2 == 0);
+    if (!entry.digest().known()) entry.SetDigest({{9, 8, 7, 6}});
+    EXPECT_EQ(entry.facts(), nullptr);
+    EXPECT_EQ(static_cast<const Length&>(entry.SetFacts(std::make_unique<Length>(number))).length, number);
+    // The first facts stay.
+    EXPECT_EQ(static_cast<const Length&>(entry.SetFacts(std::make_unique<Length>(5))).length, number);
+    return ++seen < 400;
+  });
+  EXPECT_EQ(seen, 400U);
+  // A later version of the tree shares the items, and what is known of them.
+  tree.Put(ItemRef::Make("a/0"));
+  const TreeSnapshot later(tree, 1001);
+  later.VisitEntries("a/1", "", [&](const Entry& entry) {
+    EXPECT_EQ(entry.key(), "a/1");
+    EXPECT_EQ(entry.digest(), (Digest{{9, 8, 7, 6}}));
+    EXPECT_NE(entry.facts(), nullptr);
+    return false;
+  });
+  std::vector<std::string> keys;
+  later.VisitEntries("b/", "b/997", [&](const Entry& entry) {
+    keys.emplace_back(entry.key());
+    return true;
+  });
+  EXPECT_EQ(keys, (std::vector<std::string>{"b/998", "b/999"}));
+}
+
 }  // namespace
 }  // namespace knarr::store
