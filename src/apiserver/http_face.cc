@@ -196,11 +196,29 @@ void HttpFace::Send(Call& call, Answer answer) {
   headers.Set("Audit-Id", AuditId(call.context.runtime));
   for (const std::string& warning : call.context.warnings) headers.Add("Warning", WarningHeader(warning));
   // The peer may have gone: then there is nobody to tell.
-  if (answer.body.in_pieces()) {
+  if (answer.body.rest != nullptr) {
+    const Ok sent = SendStream(call, answer);
+    if (!sent.ok() && !sent.Failed(Reason::kServiceUnavailable)) {
+      LOG_WARN("an answer was cut off", {"path", call.request.url.path}, {"error", sent.status()});
+    }
+  } else if (answer.body.in_pieces()) {
     (void)call.response.SendPieces(answer.code, std::move(headers), std::move(answer.body.pieces));
   } else {
     (void)call.response.Send(answer.code, std::move(headers), answer.body.text);
   }
+}
+
+Ok HttpFace::SendStream(Call& call, Answer& answer) {
+  TRY(call.response.Start(answer.code, std::move(answer.headers)));
+  std::string& text = answer.body.text;
+  TRY(call.response.Write(text));
+  bool more = true;
+  while (more) {
+    text.clear();
+    more = TRY(answer.body.rest->Next(text));
+    TRY(call.response.Write(text));
+  }
+  return call.response.Finish();
 }
 
 void HttpFace::SendError(Call& call, const Status& status) {

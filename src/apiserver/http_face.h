@@ -60,6 +60,7 @@ class HttpFace {
   Result<Answer> Delete(Call& call);
   Ok Stream(Call& call);
   void Send(Call& call, Answer answer);
+  Ok SendStream(Call& call, Answer& answer);
   void SendError(Call& call, const Status& status);
   void Count(const Call& call, int code, MonoTime began);
 

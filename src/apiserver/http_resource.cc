@@ -48,6 +48,7 @@ Result<RenderOptions> ReadRender(const Call& call, bool tables = true) {
   options.form = TRY(Negotiate(call.request, tables));
   options.include_object = TRY(ReadIncludeObject(call.request.url.Query("includeObject")));
   options.now = call.context.runtime.Wall();
+  options.runtime = &call.context.runtime;
   return options;
 }
 

@@ -6,6 +6,7 @@
 #include "api/conversion/conversion.h"
 #include "apiserver/errors.h"
 #include "apiserver/object_io.h"
+#include "apiserver/render_parts.h"
 #include "doc/json.h"
 #include "doc/yaml.h"
 
@@ -15,38 +16,6 @@ namespace {
 using doc::Value;
 
 constexpr std::string_view kEventNames[] = {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"};
-
-const api::Type* PartialType(bool list) {
-  return api::FindType("meta/v1", list ? "PartialObjectMetadataList" : "PartialObjectMetadata");
-}
-
-// The head of a list's JSON up to its items.
-std::string ListHead(std::string_view kind, std::string_view api_version, const ListPage& page) {
-  std::string out = fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":{{"resourceVersion":"{}")", kind,
-                                api_version, page.revision);
-  if (!page.continue_token.empty()) out += fmt::format(R"(,"continue":"{}")", page.continue_token);
-  if (page.remaining.has_value()) out += fmt::format(R"(,"remainingItemCount":{})", *page.remaining);
-  out += R"(},"items":[)";
-  return out;
-}
-
-Value ListMetadata(const ListPage& page, doc::Arena& arena) {
-  Value metadata = Value::Object();
-  metadata.AddMember(arena, "resourceVersion", Value::String(arena, std::to_string(page.revision)));
-  if (!page.continue_token.empty()) {
-    metadata.AddMember(arena, "continue", Value::String(arena, page.continue_token));
-  }
-  if (page.remaining.has_value()) metadata.AddMember(arena, "remainingItemCount", Value::Int(*page.remaining));
-  return metadata;
-}
-
-Value PartialObject(const Value& object, std::string_view meta_version, doc::Arena& arena) {
-  Value out = Value::Object();
-  out.AddMember(arena, "kind", Value::Borrow("PartialObjectMetadata"));
-  out.AddMember(arena, "apiVersion", Value::Borrow(meta_version == "v1" ? "meta.k8s.io/v1" : "meta.k8s.io/v1beta1"));
-  out.AddMember(arena, "metadata", object.At("metadata"));
-  return out;
-}
 
 // Tables are printed from the stored form; the objects they carry are what the client asked for.
 Value StoredFormTable(const api::KindInfo& kind, std::span<const Value* const> objects, const Value& metadata,
@@ -66,51 +35,6 @@ Value StoredFormTable(const api::KindInfo& kind, std::span<const Value* const> o
     for (size_t i = 0; i < rows.size(); ++i) rows[i].Set(arena, "object", *objects[i]);
   }
   return table;
-}
-
-Value TableOf(const api::KindInfo& kind, std::span<const Value* const> objects, const Value& metadata,
-              const RenderOptions& options, bool with_columns, doc::Arena& arena) {
-  Value table = StoredFormTable(kind, objects, metadata, options, arena);
-  if (options.form.meta_version != "v1") table.Set(arena, "apiVersion", Value::Borrow("meta.k8s.io/v1beta1"));
-  if (!with_columns) table.Set(arena, "columnDefinitions", Value::Null());
-  return table;
-}
-
-std::string ListKindName(const api::KindInfo& kind) { return std::string(kind.kind) + "List"; }
-
-// JSON lists are the stored bytes joined.
-Body JoinItems(const api::KindInfo& kind, ListPage page) {
-  Body body;
-  body.text = ListHead(ListKindName(kind), kind.api_version, page);
-  body.shared = std::move(page.items);
-  body.pieces.reserve(2 * body.shared.size() + 2);
-  body.pieces.push_back(body.text);
-  for (const store::Bytes& item : body.shared) {
-    if (body.pieces.size() > 1) body.pieces.push_back(",");
-    body.pieces.push_back(*item);
-  }
-  body.pieces.push_back("]}\n");
-  return body;
-}
-
-// A list of partial objects, or the whole list as a tree, for the other encodings.
-Result<std::string> RenderListTree(const api::KindInfo& kind, const ListPage& page, const RenderOptions& options) {
-  doc::Arena arena;
-  const bool partial = options.form.view == View::kPartial;
-  const std::string kind_name = partial ? "PartialObjectMetadataList" : ListKindName(kind);
-  const std::string api_version =
-      partial ? fmt::format("meta.k8s.io/{}", options.form.meta_version) : std::string(kind.api_version);
-  Value items = Value::Array();
-  for (const store::Bytes& bytes : page.items) {
-    const Value object = TRY(doc::ParseJsonBorrowing(*bytes, arena));
-    items.Append(arena, partial ? PartialObject(object, options.form.meta_version, arena) : object);
-  }
-  Value root = Value::Object();
-  root.AddMember(arena, "kind", Value::Borrow(kind_name));
-  root.AddMember(arena, "apiVersion", Value::Borrow(api_version));
-  root.AddMember(arena, "metadata", ListMetadata(page, arena));
-  root.AddMember(arena, "items", items);
-  return RenderTree(partial ? PartialType(true) : kind.list_type, root, options.form.encoding);
 }
 
 void AppendVarint(uint64_t value, std::string& out) {
@@ -149,6 +73,26 @@ void AppendJsonEvent(std::string_view type, std::string_view object, std::string
 
 }  // namespace
 
+const api::Type* PartialType(bool list) {
+  return api::FindType("meta/v1", list ? "PartialObjectMetadataList" : "PartialObjectMetadata");
+}
+
+Value PartialObject(const Value& object, std::string_view meta_version, doc::Arena& arena) {
+  Value out = Value::Object();
+  out.AddMember(arena, "kind", Value::Borrow("PartialObjectMetadata"));
+  out.AddMember(arena, "apiVersion", Value::Borrow(meta_version == "v1" ? "meta.k8s.io/v1" : "meta.k8s.io/v1beta1"));
+  out.AddMember(arena, "metadata", object.At("metadata"));
+  return out;
+}
+
+Value TableOf(const api::KindInfo& kind, std::span<const Value* const> objects, const Value& metadata,
+              const RenderOptions& options, bool with_columns, doc::Arena& arena) {
+  Value table = StoredFormTable(kind, objects, metadata, options, arena);
+  if (options.form.meta_version != "v1") table.Set(arena, "apiVersion", Value::Borrow("meta.k8s.io/v1beta1"));
+  if (!with_columns) table.Set(arena, "columnDefinitions", Value::Null());
+  return table;
+}
+
 Result<api::IncludeObject> ReadIncludeObject(std::string_view text) {
   if (text.empty() || text == "Metadata") return api::IncludeObject::kMetadata;
   if (text == "None") return api::IncludeObject::kNone;
@@ -185,26 +129,6 @@ Result<Body> RenderObject(const api::KindInfo& kind, const api::Object& object, 
   }
   body.shared.push_back(object.bytes());
   body.pieces = {*body.shared.front(), "\n"};
-  return body;
-}
-
-Result<Body> RenderList(const api::KindInfo& kind, ListPage page, const RenderOptions& options) {
-  if (options.form.view == View::kObject && options.form.encoding == Encoding::kJson) {
-    return JoinItems(kind, std::move(page));
-  }
-  Body body;
-  if (options.form.view != View::kTable) {
-    body.text = TRY(RenderListTree(kind, page, options));
-    return body;
-  }
-  doc::Arena arena;
-  std::vector<Value> objects;
-  std::vector<const Value*> pointers;
-  objects.reserve(page.items.size());
-  for (const store::Bytes& bytes : page.items) objects.push_back(TRY(doc::ParseJsonBorrowing(*bytes, arena)));
-  for (const Value& object : objects) pointers.push_back(&object);
-  const Value table = TableOf(kind, pointers, ListMetadata(page, arena), options, true, arena);
-  body.text = TRY(RenderTree(nullptr, table, options.form.encoding));
   return body;
 }
 

@@ -14,11 +14,20 @@
 
 namespace knarr::apiserver {
 
-/// The body of an answer: a list of pieces, some of them shared with the store.
+/// A body that is too long to lie in memory whole: it is made as fast as the client takes it.
+class BodyStream {
+ public:
+  virtual ~BodyStream() = default;
+  /// Puts the next stretch behind `out`; false when it was the last.
+  virtual Result<bool> Next(std::string& out) = 0;
+};
+
+/// The body of an answer.
 struct Body {
   std::string text;  ///< one piece made here …
   std::vector<store::Bytes> shared;
-  std::vector<std::string_view> pieces;  ///< … or several, pointing into `text`, `shared` or constants
+  std::vector<std::string_view> pieces;  ///< … or several, pointing into `text`, `shared` or constants …
+  std::shared_ptr<BodyStream> rest;      ///< … or `text` and what comes from here
 
   bool in_pieces() const { return !pieces.empty(); }
 };
@@ -30,6 +39,7 @@ struct RenderOptions {
   OutputForm form;
   api::IncludeObject include_object = api::IncludeObject::kMetadata;
   WallTime now{};
+  rt::Runtime* runtime = nullptr;  ///< whose other fibers run now and then while a long list is made
 };
 
 /// `kind` is the kind of the object (a Scale's for a scale).
