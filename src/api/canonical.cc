@@ -143,6 +143,11 @@ class Canonicalizer {
     size_t present = 0;
     for (size_t i = 0; i < count; ++i) {
       const Field& field = *type.flat[i];
+      // Most fields of most objects.
+      if (slots[i].is_null() && NullIsLeftOut(field)) {
+        kept_.push_back(false);
+        continue;
+      }
       struct_ = type.name;
       path_.push_back({Step::Kind::kField, field.name, 0, &type});
       const bool keep = TRY(Member(field, slots[i]));
@@ -204,6 +209,13 @@ class Canonicalizer {
       default:
         return false;
     }
+  }
+
+  // Whether Member would do nothing but leave out a null. False where that takes a closer look.
+  static bool NullIsLeftOut(const Field& field) {
+    const bool omit_empty = field.Has(FieldFlag::kOmitEmpty);
+    if (field.shape == Shape::kMap || field.shape == Shape::kList || field.Has(FieldFlag::kPointer)) return omit_empty;
+    return field.type != FieldType::kMessage && LeftOut(field, Value::Null());
   }
 
   Ok List(const Field& field, Value& value, std::string_view go_type) {

@@ -36,7 +36,9 @@ TEST(ObjectTest, MetadataIsReadWithOrWithoutDecoding) {
       EXPECT_EQ(object->uid(), test.uid) << test.json;
       EXPECT_EQ(object->resource_version(), test.version) << test.json;
       // Not decoded, decoded, and forgotten again.
-      if (round == 0) EXPECT_EQ(object->tree().Get("metadata", "name").AsString(), test.name);
+      if (round == 0) {
+        EXPECT_EQ(object->tree().Get("metadata", "name").AsString(), test.name);
+      }
       if (round == 1) object->ForgetTree();
     }
   }

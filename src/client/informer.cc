@@ -16,6 +16,7 @@ constexpr Duration kRetryMost = 30s;
 constexpr size_t kFreshMax = 256;
 /// Every so many changes, twice as many objects are looked at for trees that somebody's reading has left.
 constexpr size_t kSweepEvery = 32;
+constexpr size_t kRelistTurn = 64;
 
 class ListWatchInformer : public Informer {
  public:
@@ -111,7 +112,10 @@ class ListWatchInformer : public Informer {
       if (!now.contains(name)) gone.push_back(name);
     }
     for (const ObjectName& name : gone) Apply(name, nullptr);
+    size_t turn = 0;
     for (auto& [name, object] : now) {
+      // Tens of thousands take a second: whoever else has something to do gets his turns.
+      if (++turn % kRelistTurn == 0) runtime_.Yield();
       ObjectPtr before = Get(name);
       if (before != nullptr && before->resource_version() == object->resource_version()) continue;
       Apply(name, std::move(object));
