@@ -190,14 +190,16 @@ static void ReadOptions(int count, char** words) {
 }
 
 int main(int count, char** words) {
+  // First of all: a container's first process never gets a signal that it has no handler for, so one that is told to
+  // stop while it starts would live until it is killed.
+  signal(SIGTERM, OnTerm);
+  signal(SIGINT, OnTerm);
+  signal(SIGALRM, OnAlarm);
   ReadOptions(count, words);
   if (count > 1 && strcmp(words[1], "check") == 0) return Check();
   started = Now();
   gethostname(host, sizeof host - 1);
   ReadPage();
-  signal(SIGTERM, OnTerm);
-  signal(SIGINT, OnTerm);
-  signal(SIGALRM, OnAlarm);
   if (options.exit_after == 0) return options.exit_code;
   if (options.exit_after > 0) alarm((unsigned)options.exit_after);
 

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <set>
+#include <utility>
+
 #include "base/log.h"
 #include "node/logs.h"
 #include "node/node_status.h"
@@ -69,7 +73,7 @@ Agent::~Agent() = default;
 Ok Agent::Start() {
   TRY(runtime_.files().MakeDirectories(options_.data_directory + "/pods", 0700));
   TRY(runtime_.files().MakeDirectories(options_.log_directory));
-  status_ = std::make_unique<NodeStatus>(runtime_, client_, containers_, images_, options_);
+  status_ = std::make_unique<NodeStatus>(runtime_, client_, images_, options_);
   TRY(status_->Register());
   TRY(AdoptPods());
   tasks_.Spawn("runtime events", [this] { RunEvents(); });
@@ -80,8 +84,10 @@ Ok Agent::Start() {
 void Agent::Stop() {
   informers_.Stop();
   tasks_.StopAndJoin();
-  for (auto& [uid, worker] : workers_) worker->Stop();
-  workers_.clear();
+  // While one is waited for, another may be through and ask to be forgotten.
+  const auto workers = std::exchange(workers_, {});
+  for (const auto& [uid, worker] : workers) worker->Stop();
+  tasks_.Join();
   events_.Stop();
 }
 
@@ -101,35 +107,56 @@ Ok Agent::AdoptPods() {
   informers_.Start();
   TRY(pods.WaitSynced());
   // Whatever has no pod object by now was deleted while the agent was away.
-  tasks_.Spawn("orphans", [this, sandboxes = std::move(sandboxes)] {
-    Ok removed = RemoveOrphans(sandboxes);
-    if (!removed.ok() && !removed.Failed(Reason::kCancelled)) {
-      LOG_ERROR("leftovers of deleted pods not removed", {"error", removed.status()});
-    }
-  });
+  tasks_.Spawn("orphans", [this, &pods, sandboxes = std::move(sandboxes)] { RemoveOrphans(pods, sandboxes); });
   return {};
 }
 
-Ok Agent::RemoveOrphans(const std::vector<SandboxStatus>& sandboxes) {
-  std::vector<std::string> kept;
+/// One that can't be removed must not keep the others.
+void Agent::RemoveOrphans(const client::Informer& pods, const std::vector<SandboxStatus>& sandboxes) {
+  auto tell = [](const Ok& removed, std::string_view what, std::string_view which) {
+    if (removed.ok() || removed.Failed(Reason::kCancelled)) return;
+    LOG_ERROR("leftovers of a deleted pod not removed", {what, which}, {"error", removed.status()});
+  };
   for (const SandboxStatus& sandbox : sandboxes) {
-    if (workers_.contains(sandbox.pod_uid)) {
-      kept.push_back(sandbox.id);
-      continue;
-    }
+    if (workers_.contains(sandbox.pod_uid)) continue;
     LOG_INFO("removing a sandbox whose pod is gone", {"sandbox", sandbox.id}, {"pod", sandbox.pod_name});
-    TRY(network_.Detach(sandbox.id));
-    TRY(containers_.StopSandbox(sandbox.id));
-    TRY(containers_.RemoveSandbox(sandbox.id));
+    tell(RemoveOrphan(sandbox), "sandbox", sandbox.id);
   }
-  const std::string pods = options_.data_directory + "/pods";
-  for (const rt::DirectoryEntry& entry : TRY(runtime_.files().List(pods))) {
-    if (workers_.contains(entry.name)) continue;
-    PodVolumes volumes(runtime_, client_, pods + "/" + entry.name);
-    TRY(volumes.TearDown());
-    TRY(runtime_.files().RemoveAll(pods + "/" + entry.name));
+  std::set<std::string, std::less<>> known;
+  for (const api::ObjectPtr& pod : pods.List()) known.emplace(pod->uid());
+  const std::string directory = options_.data_directory + "/pods";
+  Result<std::vector<rt::DirectoryEntry>> entries = runtime_.files().List(directory);
+  if (!entries.ok()) return tell(entries.status(), "folder", directory);
+  for (const rt::DirectoryEntry& entry : *entries) {
+    if (workers_.contains(entry.name) || known.contains(entry.name)) continue;
+    tell(RemoveFiles(entry.name), "pod", entry.name);
   }
-  return {};
+  tell(KeepLeases(), "addresses", options_.pod_cidr);
+}
+
+Ok Agent::RemoveOrphan(const SandboxStatus& sandbox) {
+  TRY(network_.Detach(sandbox.id));
+  TRY(containers_.StopSandbox(sandbox.id));
+  return containers_.RemoveSandbox(sandbox.id);
+}
+
+/// Logs, volumes and last the folder that tells that there were any.
+Ok Agent::RemoveFiles(const std::string& uid) {
+  rt::FileSystem& files = runtime_.files();
+  for (const rt::DirectoryEntry& entry : TRY(files.List(options_.log_directory))) {
+    if (entry.name.ends_with("_" + uid)) TRY(files.RemoveAll(options_.log_directory + "/" + entry.name));
+  }
+  const std::string folder = options_.data_directory + "/pods/" + uid;
+  PodVolumes volumes(runtime_, client_, folder);
+  TRY(volumes.TearDown());
+  return files.RemoveAll(folder);
+}
+
+/// Addresses of sandboxes that the runtime knows nothing of are free again.
+Ok Agent::KeepLeases() {
+  std::vector<std::string> ids;
+  for (SandboxStatus& sandbox : TRY(containers_.ListSandboxes())) ids.push_back(std::move(sandbox.id));
+  return network_.Retain(ids);
 }
 
 void Agent::PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after) {
@@ -210,11 +237,14 @@ void Agent::RunEvents() {
   }
 }
 
+/// The one of the present pod, when a former one of that name is still on its way out.
 PodWorker* Agent::FindWorker(std::string_view ns, std::string_view pod) {
+  PodWorker* found = nullptr;
   for (auto& [uid, worker] : workers_) {
-    if (worker->pod().name() == pod && worker->pod().ns() == ns) return worker.get();
+    if (worker->pod().name() != pod || worker->pod().ns() != ns) continue;
+    if (found == nullptr || !worker->gone()) found = worker.get();
   }
-  return nullptr;
+  return found;
 }
 
 Result<const ContainerRecord*> Agent::PickContainer(PodWorker& worker, std::string_view container) {

@@ -25,7 +25,7 @@ struct AgentOptions {
   std::string pod_cidr = "10.42.0.0/24";
   std::string data_directory;  ///< "<data>"; pods' volumes lie in "<data>/pods"
   std::string log_directory = "/var/log/pods";
-  std::string cgroup_root = "/knarr";         ///< the engine\'s
+  std::string cgroup_root = "/knarr";         ///< the engine's
   std::map<std::string, std::string> labels;  ///< added to the node
 };
 
@@ -54,7 +54,10 @@ class Agent : public client::NodeAccess {
   void StartWorker(const api::ObjectPtr& pod);
   void WorkerFinished(const std::string& uid);
   Ok AdoptPods();
-  Ok RemoveOrphans(const std::vector<runtime::SandboxStatus>& sandboxes);
+  void RemoveOrphans(const client::Informer& pods, const std::vector<runtime::SandboxStatus>& sandboxes);
+  Ok RemoveOrphan(const runtime::SandboxStatus& sandbox);
+  Ok RemoveFiles(const std::string& uid);
+  Ok KeepLeases();
   void RunEvents();
   PodWorker* FindWorker(std::string_view ns, std::string_view pod);
   Result<const ContainerRecord*> PickContainer(PodWorker& worker, std::string_view container);

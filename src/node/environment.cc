@@ -152,6 +152,16 @@ std::string MapLines(api::StringMap map) {
 
 }  // namespace
 
+std::optional<Container> FindContainer(Pod pod, std::string_view name) {
+  for (Container container : pod.spec().containers()) {
+    if (container.name() == name) return container;
+  }
+  for (Container container : pod.spec().init_containers()) {
+    if (container.name() == name) return container;
+  }
+  return std::nullopt;
+}
+
 std::string ExpandVariables(std::string_view text, const std::function<const std::string*(std::string_view)>& lookup) {
   std::string out;
   out.reserve(text.size());
@@ -199,14 +209,10 @@ Result<std::string> FieldValue(Pod pod, std::string_view path, const PodFacts& f
 
 Result<std::string> ResourceFieldValue(Pod pod, api::core_v1::ResourceFieldSelector ref, const PodFacts& facts,
                                        Container fallback) {
-  Container of = fallback;
-  for (Container each : pod.spec().init_containers()) {
-    if (each.name() == ref.container_name()) of = each;
-  }
-  for (Container each : pod.spec().containers()) {
-    if (each.name() == ref.container_name()) of = each;
-  }
-  return ResourceValue(of, ref.resource(), ref.divisor(), facts);
+  const std::string_view name = ref.container_name();
+  const std::optional<Container> of = name.empty() ? fallback : FindContainer(pod, name);
+  if (!of) return NotFound(fmt::format("container {} not found", name));
+  return ResourceValue(*of, ref.resource(), ref.divisor(), facts);
 }
 
 const std::string* Environment::Find(std::string_view name) const {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,9 @@ Result<std::string> FieldValue(api::core_v1::Pod pod, std::string_view path, con
 /// for.
 Result<std::string> ResourceFieldValue(api::core_v1::Pod pod, api::core_v1::ResourceFieldSelector ref,
                                        const PodFacts& facts, api::core_v1::Container fallback = {});
+
+/// A container or init container of the pod's spec.
+std::optional<api::core_v1::Container> FindContainer(api::core_v1::Pod pod, std::string_view name);
 
 struct Environment {
   std::vector<std::pair<std::string, std::string>> variables;  ///< in order, each name once

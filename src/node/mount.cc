@@ -2,42 +2,28 @@
 
 #include <linux/magic.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "base/strings.h"
 #include "rt/file_system.h"
+#include "runtime/kernel.h"
 
 namespace knarr::node {
-namespace {
-
-/// mountinfo writes space, tab, newline and backslash as \ooo.
-std::string Unescape(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-}  // namespace
 
 Ok MountTmpfs(rt::Runtime& runtime, const std::string& path, int64_t size) {
   Ok result;
   runtime.Blocking([&] {
+    // One of ours from before the agent was restarted: another device than the folder it lies in.
     struct statfs info;
-    if (statfs(path.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC) {
-      // A tmpfs of ours from before the agent was restarted; one further up would show this device, too.
-      struct statfs parent;
-      const std::string above = path.substr(0, path.rfind('/'));
-      if (statfs(above.c_str(), &parent) == 0 && parent.f_type != TMPFS_MAGIC) return;
+    struct stat own;
+    struct stat parent;
+    const std::string above = path.substr(0, path.rfind('/'));
+    if (statfs(path.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC && stat(path.c_str(), &own) == 0 &&
+        stat(above.c_str(), &parent) == 0 && own.st_dev != parent.st_dev) {
+      return;
     }
     const std::string options = size > 0 ? "mode=0777,size=" + std::to_string(size) : "mode=0777";
     if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
@@ -49,12 +35,10 @@ Ok MountTmpfs(rt::Runtime& runtime, const std::string& path, int64_t size) {
 
 std::vector<std::string> MountsBelow(std::string_view mountinfo, std::string_view directory) {
   std::vector<std::string> out;
-  for (std::string_view line : Split(mountinfo, '\n')) {
-    std::vector<std::string_view> fields = Split(line, ' ');
-    if (fields.size() < 5) continue;
-    std::string point = Unescape(fields[4]);
+  for (runtime::kernel::MountPoint& mount : runtime::kernel::ParseMountInfo(mountinfo)) {
+    const std::string& point = mount.path;
     if (point == directory || (point.starts_with(directory) && point[directory.size()] == '/')) {
-      out.push_back(std::move(point));
+      out.push_back(std::move(mount.path));
     }
   }
   // Later mounts cover earlier ones, and deeper ones must go first.

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
+#include <ranges>
 
 #include "api/coordination_v1.h"
 #include "api/core_v1.h"
@@ -25,6 +27,9 @@ constexpr Duration kLeaseEvery = 10s;
 constexpr int kLeaseSeconds = 40;
 constexpr Duration kStatusEvery = 5min;
 constexpr int kPodsMax = 110;
+// The kubelet's nodeStatusMaxImages and MaxNamesPerImageInNodeStatus.
+constexpr size_t kImagesMax = 50;
+constexpr size_t kNamesMax = 5;
 
 /// The trimmed content; "" when the file is missing or unreadable (not every machine has each of them).
 std::string ReadOptional(rt::Runtime& runtime, const std::string& path) {
@@ -83,9 +88,8 @@ Result<MachineInfo> ReadMachine(rt::Runtime& runtime, const std::string& data_di
   return info;
 }
 
-NodeStatus::NodeStatus(rt::Runtime& runtime, client::Client& client, runtime::Runtime& containers, image::Store& images,
-                       const AgentOptions& options)
-    : runtime_(runtime), client_(client), containers_(containers), images_(images), options_(options) {}
+NodeStatus::NodeStatus(rt::Runtime& runtime, client::Client& client, image::Store& images, const AgentOptions& options)
+    : runtime_(runtime), client_(client), images_(images), options_(options) {}
 
 Ok NodeStatus::Register() {
   machine_ = TRY(ReadMachine(runtime_, options_.data_directory));
@@ -109,10 +113,13 @@ void NodeStatus::FillSpec(doc::Document& document) {
   }
 }
 
+/// What is the node's own; what others wrote into the status (extended resources, conditions of other types) stays.
 void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
   NodeEdit node(document);
   auto status = node.status();
   const WallTime now = runtime_.Wall();
+  status.clear_conditions();
+  status.clear_addresses();
   const std::pair<std::string_view, std::string> amounts[] = {
       {"cpu", std::to_string(machine_.cpus)},
       {"memory", fmt::format("{}Ki", machine_.memory_bytes / 1024)},
@@ -137,6 +144,11 @@ void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
     condition.set_reason(text.reason);
     condition.set_message(text.message);
   }
+  for (auto old : Node(before).status().conditions()) {
+    const bool ours =
+        std::ranges::any_of(kConditions, [&](const ConditionText& text) { return text.type == old.type(); });
+    if (!ours) status.add_conditions().CopyFrom(old.value());
+  }
   auto address = status.add_addresses();
   address.set_type("InternalIP");
   address.set_address(options_.node_ip);
@@ -156,6 +168,19 @@ void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
   info.set_architecture(machine_.architecture);
 }
 
+/// The largest ones, each with a few of its names.
+void NodeStatus::FillImages(doc::Document& document, const std::vector<image::Image>& images) {
+  auto status = NodeEdit(document).status();
+  status.clear_images();
+  for (const image::Image& image : images | std::views::take(kImagesMax)) {
+    auto entry = status.add_images();
+    std::vector<std::string> names = image.repo_digests;
+    names.insert(names.end(), image.names.begin(), image.names.end());
+    for (const std::string& name : names | std::views::take(kNamesMax)) entry.add_names(name);
+    entry.set_size_bytes(image.size);
+  }
+}
+
 Ok NodeStatus::WriteNode() {
   const ObjectName name{"", options_.node_name};
   const api::KindInfo& kind = api::core_v1::NodeInfo();
@@ -172,20 +197,13 @@ Ok NodeStatus::WriteNode() {
     });
   }
   if (!present.ok()) return present.status();
-  Result<std::vector<image::Image>> images = images_.List();
-  if (!images.ok()) return images.status();
+  std::vector<image::Image> images = TRY(images_.List());
+  std::ranges::stable_sort(images, std::greater<>(), &image::Image::size);
   Result<api::ObjectPtr> written =
       client::UpdateWithRetry(runtime_, client_, kind, name, "status", [&](doc::Document& document) {
         const doc::Document before = doc::Document::Copy(document.root);
-        document.root.Remove("status");
         FillStatus(document, before.root);
-        NodeEdit node(document);
-        for (const image::Image& image : *images) {
-          auto entry = node.status().add_images();
-          for (const std::string& digest : image.repo_digests) entry.add_names(digest);
-          for (const std::string& tag : image.names) entry.add_names(tag);
-          entry.set_size_bytes(image.size);
-        }
+        FillImages(document, images);
         return true;
       });
   return written.ok() ? Ok() : Ok(written.status());

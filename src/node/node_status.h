@@ -5,11 +5,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "client/client.h"
 #include "image/store.h"
 #include "rt/runtime.h"
-#include "runtime/runtime.h"
 
 namespace knarr::node {
 
@@ -31,8 +31,7 @@ Result<MachineInfo> ReadMachine(rt::Runtime& runtime, const std::string& data_di
 
 class NodeStatus {
  public:
-  NodeStatus(rt::Runtime& runtime, client::Client& client, runtime::Runtime& containers, image::Store& images,
-             const AgentOptions& options);
+  NodeStatus(rt::Runtime& runtime, client::Client& client, image::Store& images, const AgentOptions& options);
 
   /// Makes or updates the Node, Ready, with its lease.
   Ok Register();
@@ -46,10 +45,10 @@ class NodeStatus {
   Ok WriteLease();
   void FillSpec(doc::Document& document);
   void FillStatus(doc::Document& document, const doc::Value& before);
+  static void FillImages(doc::Document& document, const std::vector<image::Image>& images);
 
   rt::Runtime& runtime_;
   client::Client& client_;
-  runtime::Runtime& containers_;
   image::Store& images_;
   const AgentOptions& options_;
   MachineInfo machine_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -23,16 +24,8 @@ using runtime::ContainerState;
 constexpr Duration kPullBackOffFirst = 10s;
 constexpr Duration kPullBackOffMost = 300s;
 constexpr Duration kErrImagePullShown = 1s;
-
-std::optional<Container> FindContainer(Pod pod, std::string_view name) {
-  for (Container container : pod.spec().init_containers()) {
-    if (container.name() == name) return container;
-  }
-  for (Container container : pod.spec().containers()) {
-    if (container.name() == name) return container;
-  }
-  return std::nullopt;
-}
+// How long a start that failed for another reason waits: the kubelet's backOffPeriod.
+constexpr Duration kStartRetry = 10s;
 
 /// Username and password for a registry from a kubernetes.io/dockerconfigjson secret.
 std::optional<image::PullOptions> FromDockerConfig(std::string_view json, const image::Reference& reference) {
@@ -63,6 +56,7 @@ std::optional<image::PullOptions> FromDockerConfig(std::string_view json, const 
 Ok PodWorker::EnsureSandbox() {
   const api::ObjectPtr keep = pod_;  // `pod` reads from it, and pod_ may be replaced at every wait
   const Pod pod(keep->tree());
+  TRY(ClearOldSandboxes());
   Ok mounted = volumes_.SetUp(pod);
   if (!mounted.ok()) {
     if (failure_told_ != mounted.status().message()) {
@@ -71,6 +65,21 @@ Ok PodWorker::EnsureSandbox() {
     }
     return mounted.status();
   }
+  const runtime::SandboxSpec spec = TRY(MakeSandboxSpec(pod));
+  const Ok made = RunSandbox(pod, spec);
+  if (!made.ok()) {
+    if (failure_told_ != made.status().message()) {
+      failure_told_ = made.status().message();
+      RecordEvent(EventKind::kWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: " + failure_told_);
+    }
+    return made.status();
+  }
+  failure_told_.clear();
+  state_.sandbox_ready = true;
+  return WriteSandboxFiles();
+}
+
+Result<runtime::SandboxSpec> PodWorker::MakeSandboxSpec(Pod pod) {
   runtime::SandboxSpec spec{.pod_name = std::string(pod.metadata().name()),
                             .pod_namespace = std::string(pod.metadata().ns()),
                             .pod_uid = std::string(pod.metadata().uid()),
@@ -88,36 +97,43 @@ Ok PodWorker::EnsureSandbox() {
     spec.pid = runtime::NamespaceMode::kPod;
   }
   spec.labels = PodLabels(pod);
-  Result<runtime::SandboxStatus> made = environment_.containers.RunSandbox(spec);
-  Ok networked;
-  if (made.ok()) {
-    sandbox_ = *made;
-    if (pod.spec().host_network()) {
-      state_.pod_ip = environment_.node_ip;
-    } else {
-      Result<network::PodAddress> address = environment_.network.Attach(made->id, made->network_namespace);
-      if (address.ok()) {
-        state_.pod_ip = address->ip;
-      } else {
-        networked = address.status();
-      }
+  return spec;
+}
+
+/// With its address; one that gets none is not kept.
+Ok PodWorker::RunSandbox(Pod pod, const runtime::SandboxSpec& spec) {
+  runtime::SandboxStatus made = TRY(environment_.containers.RunSandbox(spec));
+  if (pod.spec().host_network()) {
+    state_.pod_ip = environment_.node_ip;
+  } else {
+    Result<network::PodAddress> address = environment_.network.Attach(made.id, made.network_namespace);
+    if (!address.ok()) {
+      old_sandboxes_.push_back(made.id);
+      return address.status();
     }
+    state_.pod_ip = address->ip;
   }
-  if (!made.ok() || !networked.ok()) {
-    const Status& status = made.ok() ? networked.status() : made.status();
-    if (sandbox_) {
-      old_sandboxes_.push_back(sandbox_->id);
-      sandbox_.reset();
-    }
-    if (failure_told_ != status.message()) {
-      failure_told_ = status.message();
-      RecordEvent(EventKind::kWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: " + failure_told_);
-    }
-    return status;
+  sandbox_ = std::move(made);
+  return {};
+}
+
+/// Before a new one is made: nothing runs in the old ones any more, and those go that hold no container whose log or
+/// end may still be asked for.
+Ok PodWorker::ClearOldSandboxes() {
+  auto needed = [this](const std::string& id) {
+    return std::ranges::any_of(state_.containers, [&id](const ContainerRecord& record) {
+      return (record.current && record.current->sandbox_id == id) || (record.last && record.last->sandbox_id == id);
+    });
+  };
+  const std::vector<std::string> old = old_sandboxes_;
+  for (const std::string& id : old) {
+    TRY(environment_.network.Detach(id));
+    TRY(environment_.containers.StopSandbox(id));
+    if (needed(id)) continue;
+    TRY(environment_.containers.RemoveSandbox(id));
+    std::erase(old_sandboxes_, id);
   }
-  failure_told_.clear();
-  state_.sandbox_ready = true;
-  return WriteSandboxFiles();
+  return {};
 }
 
 Ok PodWorker::WriteSandboxFiles() {
@@ -152,7 +168,7 @@ void PodWorker::NoteStartFailure(ContainerRecord& record, std::string_view reaso
   const bool same = record.waiting_reason == reason && record.waiting_message == status.message();
   record.waiting_reason = reason;
   record.waiting_message = status.message();
-  record.not_before = environment_.runtime.Wall() + kPullBackOffFirst;
+  record.not_before = environment_.runtime.Wall() + kStartRetry;
   if (!same) RecordEvent(EventKind::kWarning, "Failed", "Error: " + status.message(), record.name);
 }
 
@@ -166,7 +182,7 @@ Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container co
                  .allocatable_cpu_milli = environment_.machine_cpu_milli,
                  .allocatable_memory = environment_.machine_memory};
   ContainerInputs inputs{.image_id = image.id,
-                         .attempt = record.current ? record.current->attempt + 1 : 0,
+                         .attempt = record.next_attempt(),
                          .machine_memory = environment_.machine_memory,
                          .hosts_file = directory + "/hosts",
                          .resolv_file = directory + "/resolv.conf",
@@ -199,6 +215,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     if (!id.Failed(Reason::kCancelled)) NoteStartFailure(*record, "CreateContainerError", id.status());
     return id.status();
   }
+  if (state_.terminating) return Cancelled("pod is going away");  // what was made goes with the sandbox
   RecordEvent(EventKind::kNormal, "Created", "Created container: " + name, name);
   // The one before is kept for `logs --previous` and lastState; the one before that goes.
   std::optional<runtime::ContainerStatus> older = std::move(record->last);
@@ -208,6 +225,14 @@ Ok PodWorker::StartOne(const std::string& name) {
   Ok started = environment_.containers.StartContainer(*id);
   Result<runtime::ContainerStatus> status = environment_.containers.GetContainer(*id);
   if (!status.ok()) return status.status();
+  if (status->state == ContainerState::kCreated) {
+    // It could not even be tried: the one before is still the newest.
+    record->current = std::exchange(record->last, std::move(older));
+    const Ok removed = environment_.containers.RemoveContainer(*id);
+    if (!removed.ok()) LOG_WARN("container not removed", {"id", *id}, {"error", removed.status()});
+    NoteStartFailure(*record, "RunContainerError", started.status());
+    return started.status();
+  }
   record->current = *status;
   record->waiting_reason.clear();
   record->waiting_message.clear();
@@ -228,7 +253,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     record->ready = false;
     NoteExit(*record);
   } else if (!record->init) {
-    StartProbes(*record);
+    StartProbes(*record, ProbeOrigin::kStarted);
   }
   return {};
 }

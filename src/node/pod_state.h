@@ -34,13 +34,22 @@ struct ContainerRecord {
   /// When the last pull failed; zero when none did since the last success.
   WallTime pull_failed{};
 
+  /// Not empty: it failed a probe and is to be stopped, for this reason and with this grace.
+  std::string kill_message;
+  Duration kill_grace{};
+
   bool startup_passed = false;  ///< the startup probe has succeeded, or there is none
   bool ready = false;           ///< running, and the readiness probe (if any) has succeeded
 
   bool running() const { return current && current->state == runtime::ContainerState::kRunning; }
   bool exited() const { return current && current->state == runtime::ContainerState::kExited; }
   /// How often it was started again.
-  int restarts() const { return current ? static_cast<int>(current->attempt) : 0; }
+  int restarts() const {
+    if (current) return static_cast<int>(current->attempt);
+    return last ? static_cast<int>(last->attempt) : 0;
+  }
+  /// The number of the next start.
+  uint32_t next_attempt() const { return current ? current->attempt + 1 : last ? last->attempt + 1 : 0; }
 };
 
 struct PodState {

@@ -25,6 +25,8 @@ constexpr Duration kRetryMost = 120s;
 constexpr Duration kConflictPause = 5ms;
 constexpr Duration kVolumesRetry = 1min;
 constexpr std::string_view kRootCa = "kube-root-ca.crt";
+// The kubelet's minimumGracePeriodInSeconds.
+constexpr Duration kGraceLeast = 2s;
 
 }  // namespace
 
@@ -41,6 +43,7 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
                 .allocatable_memory = environment.machine_memory}),
       wake_(environment.runtime),
       steps_(environment.runtime, "pod steps"),
+      followers_(environment.runtime, "volume sources"),
       main_(environment.runtime, "pod") {
   state_.host_ip = environment.node_ip;
   state_.started = view().status().start_time();
@@ -60,7 +63,7 @@ void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector
     }
   }
   state_.pod_ip = std::string(view().status().pod_ip());
-  (void)AdoptContainers(state_, std::move(containers));
+  leftovers_ = AdoptContainers(state_, std::move(containers));
   for (ContainerRecord& record : state_.containers) {
     // What was ready before the agent was away stays ready until a probe says otherwise.
     for (auto before : view().status().container_statuses()) {
@@ -75,11 +78,21 @@ void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector
 
 void PodWorker::Start() {
   main_.Spawn(KeyOf(*pod_), [this] { Run(); });
+  if (leftovers_.empty()) return;
+  steps_.Spawn("leftovers", [this] {
+    for (const std::string& id : leftovers_) {
+      const Ok removed = environment_.containers.RemoveContainer(id);
+      if (removed.Failed(Reason::kCancelled)) return;
+      if (!removed.ok()) LOG_WARN("old container not removed", {"id", id}, {"error", removed.status()});
+    }
+    leftovers_.clear();
+  });
 }
 
 void PodWorker::Stop() {
   main_.StopAndJoin();
   steps_.StopAndJoin();
+  followers_.StopAndJoin();
   for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
 }
 
@@ -123,6 +136,7 @@ void PodWorker::Run() {
   }
   for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
   steps_.StopAndJoin();
+  followers_.StopAndJoin();
   finished_();
 }
 
@@ -131,24 +145,36 @@ Ok PodWorker::Sync() {
     refresh_ = false;
     TRY(RefreshContainers());
   }
+  // A stop that failed is begun anew, but not at once.
+  if (stop_failed_) return *std::exchange(stop_failed_, std::nullopt);
   state_.terminating = gone_ || view().metadata().deletion_timestamp().has_value();
   return state_.terminating ? SyncTerminating() : SyncRunning();
 }
 
 Ok PodWorker::RefreshContainers() {
-  if (!sandbox_) return {};
-  std::vector<ContainerStatus> found = TRY(environment_.containers.ListContainers(sandbox_->id));
-  for (ContainerStatus& status : found) {
-    ContainerRecord* record = state_.Find(status.name);
-    if (record == nullptr || !record->current || record->current->id != status.id) continue;
-    NoteContainer(*record, status);
+  for (ContainerRecord& record : state_.containers) {
+    if (!record.current || record.exited()) continue;
+    Result<ContainerStatus> status = environment_.containers.GetContainer(record.current->id);
+    if (status.Failed(Reason::kNotFound)) {
+      // It went with its sandbox, and how it ended is not known.
+      status = *record.current;
+      status->state = ContainerState::kExited;
+      status->exit_code = 137;
+      status->reason = "ContainerStatusUnknown";
+      status->message = "The container could not be located when the pod was terminated";
+      status->finished = environment_.runtime.Wall();
+    }
+    if (!status.ok()) return status.status();
+    if (record.current && status->id == record.current->id) NoteContainer(record, *status);
   }
+  for (const auto& [name, prober] : probes_) prober->LookAtReadiness();
+  if (!sandbox_ || over_) return {};
   bool sandbox_there = false;
   for (const runtime::SandboxStatus& sandbox : TRY(environment_.containers.ListSandboxes())) {
     sandbox_there |= sandbox.id == sandbox_->id && sandbox.state == SandboxState::kReady;
   }
   if (!sandbox_there) {
-    // Everything in it has gone with it; the pod gets a new one (unless it is over).
+    // Everything in it has gone with it, or goes when the pod gets a new one.
     old_sandboxes_.push_back(sandbox_->id);
     sandbox_.reset();
     state_.sandbox_ready = false;
@@ -166,6 +192,7 @@ void PodWorker::NoteContainer(ContainerRecord& record, const ContainerStatus& st
   if (!was_running || !record.exited()) return;
   record.ready = false;
   record.startup_passed = false;
+  record.kill_message.clear();
   record.waiting_reason.clear();
   record.waiting_message.clear();
   StopProbes(record.name);
@@ -180,28 +207,21 @@ void PodWorker::NoteContainer(ContainerRecord& record, const ContainerStatus& st
 
 Ok PodWorker::SyncRunning() {
   PodPlan plan = PlanPod(view(), state_, environment_.runtime.Wall());
-  if (plan.finished) {
-    TRY(WriteStatus());
-    if (sandbox_) {
-      // The pod's work is done: its processes go, its logs and its object stay.
-      TRY(environment_.network.Detach(sandbox_->id));
-      TRY(environment_.containers.StopSandbox(sandbox_->id));
-      state_.sandbox_ready = false;
-    }
-    return WriteStatus();
-  }
+  if (plan.finished) return SyncFinished();
   if (!sandbox_) {
     TRY(WriteStatus());
     TRY(EnsureSandbox());
+    // Clearing the old one away may have ended containers.
+    TRY(RefreshContainers());
     plan = PlanPod(view(), state_, environment_.runtime.Wall());
   }
   TRY(KeepVolumes());
   FollowSources();
   for (ContainerRecord& record : state_.containers) {
+    if (!record.running()) continue;
+    if (!record.kill_message.empty()) StopContainer(record, record.kill_grace, record.kill_message);
     // Adopted containers that run have no probes yet.
-    if (record.running() && !probes_.contains(record.name) && killing_[record.name] == 0) {
-      StartProbes(record);
-    }
+    if (!record.init && !probes_.contains(record.name)) StartProbes(record, ProbeOrigin::kAdopted);
   }
   recheck_ = plan.recheck;
   std::optional<WallTime> volumes_due = volumes_.refresh_at();
@@ -212,21 +232,39 @@ Ok PodWorker::SyncRunning() {
   return WriteStatus();
 }
 
+/// The pod's work is done: its processes, addresses and volumes go; its logs and its object stay.
+Ok PodWorker::SyncFinished() {
+  TRY(WriteStatus());
+  if (!over_) {
+    if (sandbox_) {
+      TRY(environment_.network.Detach(sandbox_->id));
+      TRY(environment_.containers.StopSandbox(sandbox_->id));
+    }
+    state_.sandbox_ready = false;
+    followers_.StopAndJoin();
+    TRY(volumes_.TearDown());
+    over_ = true;
+  }
+  return WriteStatus();
+}
+
 Duration PodWorker::Grace() const {
   Pod pod = view();
-  if (auto given = pod.metadata().deletion_grace_period_seconds()) return std::chrono::seconds(*given);
-  return std::chrono::seconds(pod.spec().termination_grace_period_seconds().value_or(30));
+  int64_t seconds = pod.spec().termination_grace_period_seconds().value_or(30);
+  if (auto given = pod.metadata().deletion_grace_period_seconds()) seconds = *given;
+  return std::max<Duration>(std::chrono::seconds(seconds), kGraceLeast);
 }
 
 Ok PodWorker::SyncTerminating() {
   const Duration grace = Grace();
-  const bool any_running = std::ranges::any_of(
-      state_.containers, [](const ContainerRecord& record) { return record.current && !record.exited(); });
-  if (any_running && (!stopping_grace_ || grace < *stopping_grace_)) {
-    stopping_grace_ = grace;
-    StopAll(grace);
+  bool any_running = false;
+  for (const ContainerRecord& record : state_.containers) {
+    if (!record.running()) continue;
+    any_running = true;
+    StopContainer(record, grace, "Stopping container " + record.name);
+    if (auto prober = probes_.find(record.name); prober != probes_.end()) prober->second->StopAllButReadiness();
   }
-  if (any_running || stops_running_ > 0 || starting_) {
+  if (any_running || !stops_.empty() || starting_) {
     return gone_ ? Ok() : WriteStatus();
   }
   for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
@@ -239,44 +277,32 @@ Ok PodWorker::SyncTerminating() {
   return {};
 }
 
-void PodWorker::StopAll(Duration grace) {
-  for (const ContainerRecord& record : state_.containers) {
-    if (!record.current || record.exited()) continue;
-    RecordEvent(EventKind::kNormal, "Killing", "Stopping container " + record.name, record.name);
-    stops_running_++;
-    steps_.Spawn("stop " + record.name, [this, id = record.current->id, grace] {
-      Ok stopped = environment_.containers.StopContainer(id, grace);
-      if (!stopped.ok() && !stopped.Failed(Reason::kCancelled)) {
-        LOG_WARN("container not stopped", {"pod", KeyOf(*pod_)}, {"id", id}, {"error", stopped.status()});
-      }
-      stops_running_--;
-      RuntimeChanged();
-    });
-  }
-}
-
-void PodWorker::KillContainer(const std::string& name, Duration grace, const std::string& message) {
-  ContainerRecord* record = state_.Find(name);
-  if (record == nullptr || !record->running() || killing_[name] > 0) return;
-  RecordEvent(EventKind::kNormal, "Killing", message, name);
-  killing_[name]++;
-  record->ready = false;
-  steps_.Spawn("kill " + name, [this, name, id = record->current->id, grace] {
-    Ok stopped = environment_.containers.StopContainer(id, grace);
+/// Stops a running container in a fiber of its own; one that is being stopped already is only hurried.
+void PodWorker::StopContainer(const ContainerRecord& record, Duration grace, const std::string& message) {
+  const std::string id = record.current->id;
+  auto [stop, fresh] = stops_.try_emplace(id, StopUnderWay{grace});
+  if (!fresh && grace >= stop->second.grace) return;
+  if (fresh) RecordEvent(EventKind::kNormal, "Killing", message, record.name);
+  stop->second.grace = grace;
+  stop->second.calls++;
+  steps_.Spawn("stop " + record.name, [this, id, grace] {
+    const Ok stopped = environment_.containers.StopContainer(id, grace);
     if (!stopped.ok() && !stopped.Failed(Reason::kCancelled)) {
-      LOG_WARN("container not stopped", {"pod", KeyOf(*pod_)}, {"container", name}, {"error", stopped.status()});
+      stop_failed_ = stopped.status().WithContext("stop container " + id);
     }
-    killing_[name]--;
+    auto at = stops_.find(id);
+    if (--at->second.calls == 0) stops_.erase(at);
     RuntimeChanged();
   });
 }
 
 Ok PodWorker::TearDown() {
   rt::FileSystem& files = environment_.runtime.files();
+  followers_.StopAndJoin();
   if (sandbox_) old_sandboxes_.push_back(sandbox_->id);
   sandbox_.reset();
   while (!old_sandboxes_.empty()) {
-    const std::string& id = old_sandboxes_.back();
+    const std::string id = old_sandboxes_.back();
     TRY(environment_.network.Detach(id));
     TRY(environment_.containers.StopSandbox(id));
     TRY(environment_.containers.RemoveSandbox(id));
@@ -347,7 +373,7 @@ void PodWorker::RecordEvent(EventKind kind, std::string_view reason, std::string
                              std::move(message));
 }
 
-void PodWorker::StartProbes(ContainerRecord& record) {
+void PodWorker::StartProbes(ContainerRecord& record, ProbeOrigin origin) {
   StopProbes(record.name);
   // The prober keeps the object that its view of the container reads from.
   const api::ObjectPtr keep = pod_;
@@ -359,14 +385,11 @@ void PodWorker::StartProbes(ContainerRecord& record) {
   const std::string name = record.name;
   Prober::Events events{
       .decided = [this, name](ProbeKind kind, bool passed, const std::string&) { ProbeDecided(name, kind, passed); },
-      .failed =
-          [this, name](ProbeKind kind, const std::string& message) {
-            RecordEvent(EventKind::kWarning, "Unhealthy", fmt::format("{} probe failed: {}", ProbeName(kind), message),
-                        name);
-          }};
+      .told = [this, name](std::string_view reason,
+                           const std::string& message) { RecordEvent(EventKind::kWarning, reason, message, name); }};
   auto prober = std::make_unique<Prober>(environment_.runtime, environment_.containers, keep, container,
                                          ProbeTarget{state_.pod_ip, record.current->id}, record.current->started,
-                                         std::move(events));
+                                         origin, std::move(events));
   prober->Start(record.startup_passed);
   probes_[name] = std::move(prober);
 }
@@ -379,11 +402,12 @@ void PodWorker::StopProbes(const std::string& name) {
   prober->Stop();
 }
 
-/// Runs in the probe's fiber: only notes what was decided and wakes the pod's loop, or begins a kill of its own.
+/// Runs in the probe's fiber: only notes what was decided and wakes the pod's loop.
 void PodWorker::ProbeDecided(const std::string& name, ProbeKind kind, bool passed) {
   ContainerRecord* record = state_.Find(name);
   if (record == nullptr || !record->running()) return;
-  for (auto container : view().spec().containers()) {
+  const Pod pod = view();
+  for (auto container : pod.spec().containers()) {
     if (container.name() != name) continue;
     if (kind == ProbeKind::kReadiness) record->ready = passed;
     if (kind == ProbeKind::kStartup && passed) {
@@ -391,9 +415,13 @@ void PodWorker::ProbeDecided(const std::string& name, ProbeKind kind, bool passe
       record->ready = !container.readiness_probe();
     }
     if (kind != ProbeKind::kReadiness && !passed) {
-      KillContainer(name, std::chrono::seconds(view().spec().termination_grace_period_seconds().value_or(30)),
-                    fmt::format("Container {} failed {} probe, will be restarted", name,
-                                kind == ProbeKind::kLiveness ? "liveness" : "startup"));
+      const bool liveness = kind == ProbeKind::kLiveness;
+      const auto probe = liveness ? container.liveness_probe() : container.startup_probe();
+      const int64_t seconds =
+          probe.termination_grace_period_seconds().value_or(pod.spec().termination_grace_period_seconds().value_or(30));
+      record->kill_grace = std::max<Duration>(std::chrono::seconds(seconds), kGraceLeast);
+      record->kill_message =
+          fmt::format("Container {} failed {} probe, will be restarted", name, liveness ? "liveness" : "startup");
     }
   }
   wake_.Set();
@@ -424,7 +452,7 @@ void PodWorker::FollowSources() {
   if (following_) return;
   following_ = true;
   auto follow = [this](const api::KindInfo& kind, std::string_view name) {
-    steps_.Spawn("follow " + std::string(name), [this, &kind, name = std::string(name)] {
+    followers_.Spawn(name, [this, &kind, name = std::string(name)] {
       rt::Runtime& runtime = environment_.runtime;
       Duration pause = kRetryFirst;
       while (runtime.CheckCancelled().ok()) {

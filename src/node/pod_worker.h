@@ -60,6 +60,7 @@ class PodWorker {
   void RuntimeChanged();
 
   const api::Object& pod() const { return *pod_; }
+  bool gone() const { return gone_; }
   const PodState& state() const { return state_; }
 
  private:
@@ -67,10 +68,14 @@ class PodWorker {
   Ok Sync();
   Ok SyncRunning();
   Ok SyncTerminating();
+  Ok SyncFinished();
   Ok RefreshContainers();
   void NoteContainer(ContainerRecord& record, const runtime::ContainerStatus& status);
 
   Ok EnsureSandbox();
+  Result<runtime::SandboxSpec> MakeSandboxSpec(api::core_v1::Pod pod);
+  Ok RunSandbox(api::core_v1::Pod pod, const runtime::SandboxSpec& spec);
+  Ok ClearOldSandboxes();
   Ok WriteSandboxFiles();
   void StartContainers(std::vector<std::string> names);
   Ok StartOne(const std::string& name);
@@ -80,12 +85,11 @@ class PodWorker {
   Result<image::PullOptions> PullCredentials(api::core_v1::Pod pod, const image::Reference& reference);
   void TellPullBackOff();
   void NoteStartFailure(ContainerRecord& record, std::string_view reason, const Status& status);
-  void KillContainer(const std::string& name, Duration grace, const std::string& message);
-  void StopAll(Duration grace);
+  void StopContainer(const ContainerRecord& record, Duration grace, const std::string& message);
   Ok TearDown();
   Ok DeleteObject();
 
-  void StartProbes(ContainerRecord& record);
+  void StartProbes(ContainerRecord& record, ProbeOrigin origin);
   void StopProbes(const std::string& name);
   void ProbeDecided(const std::string& name, ProbeKind kind, bool passed);
 
@@ -109,13 +113,18 @@ class PodWorker {
   bool gone_ = false;
   bool refresh_ = true;    // ask the runtime before the next step
   bool starting_ = false;  // the start fiber runs
+  bool over_ = false;      // finished, and all but logs and records is cleared away
   bool done_ = false;
   bool following_ = false;
   bool fields_changed_ = false;  // labels or annotations, which volumes may show
   WallTime volumes_again_{};
-  std::optional<Duration> stopping_grace_;  // the shortest grace a stop was begun with
-  int stops_running_ = 0;
-  std::map<std::string, int> killing_;
+  struct StopUnderWay {
+    Duration grace;  // the shortest that was asked for
+    int calls = 0;
+  };
+  std::map<std::string, StopUnderWay> stops_;  // by container id
+  std::optional<Status> stop_failed_;          // told once by the next step, which is then tried again later
+  std::vector<std::string> leftovers_;         // containers found at the start that nothing refers to
   std::optional<WallTime> recheck_;
   Duration retry_{};
   std::string failure_told_;  // the last FailedMount or FailedCreatePodSandBox text, told once each
@@ -123,7 +132,8 @@ class PodWorker {
   std::map<std::string, Duration> pull_back_off_;
   std::map<std::string, std::unique_ptr<Prober>> probes_;
   rt::Event wake_;
-  rt::TaskGroup steps_;  // starts, stops, probes
+  rt::TaskGroup steps_;      // starts and stops
+  rt::TaskGroup followers_;  // of the ConfigMaps and Secrets that volumes show
   rt::TaskGroup main_;
 };
 

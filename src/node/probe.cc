@@ -2,8 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
+
 #include "base/strings.h"
 #include "net/http_client.h"
+#include "net/stream.h"
+#include "node/environment.h"
 
 namespace knarr::node {
 namespace {
@@ -13,20 +19,32 @@ using api::core_v1::Probe;
 
 // Upstream reads at most this much of a probe's answer.
 constexpr size_t kBodyMax = 10 << 10;
+constexpr int kRedirectsMax = 10;
 
 Duration TimeoutOf(Probe probe) { return std::chrono::seconds(std::max(1, probe.timeout_seconds())); }
 
-Result<ProbeOutcome> TryExec(runtime::Runtime& containers, Probe probe, const ProbeTarget& target) {
+/// $(NAME) in a command stands for what the spec itself says of the variable.
+std::vector<std::string> ExpandedCommand(Probe probe, Container container) {
+  std::map<std::string, std::string, std::less<>> values;
+  for (auto variable : container.env()) values[std::string(variable.name())] = std::string(variable.value());
+  auto lookup = [&values](std::string_view name) {
+    auto at = values.find(name);
+    return at == values.end() ? nullptr : &at->second;
+  };
   std::vector<std::string> command;
-  for (std::string_view word : probe.exec().command()) command.emplace_back(word);
-  Result<runtime::ExecResult> ran = containers.ExecSync(target.container_id, command, TimeoutOf(probe));
-  if (ran.ok()) return ProbeOutcome{ran->exit_code == 0, std::string(TrimSpace(ran->output))};
-  if (ran.Failed(Reason::kCancelled)) return ran.status();
-  if (ran.Failed(Reason::kTimeout)) {
-    return ProbeOutcome{false, fmt::format("command timed out: \"{}\" timed out after {}", fmt::join(command, " "),
-                                           FormatDuration(TimeoutOf(probe)))};
-  }
-  return ProbeOutcome{false, ran.status().message()};
+  for (std::string_view word : probe.exec().command()) command.push_back(ExpandVariables(word, lookup));
+  return command;
+}
+
+Result<ProbeOutcome> TryExec(runtime::Runtime& containers, Probe probe, Container container,
+                             const ProbeTarget& target) {
+  const std::vector<std::string> command = ExpandedCommand(probe, container);
+  Result<runtime::ExecResult> ran = containers.ExecSync(target.container_id, command, TimeoutOf(probe), kBodyMax);
+  if (ran.ok()) return ProbeOutcome{.passed = ran->exit_code == 0, .message = std::string(TrimSpace(ran->output))};
+  if (!ran.Failed(Reason::kTimeout)) return ran.status();
+  return ProbeOutcome{.message = fmt::format("command timed out: {} timed out after {}",
+                                             GoQuote(fmt::format("{}", fmt::join(command, " "))),
+                                             FormatDuration(TimeoutOf(probe)))};
 }
 
 /// Whether the failure is our own end and not the container's answer.
@@ -36,20 +54,19 @@ bool IsOurEnd(rt::Runtime& runtime, const Status& status) {
 
 Result<ProbeOutcome> TryTcp(rt::Runtime& runtime, Probe probe, Container container, const ProbeTarget& target) {
   auto action = probe.tcp_socket();
-  Result<uint16_t> port = ResolvePort(action.port(), container);
-  if (!port.ok()) return ProbeOutcome{false, port.status().message()};
-  net::Endpoint endpoint{.host = std::string(action.host().empty() ? target.pod_ip : action.host()), .port = *port};
+  const uint16_t port = TRY(ResolvePort(action.port(), container));
+  net::Endpoint endpoint{.host = std::string(action.host().empty() ? target.pod_ip : action.host()), .port = port};
   Result<std::unique_ptr<net::Stream>> stream = Internal("not tried");
   {
     rt::CancelScope scope(runtime, TimeoutOf(probe));
     stream = net::Connect(runtime, endpoint);
   }
-  if (stream.ok()) return ProbeOutcome{true, ""};
+  if (stream.ok()) return ProbeOutcome{.passed = true};
   if (IsOurEnd(runtime, stream.status())) return stream.status();
   if (stream.Failed(Reason::kTimeout)) {
-    return ProbeOutcome{false, fmt::format("dial tcp {}: i/o timeout", endpoint.ToString())};
+    return ProbeOutcome{.message = fmt::format("dial tcp {}: i/o timeout", endpoint.ToString())};
   }
-  return ProbeOutcome{false, stream.status().message()};
+  return ProbeOutcome{.message = stream.status().message()};
 }
 
 Result<net::ClientRequest> HttpRequest(Probe probe, Container container, const ProbeTarget& target) {
@@ -63,62 +80,126 @@ Result<net::ClientRequest> HttpRequest(Probe probe, Container container, const P
   request.url =
       TRY(net::Url::Parse(fmt::format("{}://{}:{}{}", ToLower(action.scheme().empty() ? "http" : action.scheme()),
                                       v6 ? "[" + host + "]" : host, port, path)));
-  request.headers.Add("User-Agent", "kube-probe/1.36");
-  request.headers.Add("Accept", "*/*");
-  for (auto header : action.http_headers()) request.headers.Set(header.name(), std::string(header.value()));
+  for (auto header : action.http_headers())
+    request.headers.Add(std::string(header.name()), std::string(header.value()));
+  if (!request.headers.Has("User-Agent")) request.headers.Set("User-Agent", "kube-probe/1.36");
+  if (!request.headers.Has("Accept")) {
+    request.headers.Set("Accept", "*/*");
+  } else if (request.headers.Get("Accept").empty()) {
+    request.headers.Remove("Accept");
+  }
   request.headers.Set("Connection", "close");
   return request;
 }
 
-Result<ProbeOutcome> TryHttp(rt::Runtime& runtime, Probe probe, Container container, const ProbeTarget& target) {
-  Result<net::ClientRequest> request = HttpRequest(probe, container, target);
-  if (!request.ok()) return ProbeOutcome{false, request.status().message()};
-  net::HttpClientOptions options{.connections_max = 1, .http2 = false};
-  if (request->url.scheme == "https") {
-    // The kubelet does not verify a probed server's certificate.
-    options.tls = TRY(net::TlsClientContext::Create({.insecure = true, .server_name = request->url.host}));
+struct HttpAnswer {
+  int code = 0;
+  std::string body;
+};
+
+/// Where the answer leads: to another place of the same host, which is followed as the kubelet follows it.
+std::optional<net::Url> RedirectOf(const net::ClientResponse& response, const net::Url& from) {
+  const int code = response.code();
+  const std::string_view location = response.headers().Get("Location");
+  if ((code != 301 && code != 302 && code != 303 && code != 307 && code != 308) || location.empty()) {
+    return std::nullopt;
   }
-  const std::string url = request->url.ToString();
-  Result<int> code = Internal("not tried");
+  Result<net::Url> to = ResolveLocation(from, location);
+  if (!to.ok() || to->host != from.host) return std::nullopt;
+  return std::move(*to);
+}
+
+Result<HttpAnswer> Fetch(rt::Runtime& runtime, net::ClientRequest request) {
+  net::HttpClientOptions options{.connections_max = 1, .http2 = false};
+  std::unique_ptr<net::HttpClient> client;
+  for (int followed = 0;; ++followed) {
+    if (request.url.scheme == "https" && options.tls == nullptr) {
+      // The kubelet does not verify a probed server's certificate.
+      options.tls = TRY(net::TlsClientContext::Create({.insecure = true, .server_name = request.url.host}));
+      client.reset();
+    }
+    if (client == nullptr) client = net::HttpClient::Create(runtime, options);
+    auto response = TRY(client->Send(request));
+    std::optional<net::Url> next = RedirectOf(*response, request.url);
+    if (next && followed + 1 >= kRedirectsMax) return Unavailable("stopped after 10 redirects");
+    if (next) {
+      request.url = std::move(*next);
+      continue;
+    }
+    HttpAnswer answer{.code = response->code(), .body = {}};
+    // A longer or broken body does not change the answer.
+    Result<std::string> body = response->ReadAll(kBodyMax);
+    if (body.ok()) answer.body = std::move(*body);
+    return answer;
+  }
+}
+
+Result<ProbeOutcome> TryHttp(rt::Runtime& runtime, Probe probe, Container container, const ProbeTarget& target) {
+  const net::ClientRequest request = TRY(HttpRequest(probe, container, target));
+  const std::string url = request.url.ToString();
+  Result<HttpAnswer> answer = Internal("not tried");
   {
     rt::CancelScope scope(runtime, TimeoutOf(probe));
-    auto client = net::HttpClient::Create(runtime, options);
-    code = [&]() -> Result<int> {
-      auto response = TRY(client->Send(*request));
-      (void)response->ReadAll(kBodyMax);  // a longer or broken body does not change the answer
-      return response->code();
-    }();
+    answer = Fetch(runtime, request);
   }
-  if (code.ok()) {
-    const bool passed = *code >= 200 && *code < 400;
-    return ProbeOutcome{passed, passed ? "" : fmt::format("HTTP probe failed with statuscode: {}", *code)};
+  if (answer.ok()) {
+    ProbeOutcome out{.passed = answer->code >= 200 && answer->code < 400};
+    if (!out.passed) out.message = fmt::format("HTTP probe failed with statuscode: {}", answer->code);
+    if (out.passed && answer->code >= 300) {
+      out.warning = "Probe terminated redirects, Response body: " + answer->body;
+    }
+    return out;
   }
-  if (IsOurEnd(runtime, code.status())) return code.status();
-  if (code.Failed(Reason::kTimeout)) {
-    return ProbeOutcome{false, fmt::format("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while "
-                                           "awaiting headers)",
-                                           url)};
+  if (IsOurEnd(runtime, answer.status())) return answer.status();
+  if (answer.Failed(Reason::kTimeout)) {
+    return ProbeOutcome{.message = fmt::format("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while "
+                                               "awaiting headers)",
+                                               url)};
   }
-  return ProbeOutcome{false, fmt::format("Get \"{}\": {}", url, code.status().message())};
+  return ProbeOutcome{.message = fmt::format("Get \"{}\": {}", url, answer.status().message())};
 }
 
 }  // namespace
 
 Result<uint16_t> ResolvePort(api::IntOrString port, Container container) {
-  if (!port.is_string && port.number > 0 && port.number < 65536) return static_cast<uint16_t>(port.number);
-  for (auto declared : container.ports()) {
-    if (port.is_string && declared.name() == port.text) return static_cast<uint16_t>(declared.container_port());
+  int64_t number = port.number;
+  if (port.is_string) {
+    number = -1;
+    for (auto declared : container.ports()) {
+      if (declared.name() == port.text && number < 0) number = declared.container_port();
+    }
+    // A number that was written as text is one, too.
+    if (number < 0) number = TRY(ParseAtoi(port.text));
   }
-  return BadRequest(port.is_string ? fmt::format("port name {} not found in container {}", port.text, container.name())
-                                   : fmt::format("invalid port number: {}", port.number));
+  if (number > 0 && number < 65536) return static_cast<uint16_t>(number);
+  return BadRequest(fmt::format("invalid port number: {}", number));
+}
+
+Result<net::Url> ResolveLocation(const net::Url& from, std::string_view location) {
+  if (location.find("://") != std::string_view::npos && location.find("://") < location.find_first_of("/?")) {
+    return net::Url::Parse(location);
+  }
+  if (location.starts_with("//")) return net::Url::Parse(fmt::format("{}:{}", from.scheme, location));
+  std::string target(location);
+  if (target.starts_with('?')) {
+    target.insert(0, from.path.empty() ? "/" : from.path);
+  } else if (!target.starts_with('/')) {
+    target.insert(0, from.path.substr(0, from.path.rfind('/') + 1));
+    if (!target.starts_with('/')) target.insert(0, "/");
+  }
+  net::Url to = TRY(net::Url::Parse(target));
+  to.scheme = from.scheme;
+  to.host = from.host;
+  to.port = from.port;
+  return to;
 }
 
 Result<ProbeOutcome> TryProbe(rt::Runtime& runtime, runtime::Runtime& containers, Probe probe, Container container,
                               const ProbeTarget& target) {
-  if (probe.exec()) return TryExec(containers, probe, target);
+  if (probe.exec()) return TryExec(containers, probe, container, target);
   if (probe.http_get()) return TryHttp(runtime, probe, container, target);
   if (probe.tcp_socket()) return TryTcp(runtime, probe, container, target);
-  return ProbeOutcome{false, "this node knows only exec, httpGet and tcpSocket probes"};
+  return BadRequest("this node knows only exec, httpGet and tcpSocket probes");
 }
 
 std::string_view ProbeName(ProbeKind kind) {

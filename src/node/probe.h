@@ -10,6 +10,7 @@
 
 #include "api/core_v1.h"
 #include "base/status.h"
+#include "net/http.h"
 #include "rt/runtime.h"
 #include "runtime/runtime.h"
 
@@ -18,6 +19,7 @@ namespace knarr::node {
 struct ProbeOutcome {
   bool passed = false;
   std::string message;  ///< why not, in the kubelet's words ("HTTP probe failed with statuscode: 404")
+  std::string warning;  ///< what to say although it passed ("Probe terminated redirects, …")
 };
 
 struct ProbeTarget {
@@ -25,12 +27,16 @@ struct ProbeTarget {
   std::string container_id;
 };
 
-/// One try within the probe's timeout. An error is ours, not the container's (cancelled, runtime gone): no result.
+/// One try within the probe's timeout. An error is none of the container's answers and counts for nothing: Cancelled
+/// when the fiber is to end, otherwise what kept the probe from being tried (a port that has no number).
 Result<ProbeOutcome> TryProbe(rt::Runtime& runtime, runtime::Runtime& containers, api::core_v1::Probe probe,
                               api::core_v1::Container container, const ProbeTarget& target);
 
-/// A container's port by number or by its name in the spec.
+/// A container's port by number or by its name in the spec; BadRequest with the kubelet's words.
 Result<uint16_t> ResolvePort(api::IntOrString port, api::core_v1::Container container);
+
+/// Where a Location header leads from there.
+Result<net::Url> ResolveLocation(const net::Url& from, std::string_view location);
 
 enum class ProbeKind : uint8_t { kStartup, kLiveness, kReadiness };
 std::string_view ProbeName(ProbeKind kind);  ///< "Startup", …

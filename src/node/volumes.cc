@@ -159,12 +159,14 @@ PodVolumes::PodVolumes(rt::Runtime& runtime, client::Client& client, std::string
       client_(client),
       directory_(std::move(directory)),
       facts_(std::move(facts)),
-      tokens_(std::make_unique<PodTokens>(runtime, client)) {}
+      tokens_(std::make_unique<PodTokens>(runtime, client)),
+      busy_(runtime) {}
 PodVolumes::~PodVolumes() = default;
 
 std::optional<WallTime> PodVolumes::refresh_at() const { return tokens_->renew_at(); }
 
 Ok PodVolumes::SetUp(Pod pod) {
+  const auto turn = TRY(busy_.Lock());
   for (Volume volume : pod.spec().volumes()) {
     Ok done = SetUpOne(pod, volume);
     if (!done.ok()) {
@@ -223,13 +225,25 @@ Result<std::string> PodVolumes::SetUpHostPath(Volume volume) {
     TRY(files.MakeDirectories(path));
     return path;
   }
-  auto is = [&](rt::FileType wanted) { return info.ok() && info->type == wanted; };
-  const bool fits = type.empty() || (type.starts_with("Directory") && is(rt::FileType::kDirectory)) ||
-                    (type.starts_with("File") && is(rt::FileType::kFile)) ||
-                    (type == "Socket" && is(rt::FileType::kSocket)) ||
-                    ((type == "CharDevice" || type == "BlockDevice") && is(rt::FileType::kDevice));
-  if (fits) return path;
-  return BadRequest(fmt::format("hostPath type check failed: {} is not a {}", path, ToLower(type)));
+  struct Check {
+    std::string_view type;
+    rt::FileType wanted;
+    std::string_view text;
+  };
+  constexpr Check kChecks[] = {{"DirectoryOrCreate", rt::FileType::kDirectory, "directory"},
+                               {"Directory", rt::FileType::kDirectory, "directory"},
+                               {"FileOrCreate", rt::FileType::kFile, "file"},
+                               {"File", rt::FileType::kFile, "file"},
+                               {"Socket", rt::FileType::kSocket, "socket file"},
+                               {"CharDevice", rt::FileType::kCharDevice, "character device"},
+                               {"BlockDevice", rt::FileType::kBlockDevice, "block device"}};
+  if (type.empty()) return path;
+  for (const Check& check : kChecks) {
+    if (check.type != type) continue;
+    if (info.ok() && info->type == check.wanted) return path;
+    return BadRequest(fmt::format("hostPath type check failed: {} is not a {}", path, check.text));
+  }
+  return BadRequest(fmt::format("{} is an invalid volume type", type));
 }
 
 Result<VolumeFiles> PodVolumes::FilesOf(Pod pod, Volume volume) {
@@ -252,6 +266,7 @@ Result<std::string> PodVolumes::SetUpFiles(Pod pod, Volume volume) {
 }
 
 Ok PodVolumes::Refresh(Pod pod) {
+  const auto turn = TRY(busy_.Lock());
   for (Volume volume : pod.spec().volumes()) {
     if (!FileFolder(volume).empty() && paths_.contains(volume.name())) TRY(SetUpFiles(pod, volume));
   }
@@ -265,6 +280,7 @@ Result<std::string> PodVolumes::PathOf(std::string_view volume) const {
 }
 
 Ok PodVolumes::TearDown() {
+  const auto turn = TRY(busy_.Lock());
   TRY(UnmountBelow(runtime_, directory_ + "/volumes"));
   paths_.clear();
   tokens_->Clear();

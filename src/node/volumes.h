@@ -16,6 +16,7 @@
 #include "client/client.h"
 #include "node/environment.h"
 #include "rt/runtime.h"
+#include "rt/sync.h"
 
 namespace knarr::node {
 
@@ -70,6 +71,7 @@ class PodVolumes {
   const PodFacts facts_;
   std::unique_ptr<PodTokens> tokens_;
   bool set_up_ = false;
+  rt::Mutex busy_;  // files are written by one fiber at a time
   std::map<std::string, std::string, std::less<>> paths_;
 };
 

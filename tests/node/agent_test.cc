@@ -1,0 +1,322 @@
+// The node agent against a real API server, on a machine in memory and in virtual time: pods' lives, and what must not
+// be left behind when something fails in the middle of them.
+
+#include "node/agent.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "api/core_v1.h"
+#include "apiserver/test_server.h"
+#include "node/testing_machine.h"
+#include "rt/file_system.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::Pod;
+using apiserver::TestServer;
+using client::ObjectName;
+
+class World {
+ public:
+  explicit World(rt::Runtime& rt) : runtime(rt), server(rt), containers(rt) {
+    rt::FileSystem& files = runtime.files();
+    MUST(files.MakeDirectories("/proc/self"));
+    MUST(files.MakeDirectories("/etc"));
+    MUST(files.WriteFile("/proc/self/mountinfo", ""));
+    MUST(files.WriteFile("/etc/resolv.conf", "nameserver 192.0.2.53\n"));
+    StartAgent();
+  }
+  ~World() { StopAgent(); }
+
+  void StartAgent() {
+    AgentOptions options{.node_name = "n1", .node_ip = "192.0.2.1"};
+    options.data_directory = "/tmp";  // in memory; the disk's size is asked of the real one
+    options.log_directory = "/logs";
+    agent = std::make_unique<Agent>(runtime, server.client(), containers, images, network, options);
+    const Ok started = agent->Start();
+    EXPECT_TRUE(started.ok()) << started.status().ToString();
+  }
+  void StopAgent() {
+    if (agent != nullptr) agent->Stop();
+    agent.reset();
+  }
+
+  void Create(const std::string& name, const std::string& spec) {
+    const auto made =
+        server.Create("Pod", R"({"metadata":{"name":")" + name + R"("},"spec":{"nodeName":"n1",)" + spec + "}}");
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+  }
+  void Delete(const std::string& name) {
+    const auto gone = server.client().Delete(api::core_v1::PodInfo(), {"default", name});
+    ASSERT_TRUE(gone.ok()) << gone.status().ToString();
+  }
+  /// nullptr when there is none.
+  api::ObjectPtr Find(const std::string& name) {
+    auto got = server.client().Get(api::core_v1::PodInfo(), {"default", name});
+    return got.ok() ? *got : nullptr;
+  }
+  bool Ready(const std::string& name) {
+    const api::ObjectPtr pod = Find(name);
+    if (pod == nullptr) return false;
+    for (auto condition : Pod(pod->tree()).status().conditions()) {
+      if (condition.type() == "Ready") return condition.status() == "True";
+    }
+    return false;
+  }
+  std::string Phase(const std::string& name) {
+    const api::ObjectPtr pod = Find(name);
+    return pod == nullptr ? "" : std::string(Pod(pod->tree()).status().phase());
+  }
+  int Restarts(const std::string& name) {
+    const api::ObjectPtr pod = Find(name);
+    return pod == nullptr ? -1 : Pod(pod->tree()).status().container_statuses()[0].restart_count();
+  }
+  int Events(const std::string& reason) {
+    int count = 0;
+    const auto listed = MUST(server.client().List(api::core_v1::EventInfo(), ""));
+    for (const api::ObjectPtr& event : listed.items) count += event->tree().At("reason").AsString() == reason ? 1 : 0;
+    return count;
+  }
+  /// Waits until it is so; how long that took.
+  Duration Until(const char* what, const std::function<bool()>& check, Duration most = 120s) {
+    const MonoTime begin = runtime.Mono();
+    while (!check()) {
+      EXPECT_LT(runtime.Mono() - begin, most) << what;
+      if (runtime.Mono() - begin >= most) break;
+      (void)runtime.Sleep(50ms);
+    }
+    return runtime.Mono() - begin;
+  }
+  /// The pod and all that belonged to it.
+  void ExpectGone(const std::string& name) {
+    Until("pod gone", [&] { return Find(name) == nullptr && containers.sandboxes().empty(); });
+    EXPECT_TRUE(containers.containers().empty());
+    EXPECT_TRUE(network.addresses.empty());
+    EXPECT_TRUE(MUST(runtime.files().List("/tmp/pods")).empty());
+    EXPECT_TRUE(MUST(runtime.files().List("/logs")).empty());
+  }
+  void Sleep(Duration duration) { EXPECT_TRUE(runtime.Sleep(duration).ok()); }
+
+  rt::Runtime& runtime;
+  TestServer server;
+  FakeRuntime containers;
+  FakeImages images;
+  FakeNetwork network;
+  std::unique_ptr<Agent> agent;
+};
+
+void In(const std::function<void(World& world)>& body) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE(seed);
+    apiserver::InSim(
+        [&](rt::Runtime& runtime) {
+          World world(runtime);
+          body(world);
+        },
+        seed);
+  }
+}
+
+const std::string kOne = R"("containers":[{"name":"a","image":"i:1"}])";
+
+TEST(Agent, RunsAPodAndLeavesNothing) {
+  In([](World& world) {
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); }, 5s);
+    EXPECT_EQ(world.network.addresses.size(), 1U);
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+TEST(Agent, AContainerThatStartsWhileThePodGoesIsStoppedToo) {
+  In([](World& world) {
+    world.containers.on_start = [&](const std::string& id) -> Ok {
+      if (world.containers.containers().at(id).name == "slow") TRY(world.runtime.Sleep(5s));
+      return {};
+    };
+    world.Create("web", R"("containers":[{"name":"quick","image":"i:1"},{"name":"slow","image":"i:1"}])");
+    world.Until("one runs", [&] { return world.containers.Runs(world.containers.Newest("quick")); });
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+TEST(Agent, AStopThatFailsIsTriedAgain) {
+  In([](World& world) {
+    int failures = 3;
+    world.containers.on_stop = [&](const std::string&) -> Ok {
+      return failures-- > 0 ? Ok(Internal("the shim is busy")) : Ok();
+    };
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); });
+    world.Delete("web");
+    world.ExpectGone("web");
+    EXPECT_EQ(world.containers.stops.size(), 4U);
+  });
+}
+
+TEST(Agent, AShorterGraceHurries) {
+  In([](World& world) {
+    world.containers.ignores_term = true;
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); });
+    world.Delete("web");
+    world.Sleep(1s);
+    client::DeleteOptions options{.grace_seconds = 5};
+    ASSERT_TRUE(world.server.client().Delete(api::core_v1::PodInfo(), {"default", "web"}, options).ok());
+    EXPECT_LT(world.Until("gone", [&] { return world.Find("web") == nullptr; }), 7s);
+    world.ExpectGone("web");
+  });
+}
+
+TEST(Agent, ALostSandboxIsReplaced) {
+  In([](World& world) {
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); });
+    const std::string first = world.containers.sandboxes().begin()->first;
+    const std::string address = world.network.addresses.at(first);
+    world.containers.LoseSandbox(first);
+    world.containers.End(world.containers.Newest("a"), 137);
+    world.Until("again", [&] { return world.Restarts("web") == 1 && world.Ready("web"); });
+    EXPECT_FALSE(world.network.addresses.contains(first));
+    EXPECT_EQ(world.Events("SandboxChanged"), 1);
+    // The container of before is kept for its log and its end; the one before that goes.
+    for (int restarts = 2; restarts <= 4; ++restarts) {
+      for (const auto& [id, sandbox] : std::map(world.containers.sandboxes())) world.containers.LoseSandbox(id);
+      world.containers.End(world.containers.Newest("a"), 137);
+      world.Until("again", [&] { return world.Restarts("web") == restarts && world.Ready("web"); }, 400s);
+      EXPECT_LE(world.containers.sandboxes().size(), 3U);
+      EXPECT_EQ(world.network.addresses.size(), 1U);
+    }
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+TEST(Agent, SandboxesThatGetNoAddressAreNotKept) {
+  In([](World& world) {
+    int failures = 4;
+    world.network.on_attach = [&]() -> Ok { return failures-- > 0 ? Ok(Unavailable("no address is free")) : Ok(); };
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); });
+    EXPECT_EQ(world.containers.sandboxes().size(), 1U);
+    EXPECT_EQ(world.Events("FailedCreatePodSandBox"), 1);
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+TEST(Agent, AStartThatCannotBeTriedIsTriedAgain) {
+  In([](World& world) {
+    int failures = 2;
+    world.containers.on_start = [&](const std::string&) -> Ok {
+      return failures-- > 0 ? Ok(Unavailable("the shim is gone")) : Ok();
+    };
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); });
+    EXPECT_EQ(world.Restarts("web"), 0);
+    EXPECT_EQ(world.containers.containers().size(), 1U);
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+TEST(Agent, AnUnhealthyContainerIsKilledAlsoWhenThatFailsFirst) {
+  In([](World& world) {
+    int failures = 1;
+    world.containers.on_stop = [&](const std::string&) -> Ok { return failures-- > 0 ? Ok(Internal("busy")) : Ok(); };
+    world.containers.on_exec = [&](const std::string& id) -> Result<runtime::ExecResult> {
+      const bool first = world.containers.containers().at(id).attempt == 0;
+      return runtime::ExecResult{.exit_code = first ? 1 : 0, .output = ""};
+    };
+    world.Create("web", R"("containers":[{"name":"a","image":"i:1","livenessProbe":{"periodSeconds":5,
+        "failureThreshold":2,"terminationGracePeriodSeconds":4,"exec":{"command":["x"]}}}])");
+    world.Until("restarted", [&] { return world.Restarts("web") == 1 && world.Ready("web"); });
+    ASSERT_EQ(world.containers.stops.size(), 2U);
+    EXPECT_EQ(world.containers.stops[1].second, 4s);
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+TEST(Agent, AFinishedPodGivesItsAddressBack) {
+  In([](World& world) {
+    world.Create("job", R"("restartPolicy":"Never",)" + kOne);
+    world.Until("runs", [&] { return world.Phase("job") == "Running"; });
+    world.containers.End(world.containers.Newest("a"), 0);
+    world.Until("over", [&] { return world.Phase("job") == "Succeeded" && world.network.addresses.empty(); });
+    world.Sleep(60s);
+    EXPECT_EQ(world.Events("SandboxChanged"), 0);
+    EXPECT_EQ(world.containers.containers().size(), 1U);  // its log may be asked for
+    world.Delete("job");
+    world.ExpectGone("job");
+  });
+}
+
+TEST(Agent, StopsWhilePodsGo) {
+  In([](World& world) {
+    for (int i = 0; i < 10; ++i) world.Create("p" + std::to_string(i), kOne);
+    world.Until("ready", [&] { return world.Ready("p9"); });
+    for (int i = 0; i < 10; ++i) world.Delete("p" + std::to_string(i));
+    (void)world.runtime.Sleep(Duration(world.runtime.Random() % 20'000'000));
+    world.StopAgent();
+    world.StartAgent();
+    world.ExpectGone("p0");
+  });
+}
+
+TEST(Agent, FindsWhatHappenedWhileItWasAway) {
+  In([](World& world) {
+    world.Create("stays", kOne);
+    world.Create("goes", kOne);
+    world.Until("ready", [&] { return world.Ready("stays") && world.Ready("goes"); });
+    MUST(world.runtime.files().MakeDirectories("/logs/default_goes_" + std::string(world.Find("goes")->uid())));
+    const std::string id = world.containers.Newest("a");
+    world.StopAgent();
+    world.network.addresses["sandbox-of-nobody"] = "10.42.0.99";
+    client::DeleteOptions force{.grace_seconds = 0};
+    ASSERT_TRUE(world.server.client().Delete(api::core_v1::PodInfo(), {"default", "goes"}, force).ok());
+    world.StartAgent();
+    world.Until("orphan gone", [&] { return world.containers.sandboxes().size() == 1; });
+    world.Until("address free", [&] { return world.network.addresses.size() == 1; });
+    world.Until("logs gone", [&] { return MUST(world.runtime.files().List("/logs")).empty(); });
+    EXPECT_TRUE(world.Ready("stays"));
+    EXPECT_EQ(world.Restarts("stays"), 0);
+    EXPECT_EQ(MUST(world.runtime.files().List("/tmp/pods")).size(), 1U);
+    world.Delete("stays");
+    world.ExpectGone("stays");
+  });
+}
+
+TEST(Agent, KeepsWhatOthersWriteIntoTheNodesStatus) {
+  In([](World& world) {
+    const api::KindInfo& nodes = TestServer::Kind("Node");
+    const auto changed = client::UpdateWithRetry(world.runtime, world.server.client(), nodes, {"", "n1"}, "status",
+                                                 [](doc::Document& document) {
+                                                   api::core_v1::NodeEdit node(document);
+                                                   node.status().put_capacity("example.com/gpu", "2");
+                                                   auto condition = node.status().add_conditions();
+                                                   condition.set_type("NetworkUnavailable");
+                                                   condition.set_status("False");
+                                                   return true;
+                                                 });
+    ASSERT_TRUE(changed.ok()) << changed.status().ToString();
+    world.StopAgent();
+    world.StartAgent();
+    const auto node = MUST(world.server.client().Get(nodes, {"", "n1"}));
+    const auto status = api::core_v1::Node(node->tree()).status();
+    EXPECT_EQ(status.capacity().Find("example.com/gpu").value_or(""), "2");
+    EXPECT_EQ(status.capacity().Find("pods").value_or(""), "110");
+    EXPECT_EQ(status.conditions().size(), 5U);
+    EXPECT_EQ(status.addresses().size(), 2U);
+  });
+}
+
+}  // namespace
+}  // namespace knarr::node
