@@ -174,8 +174,8 @@ class ProtobufStream : public ListStream {
     doc::Arena arena;
     Value root = Value::Object();
     const std::string version = fmt::format("meta.k8s.io/{}", options_.form.meta_version);
-    const std::string name = std::string(kind_.kind) + "List";
-    root.AddMember(arena, "kind", Value::Borrow(partial() ? "PartialObjectMetadataList" : name));
+    const std::string name = partial() ? "PartialObjectMetadataList" : std::string(kind_.kind) + "List";
+    root.AddMember(arena, "kind", Value::Borrow(name));
     root.AddMember(arena, "apiVersion", Value::Borrow(partial() ? version : kind_.api_version));
     root.AddMember(arena, "metadata", ListMetadata(page_, arena));
     // The envelope of the list without its items: what stands before and behind the message, and its begin.

@@ -125,7 +125,7 @@ TEST(NodeRestriction, TokensOfItsPods) {
                   "audience \"vault\" not found in pod spec volume, system:node:n1 is not authorized "
                   "to request tokens for this audience");
     // The server of a test has no key to sign with: this is behind admission.
-    EXPECT_EQ(ask(bound("mine")), "service account tokens: the server has no signing key");
+    EXPECT_EQ(ask(bound("mine")), "failed to generate token: the server has no signing key");
   });
 }
 
