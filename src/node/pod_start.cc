@@ -242,16 +242,14 @@ Ok PodWorker::StartOne(const std::string& name) {
   }
   if (!started.ok()) {
     NoteStartFailure(*record, "RunContainerError", started.status());
-    if (record->exited()) NoteExit(*record);
+    if (record->exited()) NoteEnd(*record);
     return started.status();
   }
   RecordEvent(EventKind::kNormal, "Started", "Started container " + name, name);
   record->startup_passed = !container->startup_probe();
   record->ready = !container->readiness_probe() && record->startup_passed && !record->init;
   if (record->exited()) {
-    // It ended before we looked.
-    record->ready = false;
-    NoteExit(*record);
+    NoteEnd(*record);  // it ended before we looked
   } else if (!record->init) {
     StartProbes(*record, ProbeOrigin::kStarted);
   }

@@ -190,11 +190,16 @@ void PodWorker::NoteContainer(ContainerRecord& record, const ContainerStatus& st
   const bool was_running = record.running() || record.current->state == ContainerState::kCreated;
   record.current = status;
   if (!was_running || !record.exited()) return;
+  record.waiting_reason.clear();
+  record.waiting_message.clear();
+  NoteEnd(record);
+}
+
+/// It has ended: what was so while it ran is over, and the next start may have to wait.
+void PodWorker::NoteEnd(ContainerRecord& record) {
   record.ready = false;
   record.startup_passed = false;
   record.kill_message.clear();
-  record.waiting_reason.clear();
-  record.waiting_message.clear();
   StopProbes(record.name);
   NoteExit(record);
   if (record.not_before > environment_.runtime.Wall() && view().spec().restart_policy() != "Never") {

@@ -71,6 +71,7 @@ class PodWorker {
   Ok SyncFinished();
   Ok RefreshContainers();
   void NoteContainer(ContainerRecord& record, const runtime::ContainerStatus& status);
+  void NoteEnd(ContainerRecord& record);
 
   Ok EnsureSandbox();
   Result<runtime::SandboxSpec> MakeSandboxSpec(api::core_v1::Pod pod);

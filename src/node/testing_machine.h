@@ -57,7 +57,8 @@ class FakeRuntime : public runtime::Runtime {
   /// Asked before a container is started or told to stop; an error is the call's.
   std::function<Ok(const std::string& id)> on_start;
   std::function<Ok(const std::string& id)> on_stop;
-  bool ignores_term = false;  ///< containers live until their grace is over
+  std::function<void(const std::string& id)> on_started;  ///< called when it runs
+  bool ignores_term = false;                              ///< containers live until their grace is over
   std::vector<std::pair<std::string, Duration>> stops;
 
   // ---- runtime::Runtime ----
@@ -116,6 +117,7 @@ class FakeRuntime : public runtime::Runtime {
     at->second.started = runtime_.Wall();
     (void)events_.TryPush({runtime::EventType::kContainerStarted, at->second.sandbox_id,
                            sandboxes_.at(at->second.sandbox_id).pod_uid, id});
+    if (on_started) on_started(id);
     return {};
   }
   Ok StopContainer(const std::string& id, Duration grace) override {

@@ -227,6 +227,18 @@ TEST(Agent, AStartThatCannotBeTriedIsTriedAgain) {
   });
 }
 
+TEST(Agent, AContainerThatEndsAtOnceBacksOffToo) {
+  In([](World& world) {
+    // It has ended before anybody looks.
+    world.containers.on_started = [&](const std::string& id) { world.containers.End(id, 1); };
+    world.Create("web", kOne);
+    world.Until("second start", [&] { return world.Restarts("web") == 1; });
+    world.Until("event", [&] { return world.Events("BackOff") == 1; }, 5s);
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Agent, AnUnhealthyContainerIsKilledAlsoWhenThatFailsFirst) {
   In([](World& world) {
     int failures = 1;

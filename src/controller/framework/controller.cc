@@ -15,8 +15,7 @@ client::ObjectName ParseKey(const std::string& key) {
 }  // namespace
 
 Worker::Worker(rt::Runtime& runtime, std::string name, Reconcile reconcile)
-    : runtime_(runtime),
-      name_(std::move(name)),
+    : name_(std::move(name)),
       reconcile_(std::move(reconcile)),
       queue_(runtime),
       tasks_(runtime, "controller " + name_) {}

@@ -64,7 +64,6 @@ class Worker {
 
  private:
   void Run();
-  rt::Runtime& runtime_;
   const std::string name_;
   Reconcile reconcile_;
   client::WorkQueue queue_;
