@@ -4,7 +4,7 @@
 #
 #   tools/test.sh                        everything; needs root for the containers
 #   tools/test.sh --no-e2e               without containers
-#   tools/test.sh --sanitize asan|tsan   unit tests under a sanitizer (clang 19) instead
+#   tools/test.sh --sanitize asan|tsan   unit and simulation tests (fewer seeds) under a sanitizer (clang 19) instead
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -40,10 +40,14 @@ root=()
 [ "$(id -u)" -eq 0 ] || root=(sudo env)
 failed=0
 step "Unit, golden, tidy, simulation and crash tests"
-# One at a time: several of them measure time or want the machine's network to themselves. Sanitizers run what has no
-# label of its own: the unit tests.
+# One at a time: several of them measure time or want the machine's network to themselves. Under a sanitizer everything
+# runs that is ours in one process: not the crash tests, which kill what they start.
 select=()
-[ "$preset" = release ] || select=(-LE "sim|crash|tidy")
+[ "$preset" = release ] || select=(-LE "crash|tidy")
+# A report ends the program that made it, so that the test fails; leaks count, too.
+export ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+export UBSAN_OPTIONS="print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
+export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
 mkdir -p "$results/gtest"
 GTEST_OUTPUT="xml:$results/gtest/" ctest --test-dir "$build" "${select[@]}" --timeout 900 --output-on-failure \
   --output-junit "$results/ctest.xml" || failed=1

@@ -224,11 +224,7 @@ uint64_t RunSeed(uint64_t seed) {
   return runtime->trace_hash();
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr uint64_t kSeeds = 100;
-#else
-constexpr uint64_t kSeeds = 1000;
-#endif
+constexpr uint64_t kSeeds = KNARR_STORE_SEEDS;
 
 TEST(StoreSim, InvariantsHoldForManySeeds) {
   for (uint64_t seed = 1; seed <= kSeeds; seed++) {
