@@ -48,29 +48,32 @@ class WatchWriter {
   Ok Write(const std::vector<WatchItem>& items) {
     options_.now = call_.context.runtime.Wall();  // ages in tables count from the event's time
     for (const WatchItem& item : items) {
-      TRY(RenderEvent(*call_.resource->kind, item, options_, first_, buffer_));
+      const size_t begin = pieces_.size();
+      TRY(RenderEvent(*call_.resource->kind, item, options_, first_, pieces_));
       if (item.type != client::WatchEventType::kBookmark) first_ = false;
-      if (buffer_.size() >= kWriteBytes) TRY(Flush());
+      for (size_t i = begin; i < pieces_.size(); ++i) size_ += pieces_[i].text.size();
+      if (size_ >= kWriteBytes) TRY(Flush());
     }
     return Flush();
   }
 
   Ok WriteError(const Status& status) {
-    RenderErrorEvent(status, options_.form.encoding, buffer_);
-    return Flush();
+    std::string text;
+    RenderErrorEvent(status, options_.form.encoding, text);
+    return call_.response.Write(text);
   }
 
  private:
   Ok Flush() {
-    if (buffer_.empty()) return {};
-    const Ok written = call_.response.Write(buffer_);
-    buffer_.clear();
-    return written;
+    if (pieces_.empty()) return {};
+    size_ = 0;
+    return call_.response.WriteShared(std::exchange(pieces_, {}));
   }
 
   Call& call_;
   RenderOptions options_;
-  std::string buffer_;
+  std::vector<net::SharedPiece> pieces_;  ///< not written yet
+  size_t size_ = 0;                       ///< of them together
   bool first_ = true;
 };
 

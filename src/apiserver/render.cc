@@ -51,25 +51,44 @@ void AppendField(char tag, std::string_view bytes, std::string& out) {
   out += bytes;
 }
 
-// A frame of a protobuf watch: length, then WatchEvent {type = 1, object = 2 RawExtension {raw = 1}}.
-void AppendProtobufEvent(std::string_view type, std::string_view object, std::string& out) {
-  std::string raw;
-  AppendField('\x0a', object, raw);
+// A frame of a protobuf watch: length, then WatchEvent {type = 1, object = 2 RawExtension {raw = 1}}. This is all of it
+// before the object.
+std::string ProtobufEventHead(std::string_view type, size_t object_size) {
+  std::string raw_head = "\x0a";
+  AppendVarint(object_size, raw_head);
   std::string event;
   AppendField('\x0a', type, event);
-  AppendField('\x12', raw, event);
-  const auto size = static_cast<uint32_t>(event.size());
+  event += '\x12';
+  AppendVarint(raw_head.size() + object_size, event);
+  event += raw_head;
+  std::string out;
+  const auto size = static_cast<uint32_t>(event.size() + object_size);
   for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(size >> shift);
-  out += event;
+  return out + event;
 }
 
-void AppendJsonEvent(std::string_view type, std::string_view object, std::string& out) {
-  out += R"({"type":")";
-  out += type;
-  out += R"(","object":)";
-  out += object;
-  out += "}\n";
+void AddPiece(std::string text, std::vector<net::SharedPiece>& out) {
+  auto owner = std::make_shared<const std::string>(std::move(text));
+  const std::string_view view = *owner;
+  out.push_back({std::move(owner), view});
 }
+
+void AddProtobufEvent(std::string_view type, store::Bytes object, std::vector<net::SharedPiece>& out) {
+  AddPiece(ProtobufEventHead(type, object->size()), out);
+  const std::string_view view = *object;
+  out.push_back({std::move(object), view});
+}
+
+void AddJsonEvent(client::WatchEventType type, store::Bytes object, std::vector<net::SharedPiece>& out) {
+  constexpr std::string_view kHeads[] = {R"({"type":"ADDED","object":)", R"({"type":"MODIFIED","object":)",
+                                         R"({"type":"DELETED","object":)", R"({"type":"BOOKMARK","object":)"};
+  out.push_back({nullptr, kHeads[static_cast<size_t>(type)]});
+  const std::string_view view = *object;
+  out.push_back({std::move(object), view});
+  out.push_back({nullptr, "}\n"});
+}
+
+store::Bytes Own(std::string text) { return std::make_shared<const std::string>(std::move(text)); }
 
 }  // namespace
 
@@ -133,7 +152,7 @@ Result<Body> RenderObject(const api::KindInfo& kind, const api::Object& object, 
 }
 
 Ok RenderEvent(const api::KindInfo& kind, const WatchItem& item, const RenderOptions& options, bool first,
-               std::string& out) {
+               std::vector<net::SharedPiece>& out) {
   const std::string_view type = kEventNames[static_cast<size_t>(item.type)];
   const bool bookmark = item.type == client::WatchEventType::kBookmark;
   if (options.form.view == View::kTable) {
@@ -142,7 +161,7 @@ Ok RenderEvent(const api::KindInfo& kind, const WatchItem& item, const RenderOpt
     const Value* one = &object->tree();
     const std::span<const Value* const> rows(&one, bookmark ? 0 : 1);
     const Value table = TableOf(kind, rows, one->At("metadata"), options, first && !bookmark, arena);
-    AppendJsonEvent(type, doc::ToJson(table), out);
+    AddJsonEvent(item.type, Own(doc::ToJson(table)), out);
     return {};
   }
   if (options.form.view == View::kPartial) {
@@ -150,23 +169,23 @@ Ok RenderEvent(const api::KindInfo& kind, const WatchItem& item, const RenderOpt
     doc::Arena arena;
     const Value partial = PartialObject(object->tree(), options.form.meta_version, arena);
     if (options.form.encoding == Encoding::kProtobuf) {
-      AppendProtobufEvent(type, TRY(api::EncodeProtobuf(*PartialType(false), partial)), out);
+      AddProtobufEvent(type, Own(TRY(api::EncodeProtobuf(*PartialType(false), partial))), out);
     } else {
-      AppendJsonEvent(type, doc::ToJson(partial), out);
+      AddJsonEvent(item.type, Own(doc::ToJson(partial)), out);
     }
     return {};
   }
   if (options.form.encoding != Encoding::kProtobuf) {
-    AppendJsonEvent(type, *item.bytes, out);  // the stored bytes are the encoding
+    AddJsonEvent(item.type, item.bytes, out);  // the stored bytes are the encoding
     return {};
   }
   if (item.change == nullptr) {
-    AppendProtobufEvent(type, TRY(api::EncodeProtobuf(*kind.type, item.Object()->tree())), out);
+    AddProtobufEvent(type, Own(TRY(api::EncodeProtobuf(*kind.type, item.Object()->tree()))), out);
     return {};
   }
-  std::string& encoded = item.change->encoded(item.was);
-  if (encoded.empty()) encoded = TRY(api::EncodeProtobuf(*kind.type, item.Object()->tree()));
-  AppendProtobufEvent(type, encoded, out);
+  store::Bytes& encoded = item.change->encoded(item.was);
+  if (encoded == nullptr) encoded = Own(TRY(api::EncodeProtobuf(*kind.type, item.Object()->tree())));
+  AddProtobufEvent(type, encoded, out);
   return {};
 }
 
@@ -175,9 +194,11 @@ void RenderErrorEvent(const Status& status, Encoding encoding, std::string& out)
   const api::Type* type = api::FindRootType("v1", "Status");
   if (encoding == Encoding::kProtobuf && type != nullptr) {
     // A Status made here fits its own type.
-    AppendProtobufEvent("ERROR", MUST(api::EncodeProtobuf(*type, document.root)), out);
+    const std::string object = MUST(api::EncodeProtobuf(*type, document.root));
+    out += ProtobufEventHead("ERROR", object.size());
+    out += object;
   } else {
-    AppendJsonEvent("ERROR", doc::ToJson(document.root), out);
+    out += R"({"type":"ERROR","object":)" + doc::ToJson(document.root) + "}\n";
   }
 }
 

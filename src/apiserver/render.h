@@ -48,9 +48,10 @@ Result<Body> RenderList(const api::KindInfo& kind, ListPage page, const RenderOp
 /// A tree that is no stored object (Status, discovery documents): `type` is needed for protobuf.
 Result<std::string> RenderTree(const api::Type* type, const doc::Value& tree, Encoding encoding);
 
-/// Appends one event of a watch. `first`: Tables carry their columns in the first event only.
+/// Appends one event of a watch; what all watchers of the kind send alike is shared between them. `first`: Tables carry
+/// their columns in the first event only.
 Ok RenderEvent(const api::KindInfo& kind, const WatchItem& item, const RenderOptions& options, bool first,
-               std::string& out);
+               std::vector<net::SharedPiece>& out);
 /// An ERROR event.
 void RenderErrorEvent(const Status& status, Encoding encoding, std::string& out);
 

@@ -31,7 +31,7 @@ class Change {
   /// Of the stored value after the change, or before it.
   const ObjectAttributes& attributes(bool was) const;
   /// A place for an encoding made by a watcher for others that want the same (keyed by what it is of).
-  std::string& encoded(bool was) const { return was ? encoded_was_ : encoded_; }
+  store::Bytes& encoded(bool was) const { return was ? encoded_was_ : encoded_; }
 
  private:
   const Resource& resource_;
@@ -42,8 +42,8 @@ class Change {
   mutable api::ObjectPtr object_was_;
   mutable std::unique_ptr<const ObjectAttributes> attributes_;
   mutable std::unique_ptr<const ObjectAttributes> attributes_was_;
-  mutable std::string encoded_;
-  mutable std::string encoded_was_;
+  mutable store::Bytes encoded_;
+  mutable store::Bytes encoded_was_;
 };
 using ChangePtr = std::shared_ptr<const Change>;
 

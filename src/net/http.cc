@@ -107,4 +107,10 @@ std::string FormatHttpDate(WallTime time) {
                      clock.seconds().count());
 }
 
+Ok Response::WriteShared(std::vector<SharedPiece> pieces) {
+  std::string joined;
+  for (const SharedPiece& piece : pieces) joined += piece.text;
+  return Write(joined);
+}
+
 }  // namespace knarr::net

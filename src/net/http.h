@@ -75,6 +75,12 @@ struct Request {
   /// Ok while the client is there: handlers that stream check their writes instead.
 };
 
+/// Bytes that others have, too. Without an owner they are constants.
+struct SharedPiece {
+  std::shared_ptr<const std::string> owner;
+  std::string_view text;
+};
+
 /// How a handler answers: Send once, or Start then Write any number of times then Finish, or Hijack.
 class Response {
  public:
@@ -85,6 +91,8 @@ class Response {
   virtual Ok Start(int code, Headers headers) = 0;
   /// Suspends while the peer reads slowly; Unavailable when it has gone. Flushed at once.
   virtual Ok Write(std::string_view bytes) = 0;
+  /// The same for bytes that many answers send at once: where the protocol allows it they are not copied.
+  virtual Ok WriteShared(std::vector<SharedPiece> pieces);
   virtual Ok Finish() = 0;
   virtual bool started() const = 0;
   /// HTTP/1.1 upgrade: answers 101 with these headers and hands over the connection's stream, bytes that were already

@@ -60,6 +60,15 @@ void Http2Stream::MoveTo(std::string& batch, size_t size) {
       out_start = 0;
     }
   }
+  while (size > 0 && !shared.empty()) {
+    std::string_view& piece = shared.front().text;
+    size_t count = std::min(size, piece.size());
+    batch.append(piece.substr(0, count));
+    piece.remove_prefix(count);
+    shared_size -= count;
+    size -= count;
+    if (piece.empty()) shared.pop_front();
+  }
   pieces_size -= size;
   while (size > 0) {
     std::string_view& piece = pieces[piece_index];
@@ -360,7 +369,13 @@ Ok Http2Session::Write(const StreamPtr& stream, std::string_view bytes) {
   if (stream->closed) return Broken(*stream);
   if (bytes.empty()) return {};
   if (bytes.size() <= kCopyMax) {
-    stream->out.append(bytes);
+    if (stream->shared.empty()) {
+      stream->out.append(bytes);
+    } else {
+      auto copy = std::make_shared<const std::string>(bytes);
+      stream->shared.push_back({copy, *copy});
+      stream->shared_size += bytes.size();
+    }
     Resume(*stream);
     return {};
   }
@@ -371,13 +386,25 @@ Ok Http2Session::Write(const StreamPtr& stream, std::string_view bytes) {
   return WaitPieces(stream);
 }
 
+Ok Http2Session::WriteShared(const StreamPtr& stream, std::vector<SharedPiece> pieces) {
+  TRY(stream->changed.WaitUntil([&] { return stream->closed || stream->pending() < kPendingMax; }));
+  if (stream->closed) return Broken(*stream);
+  for (SharedPiece& piece : pieces) {
+    if (piece.text.empty()) continue;
+    stream->shared_size += piece.text.size();
+    stream->shared.push_back(std::move(piece));
+  }
+  if (stream->shared_size > 0) Resume(*stream);
+  return {};
+}
+
 Ok Http2Session::WriteLast(const StreamPtr& stream, std::vector<std::string_view> pieces) {
   if (stream->closed) return Broken(*stream);
   std::erase_if(pieces, [](std::string_view piece) { return piece.empty(); });
   size_t size = 0;
   for (std::string_view piece : pieces) size += piece.size();
   stream->out_ended = true;
-  if (size <= kCopyMax) {
+  if (size <= kCopyMax && stream->shared.empty()) {
     stream->out.reserve(stream->out.size() + size);
     for (std::string_view piece : pieces) stream->out.append(piece);
     Resume(*stream);

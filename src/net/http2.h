@@ -6,6 +6,7 @@
 // (its callbacks only submit), and no callback waits. Internal to net/.
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,9 +49,11 @@ struct Http2Stream {
   size_t in_start = 0;
   bool in_ended = false;
 
-  // Outgoing: first our own bytes, then pieces that are somebody else's, who waits until they are gone.
+  // Outgoing: first our own bytes, then shared ones, then pieces that are somebody else's, who waits until they are gone.
   std::string out;
   size_t out_start = 0;
+  std::deque<SharedPiece> shared;
+  size_t shared_size = 0;
   std::vector<std::string_view> pieces;
   size_t piece_index = 0;
   size_t pieces_size = 0;  ///< bytes left in them
@@ -60,7 +63,7 @@ struct Http2Stream {
 
   rt::WaitQueue changed;
 
-  size_t pending() const { return out.size() - out_start + pieces_size; }
+  size_t pending() const { return out.size() - out_start + shared_size + pieces_size; }
   /// Moves `size` bytes of what is pending to the end of `batch`. REQUIRES: size <= pending().
   void MoveTo(std::string& batch, size_t size);
 };
@@ -87,6 +90,8 @@ class Http2Session {
 
   /// Copies small bytes (and waits while much is pending); waits until big ones are sent.
   Ok Write(const StreamPtr& stream, std::string_view bytes);
+  /// As Write of small bytes, without the copy.
+  Ok WriteShared(const StreamPtr& stream, std::vector<SharedPiece> pieces);
   /// All pieces and the end of the stream. Returns at once when they are small enough to copy.
   Ok WriteLast(const StreamPtr& stream, std::vector<std::string_view> pieces);
   void EndWrite(Http2Stream& stream);

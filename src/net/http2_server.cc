@@ -63,6 +63,7 @@ class Http2Response : public Response {
   Ok SendPieces(int code, Headers headers, std::vector<std::string_view> pieces) override;
   Ok Start(int code, Headers headers) override;
   Ok Write(std::string_view bytes) override;
+  Ok WriteShared(std::vector<SharedPiece> pieces) override;
   Ok Finish() override;
   bool started() const override { return started_; }
   Result<std::unique_ptr<Stream>> Hijack(Headers) override { return BadRequest("an HTTP/2 request can't be upgraded"); }
@@ -291,6 +292,12 @@ Ok Http2Response::Write(std::string_view bytes) {
   if (BUG_IF(!started_ || finished_)) return Internal("a body outside of an answer");
   if (head_) return {};
   return session_.Write(stream_, bytes);
+}
+
+Ok Http2Response::WriteShared(std::vector<SharedPiece> pieces) {
+  if (BUG_IF(!started_ || finished_)) return Internal("a body outside of an answer");
+  if (head_) return {};
+  return session_.WriteShared(stream_, std::move(pieces));
 }
 
 Ok Http2Response::Finish() {
