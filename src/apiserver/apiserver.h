@@ -61,6 +61,9 @@ class ApiServer {
   virtual net::Endpoint local() const = 0;
   /// In-process access as a given user (`system:kube-scheduler`, …), through the same pipeline. World fibers only.
   virtual std::unique_ptr<client::Client> LocalClient(UserInfo user) = 0;
+  /// The token of a service account that stands in a secret of its namespace. Any thread. An error without a key.
+  virtual Result<std::string> SignSecretToken(std::string_view ns, std::string_view account,
+                                              std::string_view account_uid, std::string_view secret) = 0;
   /// What answers HTTP requests: for serving a stream without listening (tests, pipes).
   virtual net::Handler handler() = 0;
   /// Where a node's logs and execs are: by node name.

@@ -48,6 +48,11 @@ class Server : public ApiServer {
     return MakeLocalClient(core_.operations(), *core_.locals().front(), std::move(user));
   }
 
+  Result<std::string> SignSecretToken(std::string_view ns, std::string_view account, std::string_view account_uid,
+                                      std::string_view secret) override {
+    return core_.security().tokens().IssueLegacy(ns, {std::string(account), std::string(account_uid)}, secret);
+  }
+
   net::Handler handler() override {
     return [this](net::Request& request, net::Response& response) { face_.Handle(request, response); };
   }

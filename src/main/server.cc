@@ -182,16 +182,11 @@ class Server {
     return api_->Listen();
   }
 
-  Ok MakeClusterKeys() {
+  void MakeClusterKeys() {
     keys_.ca_certificate_pem = certificates_.authority.certificate_pem;
     keys_.ca_key_pem = certificates_.authority.key_pem;
-    apiserver::ServiceAccountTokens tokens = TRY(apiserver::ServiceAccountTokens::Create(
-        certificates_.service_account_key, apiserver::SecurityOptions().issuer));
-    keys_.sign_token = [tokens = std::move(tokens)](std::string_view ns, std::string_view account, std::string_view uid,
-                                                    std::string_view secret) {
-      return tokens.IssueLegacy(ns, {std::string(account), std::string(uid)}, secret);
-    };
-    return {};
+    keys_.sign_token = [this](std::string_view ns, std::string_view account, std::string_view uid,
+                              std::string_view secret) { return api_->SignSecretToken(ns, account, uid, secret); };
   }
 
   Ok StartControllers() {
@@ -199,7 +194,7 @@ class Server {
     client_ = api_->LocalClient(Component("system:kube-controller-manager"));
     scheduler_client_ = api_->LocalClient(Component("system:kube-scheduler"));
     accounts_ = std::make_unique<LocalAccounts>(*api_, *client_);
-    TRY(MakeClusterKeys());
+    MakeClusterKeys();
     informers_ = std::make_unique<client::InformerFactory>(world_, *client_);
     events_ = std::make_unique<client::EventRecorder>(world_, *client_, "controller-manager");
     scheduler_events_ = std::make_unique<client::EventRecorder>(world_, *scheduler_client_, "default-scheduler");

@@ -4,10 +4,18 @@
 
 namespace knarr::sim {
 
-Cluster::Cluster(rt::Runtime& runtime, Journal& journal, Duration commit_time)
-    : runtime_(runtime), journal_(journal), store_(store::OpenMemory(runtime, commit_time)) {
+Cluster::Cluster(rt::Runtime& runtime, Journal& journal, const ClusterOptions& options)
+    : runtime_(runtime), journal_(journal), store_(store::OpenMemory(runtime, options.commit_time)) {
+  keys_.ca_certificate_pem = options.ca_certificate_pem;
+  keys_.ca_key_pem = options.ca_key_pem;
+  apiserver::ApiServerOptions server;
+  server.security.service_account_key_pem = options.service_account_key_pem;
+  if (!options.service_account_key_pem.empty()) {
+    keys_.sign_token = [this](std::string_view ns, std::string_view account, std::string_view uid,
+                              std::string_view secret) { return api_->SignSecretToken(ns, account, uid, secret); };
+  }
   // The options are constants that are right, and the store is empty and in memory.
-  api_ = MUST(apiserver::ApiServer::Create(runtime, {&runtime}, *store_, {}));
+  api_ = MUST(apiserver::ApiServer::Create(runtime, {&runtime}, *store_, std::move(server)));
   MUST(api_->Bootstrap());
   client_ = api_->LocalClient({.name = "simulation", .uid = "", .groups = {"system:masters"}});
 }

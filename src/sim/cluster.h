@@ -21,9 +21,17 @@
 
 namespace knarr::sim {
 
+struct ClusterOptions {
+  Duration commit_time{0};
+  /// With these, certificates are signed, and tokens made.
+  std::string ca_certificate_pem = {};
+  std::string ca_key_pem = {};
+  std::string service_account_key_pem = {};
+};
+
 class Cluster {
  public:
-  Cluster(rt::Runtime& runtime, Journal& journal, Duration commit_time);
+  Cluster(rt::Runtime& runtime, Journal& journal, const ClusterOptions& options);
   /// REQUIRES: Stop was called.
   ~Cluster();
 
@@ -35,6 +43,7 @@ class Cluster {
   void Stop();
 
   store::Store& store() { return *store_; }
+  apiserver::ApiServer& api() { return *api_; }
   /// A way to the API server without faults.
   client::Client& client() { return *client_; }
   std::vector<std::unique_ptr<HollowNode>>& nodes() { return nodes_; }
@@ -83,7 +92,7 @@ class Cluster {
   std::unique_ptr<client::Client> client_;
   Faults controller_faults_;
   Faults scheduler_faults_;
-  controller::ClusterKeys keys_;  // none: nobody asks for certificates or tokens here
+  controller::ClusterKeys keys_;
   std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<Component> controller_side_;
   std::unique_ptr<Component> scheduler_side_;

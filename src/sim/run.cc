@@ -33,7 +33,8 @@ class ControlPlaneRun {
   void Run() {
     const MonoTime start = runtime_.Mono();
     const bool slow_disk = runtime_.Random() % 2 == 0;
-    cluster_ = std::make_unique<Cluster>(runtime_, journal_, slow_disk ? Duration(2ms) : Duration(0));
+    cluster_ = std::make_unique<Cluster>(runtime_, journal_,
+                                         ClusterOptions{.commit_time = slow_disk ? Duration(2ms) : Duration(0)});
     Auditor auditor(runtime_, cluster_->store(), journal_);
     Witness steady(runtime_, cluster_->client(), journal_, "steady watcher", 0);
     Witness fickle(runtime_, cluster_->client(), journal_, "fickle watcher", 5);
