@@ -8,7 +8,7 @@
 
 #include "api/object.h"
 #include "base/time.h"
-#include "net/signing_request.h"
+#include "net/certificate_request.h"
 
 namespace knarr::controller {
 

@@ -4,7 +4,7 @@
 
 #include "apiserver/admission/plugins.h"
 #include "base/strings.h"
-#include "net/signing_request.h"
+#include "net/certificate_request.h"
 
 namespace knarr::apiserver {
 namespace {

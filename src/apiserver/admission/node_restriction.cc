@@ -9,7 +9,7 @@
 #include "apiserver/admission/pod_references.h"
 #include "apiserver/errors.h"
 #include "base/strings.h"
-#include "net/signing_request.h"
+#include "net/certificate_request.h"
 
 namespace knarr::apiserver {
 namespace {

@@ -1,4 +1,4 @@
-#include "net/signing_request.h"
+#include "net/certificate_request.h"
 
 #include <gtest/gtest.h>
 

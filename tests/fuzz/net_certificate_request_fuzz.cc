@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/strings.h"
-#include "net/signing_request.h"
+#include "net/certificate_request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knarr;
