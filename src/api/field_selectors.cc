@@ -40,6 +40,8 @@ constexpr std::string_view kNewEvent[] = {"metadata.name",        "metadata.name
 constexpr std::string_view kNamespace[] = {"metadata.name", "status.phase"};
 constexpr std::string_view kSecret[] = {"metadata.name", "metadata.namespace", "type"};
 constexpr std::string_view kService[] = {"metadata.name", "metadata.namespace", "spec.clusterIP", "spec.type"};
+constexpr std::string_view kSigningRequest[] = {"metadata.name", "spec.signerName"};
+constexpr std::string_view kResourceSlice[] = {"metadata.name", "spec.nodeName", "spec.driver"};
 
 constexpr struct {
   std::string_view group;
@@ -55,6 +57,8 @@ constexpr struct {
     {"", "Namespace", kNamespace},
     {"", "Secret", kSecret},
     {"", "Service", kService},
+    {"certificates.k8s.io", "CertificateSigningRequest", kSigningRequest},
+    {"resource.k8s.io", "ResourceSlice", kResourceSlice},
 };
 
 std::string Text(const Value& value) {
@@ -80,7 +84,9 @@ Ok CheckFieldSelector(const KindInfo& kind, const FieldSelector& selector) {
       return BadRequest(GoQuote(requirement.field) +
                         " is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
     }
-    return BadRequest("field label not supported: " + requirement.field);
+    std::string text = "field label not supported";
+    if (kind.kind == "ResourceSlice") text += " for resource.k8s.io/v1, Kind=ResourceSlice";
+    return BadRequest(text + ": " + requirement.field);
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apiserver/authorization/bootstrap_policy.h"
+#include "apiserver/bootstrap_extensions.h"
 #include "apiserver/local_client.h"
 #include "apiserver/service_networks.h"
 #include "base/log.h"
@@ -87,6 +88,11 @@ Ok MakeBootstrapObjects(Core& core) {
           *client, "scheduling.k8s.io/v1", "PriorityClass", "",
           fmt::format(R"({{"metadata":{{"name":"{}"}},"value":{},"description":"{}"}})", name, value, description));
     });
+  }
+  const std::vector<BootstrapObject> extensions = ExtensionObjects();
+  for (const BootstrapObject& object : extensions) {
+    first.emplace_back(
+        [&client, &object] { return Ensure(*client, object.api_version, object.kind, "", object.json); });
   }
   second.emplace_back([&] { return EnsureService(*client, core.options()); });
   const BootstrapPolicy policy = ReadBootstrapPolicy();

@@ -47,6 +47,9 @@ struct ViewTable {
       if (Has(kind, "scale")) {
         views.push_back({&kind, {"scale", &ScaleKind(), Target::kSpecial, true, true, ProjectScale, MergeScale}});
       }
+      if (Has(kind, "approval")) {
+        views.push_back({&kind, {"approval", &kind, Target::kSpecial, true, true, ProjectWhole, MergeWhole}});
+      }
       if (Has(kind, "finalize")) {
         views.push_back({&kind, {"finalize", &kind, Target::kSpecial, false, true, ProjectWhole, MergeFinalize}});
       }
@@ -70,6 +73,7 @@ std::vector<ServedSubresource> ServedSubresources(const api::KindInfo& kind) {
   for (const std::string_view name : kind.subresources) {
     if (name == "status") out.push_back({name, &kind, {"get", "patch", "update"}});
     if (name == "scale") out.push_back({name, &ScaleKind(), {"get", "patch", "update"}});
+    if (name == "approval") out.push_back({name, &kind, {"get", "patch", "update"}});
     if (name == "finalize") out.push_back({name, &kind, {"update"}});
     if (name == "binding") out.push_back({name, of("v1", "Binding"), {"create"}});
     if (name == "eviction") out.push_back({name, of("policy/v1", "Eviction"), {"create"}});

@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kRequestBytesMax = 64 << 10;
 constexpr int kNamesMax = 1000;
+constexpr size_t kPemBytesMax = 256 << 10;
 using RequestPtr = std::unique_ptr<X509_REQ, OpenSslDeleter<X509_REQ_free>>;
 
 struct ExtensionsDeleter {
@@ -38,6 +39,37 @@ Result<RequestPtr> Parse(std::string_view pem) {
   ERR_clear_error();
   if (!verified) return BadRequest("unable to verify certificate request signature");
   return request;
+}
+
+// The next block of a PEM text; OpenSSL allocates the three.
+struct PemBlock {
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+
+  PemBlock() = default;
+  PemBlock(const PemBlock&) = delete;
+  PemBlock& operator=(const PemBlock&) = delete;
+  ~PemBlock() {
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+  }
+  bool Read(BIO* bio) { return PEM_read_bio(bio, &name, &header, &data, &size) == 1; }
+};
+
+std::string_view SignatureProblem(const EVP_PKEY* key) {
+  switch (EVP_PKEY_get_base_id(key)) {
+    case EVP_PKEY_RSA:
+      return "crypto/rsa: verification error";
+    case EVP_PKEY_EC:
+      return "x509: ECDSA verification failure";
+    case EVP_PKEY_ED25519:
+      return "x509: Ed25519 verification failure";
+    default:
+      return "x509: cannot verify signature: algorithm unimplemented";
+  }
 }
 
 std::string Text(const ASN1_STRING* text) {
@@ -191,6 +223,48 @@ Result<std::string> SignRequest(std::string_view request_pem, const SigningPolic
   const BioPtr bio(BIO_new(BIO_s_mem()));
   if (!bio || PEM_write_bio_X509(bio.get(), certificate.get()) != 1) return Failed("write a certificate");
   return TakeBio(bio.get());
+}
+
+Ok CheckSigningRequest(std::string_view pem) {
+  StartOpenSsl();
+  const BioPtr bio = ReadBio(pem);
+  PemBlock block;
+  const bool found = pem.size() <= kPemBytesMax && block.Read(bio.get());
+  if (!found || std::string_view(block.name) != "CERTIFICATE REQUEST") {
+    ERR_clear_error();
+    return BadRequest("PEM block type must be CERTIFICATE REQUEST");
+  }
+  const unsigned char* at = block.data;
+  const RequestPtr request(d2i_X509_REQ(nullptr, &at, block.size));
+  if (!request) return BadRequest("asn1: " + OpenSslError());
+  if (at != block.data + block.size) return BadRequest("asn1: syntax error: trailing data");
+  const KeyPtr key(X509_REQ_get_pubkey(request.get()));
+  if (!key) return BadRequest("x509: " + OpenSslError());
+  if (X509_REQ_verify(request.get(), key.get()) == 1) return {};
+  ERR_clear_error();
+  return BadRequest(SignatureProblem(key.get()));
+}
+
+Ok CheckCertificates(std::string_view pem) {
+  StartOpenSsl();
+  const BioPtr bio = ReadBio(pem);
+  bool any = false;
+  for (;;) {
+    PemBlock block;
+    if (!block.Read(bio.get())) break;
+    if (std::string_view(block.name) != "CERTIFICATE") {
+      return BadRequest("only CERTIFICATE PEM blocks are allowed, found " + GoQuote(block.name));
+    }
+    if (!std::string_view(block.header).empty()) return BadRequest("no PEM block headers are permitted");
+    const unsigned char* at = block.data;
+    const X509Ptr certificate(d2i_X509(nullptr, &at, block.size));
+    if (!certificate) return BadRequest("x509: malformed certificate: " + OpenSslError());
+    if (at != block.data + block.size) return BadRequest("x509: trailing data");
+    any = true;
+  }
+  ERR_clear_error();
+  if (!any) return BadRequest("must contain at least one CERTIFICATE PEM block");
+  return {};
 }
 
 }  // namespace knarr::net

@@ -35,4 +35,10 @@ struct SigningPolicy {
 /// when the issuer's certificate has ended.
 Result<std::string> SignRequest(std::string_view request_pem, const SigningPolicy& policy, const KeyPair& issuer);
 
+/// Whether the first block of the PEM is a PKCS #10 request that its own key has signed; BadRequest, in Go's words,
+/// when not.
+Ok CheckSigningRequest(std::string_view pem);
+/// Whether the PEM holds certificates, at least one, and nothing else; BadRequest, in Go's words, when not.
+Ok CheckCertificates(std::string_view pem);
+
 }  // namespace knarr::net

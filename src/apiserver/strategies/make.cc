@@ -5,6 +5,7 @@ namespace knarr::apiserver {
 std::unique_ptr<Strategy> MakeStrategy(const api::KindInfo& kind, const api::KindInfo& served,
                                        const StrategyOptions& options) {
   if (kind.group == "apps" && kind.plural != "controllerrevisions") return MakeWorkloadStrategy(kind);
+  if (auto strategy = MakeExtensionStrategy(kind)) return strategy;
   if (!kind.group.empty()) return MakeRecordStrategy(kind);
   if (kind.plural == "pods") return MakePodStrategy(kind);
   if (kind.plural == "namespaces") return MakeNamespaceStrategy(kind);

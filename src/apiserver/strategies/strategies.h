@@ -18,6 +18,13 @@ std::unique_ptr<Strategy> MakeEventStrategy(const api::KindInfo& kind, const api
 std::unique_ptr<Strategy> MakeWorkloadStrategy(const api::KindInfo& kind);
 /// PersistentVolumes and PersistentVolumeClaims.
 std::unique_ptr<Strategy> MakeVolumeStrategy(const api::KindInfo& kind);
+/// The groups around the workloads: access, admission, fairness, devices, and what extends the API; nullptr for others.
+std::unique_ptr<Strategy> MakeExtensionStrategy(const api::KindInfo& kind);
+struct ExtensionTraits;
+std::unique_ptr<Strategy> MakeSigningRequestStrategy(const api::KindInfo& kind, const ExtensionTraits& traits);
+std::unique_ptr<Strategy> MakeApiServiceStrategy(const api::KindInfo& kind, const ExtensionTraits& traits);
+std::unique_ptr<Strategy> MakeDefinitionStrategy(const api::KindInfo& kind, const ExtensionTraits& traits);
+std::unique_ptr<Strategy> MakeDeviceStrategy(const api::KindInfo& kind, const ExtensionTraits& traits);
 /// Kinds that are only data and differ in what a PUT may do: ConfigMaps, Secrets, Endpoints, Leases, ….
 std::unique_ptr<Strategy> MakeRecordStrategy(const api::KindInfo& kind);
 
