@@ -64,6 +64,7 @@ void CheckDefaulting(const std::string& file) {
 
 TEST(BehaviourTest, Defaulting) { CheckDefaulting("defaulting.jsonl"); }
 TEST(BehaviourTest, DefaultingOfExtensions) { CheckDefaulting("extensions_defaulting.jsonl"); }
+TEST(BehaviourTest, DefaultingOfGroups) { CheckDefaulting("groups_defaulting.jsonl"); }
 
 void CheckPrinting(const std::string& file) {
   ForEachCase(file, [](const Value& line) {
@@ -92,6 +93,7 @@ void CheckPrinting(const std::string& file) {
 
 TEST(BehaviourTest, Printing) { CheckPrinting("printing.jsonl"); }
 TEST(BehaviourTest, PrintingOfExtensions) { CheckPrinting("extensions_printing.jsonl"); }
+TEST(BehaviourTest, PrintingOfGroups) { CheckPrinting("groups_printing.jsonl"); }
 
 void ExpectSame(const Result<Value>& got, const Value& want) {
   if (const Value* error = want.Find("error")) {
@@ -168,12 +170,15 @@ void CheckValidation(const std::string& file) {
           {std::string(cause[0].AsString()), std::string(cause[1].AsString()), std::string(cause[2].AsString())});
     }
     std::ranges::sort(got);
+    // Upstream repeats itself where several of its functions look at one thing.
+    want.erase(std::unique(want.begin(), want.end()), want.end());
     EXPECT_EQ(got, want);
   });
 }
 
 TEST(BehaviourTest, Validation) { CheckValidation("validation.jsonl"); }
 TEST(BehaviourTest, ValidationOfExtensions) { CheckValidation("extensions_validation.jsonl"); }
+TEST(BehaviourTest, ValidationOfGroups) { CheckValidation("groups_validation.jsonl"); }
 
 }  // namespace
 }  // namespace knarr::api

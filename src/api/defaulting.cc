@@ -23,6 +23,7 @@ void Walk(const Type& type, Value& message, doc::Arena& arena) {
   DefaultRule rule = FindPodRule(type.package, type.name);
   if (rule == nullptr) rule = FindObjectRule(type.package, type.name);
   if (rule == nullptr) rule = FindExtensionRule(type.package, type.name);
+  if (rule == nullptr) rule = FindGroupRule(type.package, type.name);
   if (rule != nullptr) rule(message, arena);
   for (const Field* field : type.flat) {
     if (!field->default_json.empty()) {

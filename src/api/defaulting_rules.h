@@ -15,6 +15,7 @@ using DefaultRule = void (*)(doc::Value& message, doc::Arena& arena);
 DefaultRule FindPodRule(std::string_view package, std::string_view type);
 DefaultRule FindObjectRule(std::string_view package, std::string_view type);
 DefaultRule FindExtensionRule(std::string_view package, std::string_view type);
+DefaultRule FindGroupRule(std::string_view package, std::string_view type);
 
 /// Rounds the quantities of a resource list up to thousandths, which is what the API keeps.
 void RoundResourceList(doc::Value& list, doc::Arena& arena);

@@ -18,6 +18,7 @@ constexpr std::string_view kPod[] = {
     "spec.serviceAccountName", "spec.hostNetwork",   "status.phase",  "status.podIP",       "status.nominatedNodeName"};
 constexpr std::string_view kNode[] = {"metadata.name", "spec.unschedulable"};
 constexpr std::string_view kReplicas[] = {"metadata.name", "metadata.namespace", "status.replicas"};
+constexpr std::string_view kJob[] = {"metadata.name", "metadata.namespace", "status.successful"};
 constexpr std::string_view kEvent[] = {"metadata.name",
                                        "metadata.namespace",
                                        "involvedObject.kind",
@@ -52,6 +53,7 @@ constexpr struct {
     {"", "Node", kNode},
     {"", "ReplicationController", kReplicas},
     {"apps", "ReplicaSet", kReplicas},
+    {"batch", "Job", kJob},
     {"", "Event", kEvent},
     {"events.k8s.io", "Event", kNewEvent},
     {"", "Namespace", kNamespace},
@@ -84,6 +86,8 @@ Ok CheckFieldSelector(const KindInfo& kind, const FieldSelector& selector) {
       return BadRequest(GoQuote(requirement.field) +
                         " is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
     }
+    // Some kinds have words of their own.
+    if (known.data() == kJob) return BadRequest("field label " + GoQuote(requirement.field) + " not supported for Job");
     std::string text = "field label not supported";
     if (kind.kind == "ResourceSlice") text += " for resource.k8s.io/v1, Kind=ResourceSlice";
     return BadRequest(text + ": " + requirement.field);
@@ -97,6 +101,7 @@ std::string SelectableValue(const KindInfo& kind, const Value& object, std::stri
     return object.Get("spec", field.substr(field.find('.') + 1)).AsBool() ? "true" : "false";
   }
   if (field == "status.replicas") return std::to_string(object.Get("status", "replicas").AsInt());
+  if (field == "status.successful") return std::to_string(object.Get("status", "succeeded").AsInt());
   if (field == "source" && kind.kind == "Event") {
     const std::string_view component = object.Get("source", "component").AsString();
     return std::string(component.empty() ? object.At("reportingComponent").AsString() : component);

@@ -146,7 +146,8 @@ constexpr Entry kFallback = {"", "", kDefault, PrintDefault};
 
 const Entry& Find(const KindInfo& kind) {
   if (kind.type == nullptr) return kFallback;
-  for (const std::span<const Entry> entries : {std::span<const Entry>(kEntries), ExtensionEntries()}) {
+  for (const std::span<const Entry> entries : {std::span<const Entry>(kEntries), WorkloadEntries(), NetworkingEntries(),
+                                               StorageEntries(), ExtensionEntries()}) {
     const auto found = std::ranges::find_if(entries, [&kind](const Entry& entry) {
       return entry.kind == kind.kind && entry.package == kind.type->package;
     });

@@ -15,7 +15,8 @@ namespace knarr::api {
 /// The columns of a kind. Kinds without their own have Name and Created At.
 std::span<const Column> ColumnsOf(const KindInfo& kind);
 
-/// One cell a column (the wide ones too), as an array of strings and integers in `arena`. Ages count back from `now`.
+/// One cell a column (the wide ones too), as an array of strings, integers and booleans in `arena`. Ages count back
+/// from `now`.
 doc::Value RowOf(const KindInfo& kind, const doc::Value& object, WallTime now, doc::Arena& arena);
 
 /// The row's conditions: pods that have ended carry "Completed". Null for all others.

@@ -42,6 +42,9 @@ struct Entry {
   Printer print;
 };
 std::span<const Entry> ExtensionEntries();
+std::span<const Entry> WorkloadEntries();
+std::span<const Entry> NetworkingEntries();
+std::span<const Entry> StorageEntries();
 
 // Cells that many kinds have.
 void Name(const doc::Value& object, Row& row);

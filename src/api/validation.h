@@ -1,8 +1,7 @@
 #pragma once
 
-// Whether an object may be stored: upstream's rules, in upstream's words, order and field paths. The kinds of core and
-// apps have hand-written rules (api/validation/); kinds without their own get those of metadata, and of the schema's
-// required fields and enums.
+// Whether an object may be stored: upstream's rules, in upstream's words, order and field paths. They are written by
+// hand (api/validation/); kinds without their own get those of metadata, and of the schema's required fields and enums.
 
 #include <string>
 #include <string_view>
@@ -35,7 +34,7 @@ struct FieldError {
 
 using ErrorList = std::vector<FieldError>;
 
-/// REQUIRES (all): canonical, defaulted trees.
+/// Each error once. REQUIRES (all): canonical, defaulted trees.
 ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object);
 /// Also what the kind is allowed to change. The new object has its final metadata (resourceVersion, uid, …).
 ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old);

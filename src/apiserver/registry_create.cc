@@ -95,7 +95,7 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
   const api::ErrorList errors = resource.strategy->Validate(object.root);
   const std::string name(NameOf(object.root));
   if (!errors.empty()) return api::InvalidObject(kind, name, errors);
-  for (std::string& text : resource.strategy->Warnings(object.root)) context.warnings.push_back(std::move(text));
+  context.Warn(resource.strategy->Warnings(Target::kObject, object.root, nullptr));
   AdmissionRequest admission = MakeAdmission(context, resource, AdmissionOperation::kCreate, dry_run);
   admission.ns = object.root.Get("metadata", "namespace").AsString();
   admission.name = name;

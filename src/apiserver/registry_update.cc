@@ -110,10 +110,7 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   TRY(api::Canonicalize(*kind.type, object.root, object.arena));
   const api::ErrorList errors = resource.strategy->ValidateUpdate(request.target, object.root, old.root);
   if (!errors.empty()) return api::InvalidObject(kind, request.name.name, errors);
-  if (request.target == Target::kObject) {
-    for (std::string& text : resource.strategy->Warnings(object.root)) context.warnings.push_back(std::move(text));
-  }
-
+  context.Warn(resource.strategy->Warnings(request.target, object.root, &old.root));
   if (admits) TRY(admission_.Validate(admission));
 
   Metadata(object).Remove("resourceVersion");

@@ -2,6 +2,7 @@
 
 // What goes along with one request through the pipeline.
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,6 +22,12 @@ struct RequestContext {
   UserInfo user;
   /// Texts for Warning headers.
   std::vector<std::string> warnings;
+  /// Adds those that are not there yet.
+  void Warn(const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      if (std::ranges::find(warnings, text) == warnings.end()) warnings.push_back(text);
+    }
+  }
   /// What admission notes for the request's audit event.
   std::map<std::string, std::string> audit_annotations;
   /// Set with an Expired error of a list: the token with which the client may go on (in a newer state).

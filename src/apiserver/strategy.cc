@@ -1,7 +1,7 @@
 #include "apiserver/strategy.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 
 namespace knarr::apiserver {
 
@@ -33,11 +33,19 @@ void KeepMetadata(Document& object, const Value& from, std::string_view member) 
   }
 }
 
+void KeepMetadataForStatus(Document& object, const Value& from) {
+  for (const std::string_view member :
+       {"deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"}) {
+    KeepMetadata(object, from, member);
+  }
+}
+
 bool Strategy::has_generation() const {
-  static constexpr std::array<std::string_view, 9> kKinds = {"Pod",           "ReplicationController", "ReplicaSet",
-                                                             "Deployment",    "StatefulSet",           "DaemonSet",
-                                                             "EndpointSlice", "PodDisruptionBudget",   "Job"};
-  return std::ranges::find(kKinds, kind_.kind) != kKinds.end();
+  static constexpr std::string_view kKinds[] = {
+      "Pod",       "ReplicationController", "ReplicaSet",          "Deployment", "StatefulSet",
+      "DaemonSet", "EndpointSlice",         "PodDisruptionBudget", "Job",        "CronJob",
+      "Ingress",   "IngressClass",          "NetworkPolicy"};
+  return std::ranges::find(kKinds, kind_.kind) != std::end(kKinds);
 }
 
 Ok Strategy::PrepareForCreate(const StrategyContext& /*context*/, Document& object) const {
@@ -67,7 +75,11 @@ api::ErrorList Strategy::ValidateUpdate(Target target, const Value& object, cons
   if (target == Target::kStatus) return api::ValidateStatusUpdate(kind_, object, old);
   return api::ValidateUpdate(kind_, object, old);
 }
-std::vector<std::string> Strategy::Warnings(const Value& /*object*/) const { return {}; }
+std::vector<std::string> Strategy::Warnings(Target /*target*/, const Value& /*object*/, const Value* /*old*/) const {
+  return {};
+}
+std::vector<std::string> Strategy::DeleteWarnings() const { return {}; }
+Ok Strategy::CheckDelete(std::string_view /*name*/) const { return {}; }
 std::optional<int64_t> Strategy::GraceSeconds(const Value& /*object*/, std::optional<int64_t> /*asked*/) const {
   return std::nullopt;
 }

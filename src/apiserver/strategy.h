@@ -88,9 +88,13 @@ class Strategy {
   /// What makes the object invalid; empty when it is fine. By default: the kind's own rules (api/validation.h).
   virtual api::ErrorList Validate(const doc::Value& object) const;
   virtual api::ErrorList ValidateUpdate(Target target, const doc::Value& object, const doc::Value& old) const;
-  /// Things worth a Warning header.
-  virtual std::vector<std::string> Warnings(const doc::Value& object) const;
+  /// Things worth a Warning header, of an object that is fine otherwise. `old` is null when the object is created.
+  virtual std::vector<std::string> Warnings(Target target, const doc::Value& object, const doc::Value* old) const;
+  /// The same of a deletion that says nothing about the objects that this one owns.
+  virtual std::vector<std::string> DeleteWarnings() const;
 
+  /// Refuses (Forbidden) to delete what the system needs.
+  virtual Ok CheckDelete(std::string_view name) const;
   /// The seconds a deletion is delayed (asked for, or the default), or nullopt when the resource goes at once.
   virtual std::optional<int64_t> GraceSeconds(const doc::Value& object, std::optional<int64_t> asked) const;
   /// Adds to an object that a delete has just marked, when it is not gone at once.
@@ -115,6 +119,8 @@ class Strategy {
 void KeepMember(doc::Document& object, const doc::Value& from, std::string_view member);
 /// The same inside metadata.
 void KeepMetadata(doc::Document& object, const doc::Value& from, std::string_view member);
+/// Keeps all metadata that users write as it was: of statuses whose writers own nothing else.
+void KeepMetadataForStatus(doc::Document& object, const doc::Value& from);
 /// metadata of an object, made if it is not there.
 doc::Value& Metadata(doc::Document& object);
 

@@ -41,6 +41,10 @@ void Errors::Add(FieldErrorType type, const Path& path, std::string body, std::s
   list_.push_back({type, path.text(), std::move(body)});
 }
 
+void Errors::InvalidUnshown(const Path& path, std::string_view detail) {
+  Add(FieldErrorType::kInvalid, path, "Invalid value", detail);
+}
+
 void Errors::Required(const Path& path, std::string_view detail) {
   Add(FieldErrorType::kRequired, path, "Required value", detail);
 }

@@ -42,6 +42,8 @@ class Errors {
   void Invalid(const Path& path, const char* value, std::string_view detail) { Add(path, Shown(value), detail); }
   void Invalid(const Path& path, int64_t value, std::string_view detail) { Add(path, Shown(value), detail); }
   void Invalid(const Path& path, const doc::Value& value, std::string_view detail) { Add(path, Shown(value), detail); }
+  /// The same of something that is not shown.
+  void InvalidUnshown(const Path& path, std::string_view detail);
   /// One error for each problem.
   void InvalidAll(const Path& path, std::string_view value, const std::vector<std::string>& problems) {
     for (const std::string& problem : problems) Invalid(path, value, problem);

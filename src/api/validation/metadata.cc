@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "base/ip.h"
+#include "api/validation/addresses.h"
 #include "base/names.h"
 #include "base/strings.h"
 
@@ -113,12 +113,14 @@ Problems NameIsSubdomain(std::string_view name, bool prefix) { return CheckDns11
 Problems NameIsLabel(std::string_view name, bool prefix) { return CheckDns1123Label(Masked(name, prefix)); }
 Problems NameIsDns1035Label(std::string_view name, bool prefix) { return CheckDns1035Label(Masked(name, prefix)); }
 Problems NameIsPathSegment(std::string_view name, bool) { return CheckPathSegmentName(name); }
+Problems NameIsCanonicalIp(std::string_view name, bool) { return CheckCanonicalIp(name); }
 
 NameRule NameRuleOf(const KindInfo& kind) {
   if (kind.kind == "Namespace") return NameIsLabel;
   if (kind.kind == "Service" || kind.kind == "StatefulSet") return NameIsLabel;
+  if (kind.kind == "IPAddress") return NameIsCanonicalIp;
   // What role-based access control calls its objects may hold any character that a path can.
-  if (kind.group == "rbac.authorization.k8s.io") return NameIsPathSegment;
+  if (kind.group == "rbac.authorization.k8s.io" || kind.kind == "PodDisruptionBudget") return NameIsPathSegment;
   return NameIsSubdomain;
 }
 
@@ -241,10 +243,32 @@ void ValidateDns1123Subdomain(std::string_view value, const Path& path, Errors& 
   errors.InvalidAll(path, value, CheckDns1123Subdomain(value));
 }
 
-void ValidateIp(std::string_view value, const Path& path, Errors& errors) {
-  if (!IpAddress::Parse(value).ok()) {
-    errors.Invalid(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+void ValidatePathSegment(std::string_view value, const Path& path, Errors& errors) {
+  if (value.empty()) return errors.Required(path);
+  errors.InvalidAll(path, value, CheckPathSegmentName(value));
+}
+
+void ValidateDomainPrefixedPath(std::string_view value, const Path& path, Errors& errors) {
+  if (value.empty()) return errors.Required(path);
+  const auto parts = Cut(value, "/");
+  if (!parts || parts->first.empty() || parts->second.empty()) {
+    return errors.Invalid(path, value, "must be a domain-prefixed path (such as \"acme.io/foo\")");
   }
+  errors.InvalidAll(path, parts->first, CheckDns1123Subdomain(parts->first));
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/-._~%!$&'()*+,;=:";
+  if (parts->second.find_first_not_of(kAllowed) == std::string_view::npos) return;
+  errors.Invalid(path, parts->second,
+                 R"(Invalid path (regex used for validation is '[A-Za-z0-9/\-._~%!$&'()*+,;=:]+'))");
+}
+
+bool HasInvalidLabelValue(const meta_v1::LabelSelector& selector) {
+  for (const meta_v1::LabelSelectorRequirement requirement : selector.match_expressions()) {
+    for (const std::string_view value : requirement.values()) {
+      if (!CheckLabelValue(value).empty()) return true;
+    }
+  }
+  return false;
 }
 
 void ValidateImmutable(const Value& value, const Value& old, const Path& path, Errors& errors) {

@@ -18,6 +18,8 @@ Problems NameIsSubdomain(std::string_view name, bool prefix);
 Problems NameIsLabel(std::string_view name, bool prefix);
 Problems NameIsDns1035Label(std::string_view name, bool prefix);
 Problems NameIsPathSegment(std::string_view name, bool prefix);
+/// An address in its canonical form; there is no generating such a name.
+Problems NameIsCanonicalIp(std::string_view name, bool prefix);
 NameRule NameRuleOf(const KindInfo& kind);
 
 void ValidateMetadata(const doc::Value& metadata, bool namespaced, NameRule rule, const Path& path, Errors& errors);
@@ -33,10 +35,16 @@ void ValidateAnnotations(const StringMap& annotations, const Path& path, Errors&
 /// `strict_values`: the values must be label values too.
 void ValidateLabelSelector(const meta_v1::LabelSelector& selector, bool strict_values, const Path& path,
                            Errors& errors);
+/// Whether some value in the selector's expressions can't be a label's: old objects may keep such a selector.
+bool HasInvalidLabelValue(const meta_v1::LabelSelector& selector);
 void ValidateDns1123Label(std::string_view value, const Path& path, Errors& errors);
 void ValidateDns1123Subdomain(std::string_view value, const Path& path, Errors& errors);
 /// An address as upstream takes it in old fields.
 void ValidateIp(std::string_view value, const Path& path, Errors& errors);
+/// Something that can be a part of a URL's path; Required when it is empty.
+void ValidatePathSegment(std::string_view value, const Path& path, Errors& errors);
+/// "example.com/some/path"; Required when it is empty.
+void ValidateDomainPrefixedPath(std::string_view value, const Path& path, Errors& errors);
 /// A status' list of meta/v1 conditions.
 void ValidateConditions(const doc::Value& conditions, const Path& path, Errors& errors);
 /// Reports "field is immutable" when the two differ.

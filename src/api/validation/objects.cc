@@ -337,17 +337,4 @@ void ValidateResourceQuota(const Value& object, Errors& errors) {
   }
 }
 
-void ValidateLease(const Value& object, Errors& errors) {
-  ValidateMetadata(object.At("metadata"), true, NameIsSubdomain, MetadataPath(), errors);
-  const Value& spec = object.At("spec");
-  const Value& seconds = spec.At("leaseDurationSeconds");
-  if (seconds.is_int() && seconds.AsInt() <= 0) {
-    errors.Invalid(SpecPath() / "leaseDurationSeconds", seconds.AsInt(), "must be greater than 0");
-  }
-  const Value& transitions = spec.At("leaseTransitions");
-  if (transitions.is_int() && transitions.AsInt() < 0) {
-    errors.Invalid(SpecPath() / "leaseTransitions", transitions.AsInt(), kNegative);
-  }
-}
-
 }  // namespace knarr::api::validation

@@ -19,6 +19,5 @@ void ValidateNodeUpdate(const doc::Value& object, const doc::Value& old, Errors&
 void ValidateBinding(const doc::Value& object, Errors& errors);
 void ValidateLimitRange(const doc::Value& object, Errors& errors);
 void ValidateResourceQuota(const doc::Value& object, Errors& errors);
-void ValidateLease(const doc::Value& object, Errors& errors);
 
 }  // namespace knarr::api::validation

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "api/validation/addresses.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "base/names.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "api/validation/addresses.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "base/ip.h"

@@ -7,6 +7,7 @@
 #include "api/validation/pods.h"
 #include "base/names.h"
 #include "base/quantity.h"
+#include "base/strings.h"
 
 namespace knarr::api::validation {
 namespace {
@@ -37,6 +38,16 @@ bool IsInteger(std::string_view resource) {
 Quantity Parsed(std::string_view text) {
   const Result<Quantity> quantity = Quantity::Parse(text);
   return quantity.ok() ? *quantity : Quantity();
+}
+
+// Huge pages are handed out whole. "hugepages-2Mi" says how large they are.
+void ValidateHugePages(std::string_view resource, std::string_view amount, const Path& path, Errors& errors) {
+  std::string_view size_text = resource;
+  if (!ConsumePrefix(size_text, "hugepages-")) return;
+  const Result<Quantity> size = Quantity::Parse(size_text);
+  const bool usable = size.ok() && size->Sign() > 0 && size->MilliValue() % 1000 == 0;
+  if (usable && Parsed(amount).Value() % size->Value() == 0) return;
+  errors.Invalid(path, amount, std::string(amount) + " is not positive integer multiple of " + std::string(resource));
 }
 
 struct Seen {
@@ -114,12 +125,14 @@ void ValidateResources(const core_v1::ResourceRequirements& resources, const std
   for (const auto& [resource, amount] : resources.limits()) {
     ValidateContainerResourceName(resource, limits.Key(resource), errors);
     ValidateResourceQuantity(resource, amount, limits.Key(resource), errors);
+    ValidateHugePages(resource, amount, limits.Key(resource), errors);
     seen.Add(resource);
   }
   for (const auto& [resource, amount] : resources.requests()) {
     ValidateContainerResourceName(resource, requests.Key(resource), errors);
     ValidateResourceQuantity(resource, amount, requests.Key(resource), errors);
     ValidateRequest(resource, amount, resources.limits(), requests, limits, errors);
+    ValidateHugePages(resource, amount, requests.Key(resource), errors);
     seen.Add(resource);
   }
   if (!seen.compute && seen.huge_pages) errors.Forbidden(path, "HugePages require cpu or memory");

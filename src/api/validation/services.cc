@@ -4,6 +4,7 @@
 #include <set>
 
 #include "api/core_v1.h"
+#include "api/validation/addresses.h"
 #include "api/validation/metadata.h"
 #include "base/ip.h"
 #include "base/names.h"

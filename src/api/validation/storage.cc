@@ -5,6 +5,7 @@
 
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
+#include "api/validation/storage_kinds.h"
 #include "base/names.h"
 #include "base/quantity.h"
 
@@ -47,6 +48,79 @@ std::vector<std::string_view> Sources(const Value& spec) {
     if (!spec.At(field->name).is_null()) found.push_back(field->name);
   }
   return found;
+}
+
+// What only a PersistentVolume may say.
+void ValidateInlineVolume(const core_v1::PersistentVolumeSpec& spec, const Path& path, Errors& errors) {
+  constexpr std::string_view kNotHere = "may not be specified in the context of inline volumes";
+  for (const std::string_view name : {"claimRef", "capacity", "nodeAffinity", "storageClassName"}) {
+    const Value& value = spec.tree().At(name);
+    const bool said = value.is_string() ? !value.AsString().empty() : !value.is_null();
+    if (said) errors.Forbidden(path / name, kNotHere);
+  }
+  if (!spec.has_csi()) errors.Required(path / "csi", "has to be specified in the context of inline volumes");
+  const std::string_view reclaim = spec.persistent_volume_reclaim_policy();
+  if (!reclaim.empty() && reclaim != "Retain") {
+    errors.Forbidden(path / "persistentVolumeReclaimPolicy", "may only be Retain in the context of inline volumes");
+  }
+  if (spec.volume_mode().value_or("Filesystem") != "Filesystem") {
+    errors.Forbidden(path / "volumeMode",
+                     "may not specify volumeMode other than Filesystem in the context of inline volumes");
+  }
+}
+
+void ValidateCapacity(const core_v1::PersistentVolumeSpec& spec, const Path& path, Errors& errors) {
+  const StringMap capacity = spec.capacity();
+  if (capacity.empty()) {
+    errors.Required(path / "capacity");
+  }
+  if (!capacity.Has("storage") || capacity.size() > 1) {
+    errors.NotSupported(path / "capacity", spec.tree().At("capacity"), {"storage"});
+  }
+  for (const auto& [resource, amount] : capacity) {
+    ValidateStorageAmount(amount, (path / "capacity").Key(resource), errors);
+  }
+}
+
+void ValidateCsiSource(const Value& csi, const Path& path, Errors& errors) {
+  if (csi.is_null()) return;
+  ValidateDriverName(csi.At("driver").AsString(), path / "driver", errors);
+  if (csi.At("volumeHandle").AsString().empty()) errors.Required(path / "volumeHandle");
+  for (const std::string_view name :
+       {"controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"}) {
+    const Value& secret = csi.At(name);
+    if (secret.is_null()) continue;
+    const std::string_view secret_name = secret.At("name").AsString();
+    const std::string_view space = secret.At("namespace").AsString();
+    if (secret_name.empty()) {
+      errors.Required(path / name / "name");
+    } else {
+      ValidateDns1123Subdomain(secret_name, path / name / "name", errors);
+    }
+    if (space.empty()) {
+      errors.Required(path / name / "namespace");
+    } else {
+      ValidateDns1123Label(space, path / name / "namespace", errors);
+    }
+  }
+}
+
+void ValidateVolumeSource(const core_v1::PersistentVolumeSpec& spec, const Path& path, Errors& errors) {
+  const std::vector<std::string_view> sources = Sources(spec.tree());
+  if (sources.empty()) errors.Required(path, "must specify a volume type");
+  for (size_t i = 1; i < sources.size(); ++i) {
+    errors.Forbidden(path / sources[i], "may not specify more than 1 volume type");
+  }
+  if (sources.size() == 1) ValidateCsiSource(spec.tree().At("csi"), path / "csi", errors);
+  if (!spec.has_host_path()) return;
+  if (spec.host_path().path().empty()) {
+    errors.Required(path / "hostPath" / "path");
+  } else {
+    ValidateNoBacksteps(spec.host_path().path(), path / "hostPath" / "path", errors);
+  }
+  if (spec.host_path().path() == "/" && spec.persistent_volume_reclaim_policy() == "Recycle") {
+    errors.Forbidden(path / "persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'");
+  }
 }
 
 }  // namespace
@@ -103,44 +177,23 @@ void ValidatePersistentVolumeClaimUpdate(const Value& object, const Value& old, 
   }
 }
 
-void ValidatePersistentVolume(const Value& object, Errors& errors) {
-  const core_v1::PersistentVolumeSpec spec = core_v1::PersistentVolume(object).spec();
-  ValidateMetadata(object.At("metadata"), false, NameIsSubdomain, MetadataPath(), errors);
-  const Path path = SpecPath();
+void ValidateVolumeSpec(const core_v1::PersistentVolumeSpec& spec, VolumeUse use, const Path& path, Errors& errors) {
+  const bool inlined = use == VolumeUse::kInline;
+  if (inlined) ValidateInlineVolume(spec, path, errors);
   if (spec.access_modes().empty()) {
     errors.Required(path / "accessModes");
   } else {
     ValidateAccessModes(spec.tree().At("accessModes"), path / "accessModes", errors);
   }
-  const StringMap capacity = spec.capacity();
-  if (capacity.empty()) {
-    errors.Required(path / "capacity");
-  }
-  if (!capacity.Has("storage") || capacity.size() > 1) {
-    errors.NotSupported(path / "capacity", spec.tree().At("capacity"), {"storage"});
-  }
-  for (const auto& [resource, amount] : capacity) {
-    ValidateStorageAmount(amount, (path / "capacity").Key(resource), errors);
-  }
-  if (!spec.persistent_volume_reclaim_policy().empty()) {
-    errors.OneOf(path / "persistentVolumeReclaimPolicy", spec.persistent_volume_reclaim_policy(),
-                 {"Delete", "Recycle", "Retain"});
-  }
-  const std::vector<std::string_view> sources = Sources(spec.tree());
-  if (sources.empty()) errors.Required(path, "must specify a volume type");
-  for (size_t i = 1; i < sources.size(); ++i) {
-    errors.Forbidden(path / sources[i], "may not specify more than 1 volume type");
-  }
-  if (spec.has_host_path()) {
-    if (spec.host_path().path().empty()) {
-      errors.Required(path / "hostPath" / "path");
-    } else {
-      ValidateNoBacksteps(spec.host_path().path(), path / "hostPath" / "path", errors);
-    }
-    if (spec.host_path().path() == "/" && spec.persistent_volume_reclaim_policy() == "Recycle") {
-      errors.Forbidden(path / "persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'");
+  if (!inlined) {
+    ValidateCapacity(spec, path, errors);
+    if (!spec.persistent_volume_reclaim_policy().empty()) {
+      errors.OneOf(path / "persistentVolumeReclaimPolicy", spec.persistent_volume_reclaim_policy(),
+                   {"Delete", "Recycle", "Retain"});
     }
   }
+  ValidateVolumeSource(spec, path, errors);
+  if (inlined) return;
   if (spec.has_local() && !spec.has_node_affinity()) {
     errors.Required(MetadataPath() / "annotations", "Local volume requires node affinity");
   }
@@ -153,6 +206,12 @@ void ValidatePersistentVolume(const Value& object, Errors& errors) {
     ValidateDns1123Subdomain(spec.storage_class_name(), path / "storageClassName", errors);
   }
   ValidateVolumeMode(spec.tree().At("volumeMode"), path / "volumeMode", errors);
+}
+
+void ValidatePersistentVolume(const Value& object, Errors& errors) {
+  ValidateMetadata(object.At("metadata"), false, NameIsSubdomain, MetadataPath(), errors);
+  const core_v1::PersistentVolume volume(object);
+  ValidateVolumeSpec(volume.spec(), VolumeUse::kPersistentVolume, SpecPath(), errors);
 }
 
 void ValidatePersistentVolumeUpdate(const Value& object, const Value& old, Errors& errors) {

@@ -2,10 +2,16 @@
 
 // PersistentVolumes and their claims. Internal to api/validation.
 
+#include <cstdint>
+
 #include "api/core_v1.h"
 #include "api/validation/errors.h"
 
 namespace knarr::api::validation {
+
+/// Whether a volume's spec stands in a PersistentVolume, or in an attachment of a volume that has none.
+enum class VolumeUse : uint8_t { kPersistentVolume, kInline };
+void ValidateVolumeSpec(const core_v1::PersistentVolumeSpec& spec, VolumeUse use, const Path& path, Errors& errors);
 
 void ValidateClaimSpec(const core_v1::PersistentVolumeClaimSpec& spec, const Path& path, Errors& errors);
 /// Of an ephemeral volume: the metadata a claim is made with, and its spec.

@@ -4,20 +4,28 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
+#include <tuple>
 
 #include "api/validation/access.h"
 #include "api/validation/admission.h"
 #include "api/validation/devices.h"
+#include "api/validation/autoscaling.h"
+#include "api/validation/batch.h"
+#include "api/validation/cluster_kinds.h"
 #include "api/validation/errors.h"
 #include "api/validation/events.h"
 #include "api/validation/extensions.h"
 #include "api/validation/fairness.h"
 #include "api/validation/metadata.h"
+#include "api/validation/networking.h"
 #include "api/validation/objects.h"
 #include "api/validation/pods.h"
+#include "api/validation/policy.h"
 #include "api/validation/reviews.h"
 #include "api/validation/services.h"
 #include "api/validation/storage.h"
+#include "api/validation/storage_kinds.h"
 #include "api/validation/workloads.h"
 #include "base/check.h"
 
@@ -63,7 +71,6 @@ constexpr Rules kRules[] = {
     {"events.k8s.io", "Event", ValidateNewEvent, ValidateNewEventUpdate, nullptr},
     {"", "LimitRange", ValidateLimitRange, nullptr, nullptr},
     {"", "ResourceQuota", ValidateResourceQuota, nullptr, nullptr},
-    {"coordination.k8s.io", "Lease", ValidateLease, nullptr, nullptr},
     {"rbac.authorization.k8s.io", "Role", ValidateRole, ValidateRoleUpdate, nullptr},
     {"rbac.authorization.k8s.io", "ClusterRole", ValidateClusterRole, ValidateClusterRoleUpdate, nullptr},
     {"rbac.authorization.k8s.io", "RoleBinding", ValidateRoleBinding, ValidateRoleBindingUpdate, nullptr},
@@ -94,6 +101,28 @@ constexpr Rules kRules[] = {
     {"resource.k8s.io", "ResourceSlice", ValidateResourceSlice, ValidateResourceSliceUpdate, nullptr},
     {"apiregistration.k8s.io", "APIService", ValidateApiService, ValidateApiServiceUpdate,
      ValidateApiServiceStatusUpdate},
+    {"coordination.k8s.io", "Lease", ValidateLease, ValidateLeaseUpdate, nullptr},
+    {"batch", "Job", ValidateJob, ValidateJobUpdate, ValidateJobStatusUpdate},
+    {"batch", "CronJob", ValidateCronJob, ValidateCronJobUpdate, nullptr},
+    {"autoscaling", "HorizontalPodAutoscaler", ValidateAutoscaler, ValidateAutoscalerUpdate,
+     ValidateAutoscalerStatusUpdate},
+    {"policy", "PodDisruptionBudget", ValidateDisruptionBudget, ValidateDisruptionBudgetUpdate,
+     ValidateDisruptionBudgetStatusUpdate},
+    {"networking.k8s.io", "Ingress", ValidateIngress, ValidateIngressUpdate, ValidateIngressStatusUpdate},
+    {"networking.k8s.io", "IngressClass", ValidateIngressClass, ValidateIngressClassUpdate, nullptr},
+    {"networking.k8s.io", "NetworkPolicy", ValidateNetworkPolicy, ValidateNetworkPolicyUpdate, nullptr},
+    {"networking.k8s.io", "IPAddress", ValidateIpAddress, ValidateIpAddressUpdate, nullptr},
+    {"networking.k8s.io", "ServiceCIDR", ValidateServiceCidr, ValidateServiceCidrUpdate, nullptr},
+    {"storage.k8s.io", "StorageClass", ValidateStorageClass, ValidateStorageClassUpdate, nullptr},
+    {"storage.k8s.io", "VolumeAttributesClass", ValidateVolumeAttributesClass, ValidateVolumeAttributesClassUpdate,
+     nullptr},
+    {"storage.k8s.io", "VolumeAttachment", ValidateVolumeAttachment, ValidateVolumeAttachmentUpdate,
+     ValidateVolumeAttachmentUpdate},
+    {"storage.k8s.io", "CSIDriver", ValidateCsiDriver, ValidateCsiDriverUpdate, nullptr},
+    {"storage.k8s.io", "CSINode", ValidateCsiNode, ValidateCsiNodeUpdate, nullptr},
+    {"storage.k8s.io", "CSIStorageCapacity", ValidateCsiStorageCapacity, ValidateCsiStorageCapacityUpdate, nullptr},
+    {"scheduling.k8s.io", "PriorityClass", ValidatePriorityClass, ValidatePriorityClassUpdate, nullptr},
+    {"node.k8s.io", "RuntimeClass", ValidateRuntimeClass, ValidateRuntimeClassUpdate, nullptr},
     {"authorization.k8s.io", "SubjectAccessReview", ValidateSubjectAccessReview, nullptr, nullptr},
     {"authorization.k8s.io", "SelfSubjectAccessReview", ValidateSelfSubjectAccessReview, nullptr, nullptr},
     {"authorization.k8s.io", "LocalSubjectAccessReview", ValidateLocalSubjectAccessReview, nullptr, nullptr},
@@ -138,6 +167,19 @@ void ValidateGeneric(const KindInfo& kind, const Value& object, Errors& errors) 
 }  // namespace
 }  // namespace validation
 
+namespace {
+
+// A rule for updates may look at what the rules for creation have looked at.
+ErrorList WithoutRepetitions(validation::Errors&& errors) {
+  ErrorList list = std::move(errors).Take();
+  std::set<std::tuple<FieldErrorType, std::string, std::string>> seen;
+  std::erase_if(
+      list, [&seen](const FieldError& error) { return !seen.insert({error.type, error.field, error.body}).second; });
+  return list;
+}
+
+}  // namespace
+
 ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object) {
   validation::Errors errors;
   if (const validation::Rules* rules = validation::FindRules(kind)) {
@@ -145,7 +187,7 @@ ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object) {
   } else {
     validation::ValidateGeneric(kind, object, errors);
   }
-  return std::move(errors).Take();
+  return WithoutRepetitions(std::move(errors));
 }
 
 ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {
@@ -153,7 +195,7 @@ ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const d
   const validation::Rules* rules = validation::FindRules(kind);
   if (rules != nullptr && rules->update != nullptr) {
     rules->update(object, old, errors);
-    return std::move(errors).Take();
+    return WithoutRepetitions(std::move(errors));
   }
   validation::ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), validation::MetadataPath(), errors);
   if (rules != nullptr) {
@@ -161,7 +203,7 @@ ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const d
   } else {
     validation::ValidateGeneric(kind, object, errors);
   }
-  return std::move(errors).Take();
+  return WithoutRepetitions(std::move(errors));
 }
 
 ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {
@@ -172,7 +214,7 @@ ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, c
   } else {
     validation::ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), validation::MetadataPath(), errors);
   }
-  return std::move(errors).Take();
+  return WithoutRepetitions(std::move(errors));
 }
 
 ErrorList ValidateApproval(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {

@@ -20,16 +20,6 @@ int64_t Amount(const Value& value) {
   return ParseInt64(text).value_or(0);
 }
 
-void ValidateAmount(const Value& value, const Path& path, Errors& errors) {
-  if (!value.is_string()) return errors.NonNegative(path, value.AsInt());
-  for (const std::string& problem : CheckPercent(value.AsString())) errors.Invalid(path, value, problem);
-}
-
-void ValidateAtMostAll(const Value& value, const Path& path, Errors& errors) {
-  const bool percent = value.is_string() && CheckPercent(value.AsString()).empty();
-  if (percent && Amount(value) > 100) errors.Invalid(path, value, "must not be greater than 100%");
-}
-
 // True when the selector can be used.
 bool ValidateSelector(const Value& spec, std::string_view kind, bool required, Errors& errors) {
   const Path path = SpecPath() / "selector";
@@ -281,6 +271,16 @@ void ValidateStatefulSetSpec(const Value& tree, bool update, Errors& errors) {
 }
 
 }  // namespace
+
+void ValidateAmount(const Value& value, const Path& path, Errors& errors) {
+  if (!value.is_string()) return errors.NonNegative(path, value.AsInt());
+  for (const std::string& problem : CheckPercent(value.AsString())) errors.Invalid(path, value, problem);
+}
+
+void ValidateAtMostAll(const Value& value, const Path& path, Errors& errors) {
+  const bool percent = value.is_string() && CheckPercent(value.AsString()).empty();
+  if (percent && Amount(value) > 100) errors.Invalid(path, value, "must not be greater than 100%");
+}
 
 void ValidateReplicationController(const Value& object, Errors& errors) {
   ValidateMetadataOf(object, errors);

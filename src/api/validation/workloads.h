@@ -23,6 +23,10 @@ void ValidateStatefulSetUpdate(const doc::Value& object, const doc::Value& old, 
 void ValidatePodTemplateObjectUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
 void ValidateControllerRevisionUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
 
+/// A number of pods, or a percentage of them; and that it is no more than all.
+void ValidateAmount(const doc::Value& value, const Path& path, Errors& errors);
+void ValidateAtMostAll(const doc::Value& value, const Path& path, Errors& errors);
+
 /// Replica counts in a status: none negative, and none above the whole.
 void ValidateReplicasStatus(const doc::Value& object, const doc::Value& old, Errors& errors);
 

@@ -25,6 +25,14 @@ std::unique_ptr<Strategy> MakeSigningRequestStrategy(const api::KindInfo& kind, 
 std::unique_ptr<Strategy> MakeApiServiceStrategy(const api::KindInfo& kind, const ExtensionTraits& traits);
 std::unique_ptr<Strategy> MakeDefinitionStrategy(const api::KindInfo& kind, const ExtensionTraits& traits);
 std::unique_ptr<Strategy> MakeDeviceStrategy(const api::KindInfo& kind, const ExtensionTraits& traits);
+/// Jobs and CronJobs.
+std::unique_ptr<Strategy> MakeJobStrategy(const api::KindInfo& kind);
+/// The kinds of networking.k8s.io and discovery.k8s.io.
+std::unique_ptr<Strategy> MakeNetworkingStrategy(const api::KindInfo& kind);
+/// The kinds of storage.k8s.io.
+std::unique_ptr<Strategy> MakeStorageStrategy(const api::KindInfo& kind);
+/// The kinds of autoscaling, scheduling.k8s.io, node.k8s.io and coordination.k8s.io.
+std::unique_ptr<Strategy> MakeClusterStrategy(const api::KindInfo& kind);
 /// Kinds that are only data and differ in what a PUT may do: ConfigMaps, Secrets, Endpoints, Leases, ….
 std::unique_ptr<Strategy> MakeRecordStrategy(const api::KindInfo& kind);
 

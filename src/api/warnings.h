@@ -1,0 +1,24 @@
+#pragma once
+
+// Things about objects that are worth a Warning header and are no errors, in upstream's words. Which kind warns of what
+// is its Strategy's affair (apiserver/strategies).
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/meta_v1.h"
+
+namespace knarr::api {
+
+/// An address, or a CIDR, in a form that not everybody reads alike or that is not the canonical one; of values that the
+/// rules for old fields let in.
+std::vector<std::string> WarningsOfIp(const std::string& path, std::string_view value);
+std::vector<std::string> WarningsOfCidr(const std::string& path, std::string_view value);
+
+/// What to use instead of a node's label that is no more; "" of any other.
+std::string_view DeprecatedNodeLabel(std::string_view label);
+/// The same of all labels in a selector.
+std::vector<std::string> WarningsOfNodeSelector(const std::string& path, const meta_v1::LabelSelector& selector);
+
+}  // namespace knarr::api

@@ -1,0 +1,119 @@
+// Jobs and CronJobs.
+
+#include <algorithm>
+#include <iterator>
+
+#include "api/batch_v1.h"
+#include "apiserver/strategies/record.h"
+#include "apiserver/strategies/strategies.h"
+#include "base/names.h"
+#include "base/strings.h"
+
+namespace knarr::apiserver {
+namespace {
+
+using doc::Value;
+
+// Indexed jobs so large that their status may have no room for all indexes.
+constexpr int64_t kManyCompletions = 100'000;
+constexpr int64_t kManyPods = 10'000;
+
+std::vector<std::string> JobSpecWarnings(const Value& tree, const std::string& path) {
+  const api::batch_v1::JobSpec spec(tree);
+  const bool large = spec.completions().value_or(0) > kManyCompletions && spec.parallelism().value_or(0) > kManyPods;
+  if (spec.completion_mode().value_or("") != "Indexed" || !large) return {};
+  return {path +
+          ": In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
+          "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"};
+}
+
+std::vector<std::string> NameWarnings(const Value& object) {
+  const Problems problems = CheckDns1123Label(object.Get("metadata", "name").AsString());
+  if (problems.empty()) return {};
+  return {
+      "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is "
+      "recommended: [" +
+      Join(problems, " ") + "]"};
+}
+
+// The labels that tell a job's pods from all others, and the selector that picks them.
+void GenerateSelector(doc::Document& object) {
+  const Value& metadata = object.root.At("metadata");
+  const Value name = metadata.At("name");
+  const Value uid = metadata.At("uid");
+  doc::Arena& arena = object.arena;
+  const auto object_at = [&arena](Value& parent, std::string_view member) -> Value& {
+    Value& value = parent.Ensure(arena, member);
+    if (!value.is_object()) value = Value::Object();
+    return value;
+  };
+  const auto add = [&arena](Value& labels, std::string_view label, const Value& value) {
+    if (labels.Find(label) == nullptr) labels.Set(arena, label, value);
+  };
+  Value& spec = object_at(object.root, "spec");
+  Value& labels = object_at(object_at(object_at(spec, "template"), "metadata"), "labels");
+  add(labels, "job-name", name);
+  add(labels, "batch.kubernetes.io/job-name", name);
+  add(labels, "controller-uid", uid);
+  add(labels, "batch.kubernetes.io/controller-uid", uid);
+  add(object_at(object_at(spec, "selector"), "matchLabels"), "batch.kubernetes.io/controller-uid", uid);
+}
+
+class JobStrategy : public RecordStrategy {
+ public:
+  using RecordStrategy::RecordStrategy;
+
+  // Pods stay when their job is deleted, unless told otherwise: older than garbage collection.
+  GcPolicy gc_policy() const override { return GcPolicy::kOrphan; }
+  std::vector<std::string> DeleteWarnings() const override {
+    return {
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+        "set propagationPolicy=Orphan to suppress this warning"};
+  }
+
+  Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override {
+    TRY(Strategy::PrepareForCreate(context, object));
+    if (!object.root.Get("spec", "manualSelector").AsBool()) GenerateSelector(object);
+    return {};
+  }
+
+  std::vector<std::string> Warnings(Target target, const Value& object, const Value* old) const override {
+    if (target != Target::kObject) return {};
+    std::vector<std::string> warnings;
+    if (old == nullptr) warnings = NameWarnings(object);
+    if (old != nullptr && object.At("spec").Equals(old->At("spec"))) return warnings;
+    std::ranges::move(JobSpecWarnings(object.At("spec"), "spec"), std::back_inserter(warnings));
+    return warnings;
+  }
+};
+
+class CronJobStrategy : public RecordStrategy {
+ public:
+  using RecordStrategy::RecordStrategy;
+
+  std::vector<std::string> Warnings(Target target, const Value& object, const Value* old) const override {
+    if (target != Target::kObject) return {};
+    std::vector<std::string> warnings;
+    if (old == nullptr) warnings = NameWarnings(object);
+    const Value& spec = object.At("spec");
+    if (old == nullptr || !spec.Equals(old->At("spec"))) {
+      std::ranges::move(JobSpecWarnings(spec.Get("jobTemplate", "spec"), "spec.jobTemplate.spec"),
+                        std::back_inserter(warnings));
+    }
+    if (old != nullptr && spec.At("schedule").AsString().find("TZ") != std::string_view::npos) {
+      warnings.emplace_back(
+          "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see "
+          "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details");
+    }
+    return warnings;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> MakeJobStrategy(const api::KindInfo& kind) {
+  if (kind.plural == "cronjobs") return std::make_unique<CronJobStrategy>(kind);
+  return std::make_unique<JobStrategy>(kind);
+}
+
+}  // namespace knarr::apiserver
