@@ -75,9 +75,11 @@ TEST(Groups, GenerationsCountWhatTheyCount) {
     int64_t changed;
   };
   const Case cases[] = {
-      {R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},"spec":{"podSelector":{}}})",
+      {R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},)"
+       R"("spec":{"podSelector":{}}})",
        R"({"spec":{"podSelector":{"matchLabels":{"a":"b"}}}})", 1, 2},
-      {R"({"apiVersion":"networking.k8s.io/v1","kind":"IngressClass","metadata":{"name":"n"},"spec":{"controller":"a/b"}})",
+      {R"({"apiVersion":"networking.k8s.io/v1","kind":"IngressClass","metadata":{"name":"n"},)"
+       R"("spec":{"controller":"a/b"}})",
        R"({"metadata":{"labels":{"a":"b"}}})", 1, 1},
       {R"({"apiVersion":"storage.k8s.io/v1","kind":"CSIDriver","metadata":{"name":"n"},"spec":{}})",
        R"({"spec":{"fsGroupPolicy":"File"}})", 0, 1},
@@ -155,26 +157,33 @@ TEST(Groups, WarnsOfWhatIsFineButOdd) {
       {R"({"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"a.b"}})",
        {"metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label "
         "is recommended: [must not contain dots]"}},
-      {R"({"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"annotations":{"kubernetes.io/ingress.class":"x"}}})",
+      {R"({"apiVersion":"networking.k8s.io/v1","kind":"Ingress",)"
+       R"("metadata":{"annotations":{"kubernetes.io/ingress.class":"x"}}})",
        {"annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"}},
-      {R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","spec":{"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.1/8","except":["2001:DB8::/64","010.0.0.0/16"]}}]}]}})",
+      {R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy",)"
+       R"("spec":{"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.1/8","except":["2001:DB8::/64",)"
+       R"("010.0.0.0/16"]}}]}]}})",
        {R"(spec.ingress[0].from[0].ipBlock.cidr: CIDR value "10.0.0.1/8" is ambiguous in this context (should be )"
         R"("10.0.0.0/8" or "10.0.0.1/32"?))",
         R"(spec.ingress[0].from[0].ipBlock.except[0]: IPv6 CIDR value "2001:DB8::/64" should be in RFC 5952 canonical )"
         R"(format ("2001:db8::/64"))",
         R"(spec.ingress[0].from[0].ipBlock.except[1]: non-standard CIDR value "010.0.0.0/16" is invalid: use )"
         R"("10.0.0.0/16")"}},
-      {R"({"apiVersion":"storage.k8s.io/v1","kind":"StorageClass","allowedTopologies":[{"matchLabelExpressions":[{"key":"beta.kubernetes.io/os"}]}]})",
+      {R"({"apiVersion":"storage.k8s.io/v1","kind":"StorageClass",)"
+       R"("allowedTopologies":[{"matchLabelExpressions":[{"key":"beta.kubernetes.io/os"}]}]})",
        {"allowedTopologies[0].matchLabelExpressions[0].key: deprecated since v1.14; use \"kubernetes.io/os\" instead"}},
-      {R"({"apiVersion":"storage.k8s.io/v1","kind":"CSIStorageCapacity","nodeTopology":{"matchLabels":{"node-role.kubernetes.io/master":"x"}}})",
+      {R"({"apiVersion":"storage.k8s.io/v1","kind":"CSIStorageCapacity",)"
+       R"("nodeTopology":{"matchLabels":{"node-role.kubernetes.io/master":"x"}}})",
        {"nodeTopology.matchLabels.node-role.kubernetes.io/master: use \"node-role.kubernetes.io/control-plane\" "
         "instead"}},
       {R"({"apiVersion":"storage.k8s.io/v1","kind":"CSIDriver","spec":{"tokenRequests":[{"audience":"a"}]}})",
        {"spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible "
         "logging of tokens in volume attributes"}},
-      {R"({"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass","scheduling":{"nodeSelector":{"app.kubernetes.io/created-by":"x"}}})",
+      {R"({"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass",)"
+       R"("scheduling":{"nodeSelector":{"app.kubernetes.io/created-by":"x"}}})",
        {"scheduling.nodeSelector: deprecated since v1.9"}},
-      {R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","addressType":"FQDN","endpoints":[{"addresses":["::ffff:1.2.3.4"]}]})",
+      {R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","addressType":"FQDN",)"
+       R"("endpoints":[{"addresses":["::ffff:1.2.3.4"]}]})",
        {"spec.addressType: FQDN endpoints are deprecated",
         R"(endpoints[0].addresses[0]: non-standard IP address "::ffff:1.2.3.4" is invalid: use "1.2.3.4")"}},
       {R"({"apiVersion":"policy/v1","kind":"PodDisruptionBudget"})", {}},
@@ -183,7 +192,8 @@ TEST(Groups, WarnsOfWhatIsFineButOdd) {
     const doc::Document object = TestServer::Json(test.json);
     const api::KindInfo& kind =
         TestServer::Kind(object.root.At("kind").AsString(), object.root.At("apiVersion").AsString());
-    EXPECT_EQ(MakeStrategy(kind, kind, {})->Warnings(Target::kObject, object.root, nullptr), test.warnings) << test.json;
+    EXPECT_EQ(MakeStrategy(kind, kind, {})->Warnings(Target::kObject, object.root, nullptr), test.warnings)
+        << test.json;
   }
 }
 

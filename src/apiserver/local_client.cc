@@ -21,7 +21,8 @@ class LocalWatchStream : public client::WatchStream {
     if (items.empty()) return Unavailable("the watch's time is over");
     std::vector<client::WatchEvent> out;
     out.reserve(items.size());
-    // Objects of its own, not the hub's: an informer keeps them for long, and drops their trees when they are its alone.
+    // Objects of its own, not the hub's: an informer keeps them for long, and drops their trees when they are its
+    // alone.
     for (const WatchItem& item : items) out.push_back({item.type, api::Object::FromBytes(item.bytes)});
     return out;
   }

@@ -79,9 +79,8 @@ std::map<std::string, Subject> Subjects(const ResourceTable& resources) {
 }
 
 bool Patches(const OpenApiPath& path) {
-  return std::ranges::any_of(path.operations, [](const OpenApiOperation& operation) {
-    return operation.body == OpenApiContent::kPatch;
-  });
+  return std::ranges::any_of(
+      path.operations, [](const OpenApiOperation& operation) { return operation.body == OpenApiContent::kPatch; });
 }
 
 std::string MakeV3(const Subject& subject) {

@@ -229,7 +229,8 @@ class PathWriter {
       return;
     }
     if (sub.name == "log") {
-      OpenApiOperation log = Make("get", "get", Id("read", "", "Log"), fmt::format("Reads the log of a {}.", kind_.kind));
+      OpenApiOperation log =
+          Make("get", "get", Id("read", "", "Log"), fmt::format("Reads the log of a {}.", kind_.kind));
       if (const api::Type* options = api::FindType("core/v1", "PodLogOptions")) AskOptions(log, *options);
       log.answer = OpenApiContent::kLog;
       Put(path, {std::move(log)});
@@ -257,7 +258,7 @@ class PathWriter {
   void WriteConnect(const std::string& path, const ServedSubresource& sub, bool with_path) {
     static constexpr struct {
       std::string_view verb, method;
-    } kMethods[] = {{"get", "get"},       {"update", "put"}, {"create", "post"}, {"delete", "delete"},
+    } kMethods[] = {{"get", "get"},     {"update", "put"}, {"create", "post"}, {"delete", "delete"},
                     {"get", "options"}, {"get", "head"},   {"patch", "patch"}};
     std::vector<OpenApiOperation> operations;
     for (const auto& [verb, method] : kMethods) {
@@ -278,10 +279,10 @@ class PathWriter {
     const std::string old = fmt::format("{}/watch", Root(kind_));
     const std::string within = old + (kind_.namespaced ? "/namespaces/{namespace}" : "");
     const auto watch = [&](std::string_view action, std::string id) {
-      OpenApiOperation out = Make("get", action, std::move(id),
-                                  fmt::format("Watches {}; better asked for by the parameter watch of a list.",
-                                              action == "watch" ? "one of the " + std::string(kind_.plural)
-                                                                : std::string(kind_.plural)));
+      OpenApiOperation out =
+          Make("get", action, std::move(id),
+               fmt::format("Watches {}; better asked for by the parameter watch of a list.",
+                           action == "watch" ? "one of the " + std::string(kind_.plural) : std::string(kind_.plural)));
       Ask(out, kList);
       Ask(out, kWatch);
       out.answer = OpenApiContent::kStream;
@@ -333,8 +334,7 @@ OpenApiPath GroupPath(std::string_view group) {
 }
 
 OpenApiPath CoreVersionsPath() {
-  return InformationPath("/api/", "core", "getCoreAPIVersions", "Lists the versions of the core group.",
-                         "APIVersions");
+  return InformationPath("/api/", "core", "getCoreAPIVersions", "Lists the versions of the core group.", "APIVersions");
 }
 
 OpenApiPath GroupsPath() {

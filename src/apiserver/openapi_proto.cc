@@ -160,8 +160,7 @@ Message PathItemOf(const Value& item) {
   static constexpr struct {
     std::string_view method;
     int field;
-  } kMethods[] = {{"get", 2}, {"put", 3}, {"post", 4}, {"delete", 5},
-                  {"options", 6}, {"head", 7}, {"patch", 8}};
+  } kMethods[] = {{"get", 2}, {"put", 3}, {"post", 4}, {"delete", 5}, {"options", 6}, {"head", 7}, {"patch", 8}};
   Message out;
   for (const auto& [method, field] : kMethods) {
     if (const Value* operation = item.Find(method)) out.Sub(field, OperationOf(*operation));

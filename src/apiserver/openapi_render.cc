@@ -116,8 +116,7 @@ class Renderer {
     } else {
       static constexpr std::string_view kAny[] = {"*/*"};
       const bool patch = operation.body == OpenApiContent::kPatch;
-      body.AddMember(arena_, "content",
-                     Content(patch ? std::span<const std::string_view>(kPatchForms) : kAny, schema));
+      body.AddMember(arena_, "content", Content(patch ? std::span<const std::string_view>(kPatchForms) : kAny, schema));
     }
     if (operation.body_required) body.AddMember(arena_, "required", Value::Bool(true));
     if (v2_) {

@@ -26,32 +26,50 @@ struct Special {
   std::string_view doc;
   std::string_view types[2];  // where JSON may show it as either; said in version 3 only
 };
-constexpr Special kQuantity = {"io.k8s.apimachinery.pkg.api.resource.Quantity", "string", "",
-                               "An amount: a decimal number with an optional suffix such as m, k, Mi or Gi.", {"string", "number"}};
-constexpr Special kIntOrString = {"io.k8s.apimachinery.pkg.util.intstr.IntOrString", "string", "int-or-string",
-                                  "A number or a text, such as a percentage or the name of a port.", {"integer", "string"}};
-constexpr Special kTime = {"io.k8s.apimachinery.pkg.apis.meta.v1.Time", "string", "date-time",
-                           "A time in RFC 3339, in whole seconds.", {}};
-constexpr Special kMicroTime = {"io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", "string", "date-time",
-                                "A time in RFC 3339, in microseconds.", {}};
-constexpr Special kDuration = {"io.k8s.apimachinery.pkg.apis.meta.v1.Duration", "string", "",
-                               "A span of time such as 1m30s.", {}};
+constexpr Special kQuantity = {"io.k8s.apimachinery.pkg.api.resource.Quantity",
+                               "string",
+                               "",
+                               "An amount: a decimal number with an optional suffix such as m, k, Mi or Gi.",
+                               {"string", "number"}};
+constexpr Special kIntOrString = {"io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+                                  "string",
+                                  "int-or-string",
+                                  "A number or a text, such as a percentage or the name of a port.",
+                                  {"integer", "string"}};
+constexpr Special kTime = {
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time", "string", "date-time", "A time in RFC 3339, in whole seconds.", {}};
+constexpr Special kMicroTime = {"io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime",
+                                "string",
+                                "date-time",
+                                "A time in RFC 3339, in microseconds.",
+                                {}};
+constexpr Special kDuration = {
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Duration", "string", "", "A span of time such as 1m30s.", {}};
 constexpr Special kRaw = {"io.k8s.apimachinery.pkg.runtime.RawExtension", "object", "", "Any object.", {}};
-constexpr Special kFields = {"io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", "object", "",
-                             "A set of fields, as a tree of their names.", {}};
-constexpr Special kAny = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", "", "", "Any JSON value.", {}};
-constexpr Special kSchemaOrList = {
-    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray", "", "",
-    "A schema, or a list of schemas.", {}};
-constexpr Special kSchemaOrBool = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool", "",
-                                   "", "A schema, or whether anything is allowed.", {}};
+constexpr Special kFields = {
+    "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", "object", "", "A set of fields, as a tree of their names.", {}};
+constexpr Special kAny = {
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", "", "", "Any JSON value.", {}};
+constexpr Special kSchemaOrList = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray",
+                                   "",
+                                   "",
+                                   "A schema, or a list of schemas.",
+                                   {}};
+constexpr Special kSchemaOrBool = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool",
+                                   "",
+                                   "",
+                                   "A schema, or whether anything is allowed.",
+                                   {}};
 constexpr Special kSchemaOrStrings = {
-    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray", "", "",
-    "A schema, or a list of names.", {}};
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray",
+    "",
+    "",
+    "A schema, or a list of names.",
+    {}};
 constexpr Special kPatch = {kPatchSchema, "object", "", "A patch, of the form that the content type names.", {}};
-constexpr const Special* kSpecials[] = {&kQuantity, &kIntOrString, &kTime,   &kMicroTime, &kDuration,
-                                        &kRaw,      &kFields,      &kAny,    &kSchemaOrList, &kSchemaOrBool,
-                                        &kSchemaOrStrings, &kPatch};
+constexpr const Special* kSpecials[] = {
+    &kQuantity, &kIntOrString, &kTime,         &kMicroTime,    &kDuration,        &kRaw,
+    &kFields,   &kAny,         &kSchemaOrList, &kSchemaOrBool, &kSchemaOrStrings, &kPatch};
 
 const Special* SpecialOf(const Field& field) {
   switch (field.type) {
@@ -220,8 +238,7 @@ class SchemaWriter {
       out = Listed(Item(field));
     } else if (field.shape == Shape::kMap) {
       out = Simple("object", "", arena_);
-      out.AddMember(arena_, "additionalProperties",
-                    field.Has(FieldFlag::kWrapped) ? Listed(Item(field)) : Item(field));
+      out.AddMember(arena_, "additionalProperties", field.Has(FieldFlag::kWrapped) ? Listed(Item(field)) : Item(field));
     } else {
       out = Element(field);
       if (v3() && out.Find("$ref") != nullptr) out = Wrapped(out);
@@ -257,7 +274,8 @@ class SchemaWriter {
       }
       out.AddMember(arena_, "x-kubernetes-list-type", Value::Borrow(name));
     }
-    if (field.shape == Shape::kMap && field.Has(FieldFlag::kMapAtomic)) out.AddMember(arena_, "x-kubernetes-map-type", Value::Borrow("atomic"));
+    if (field.shape == Shape::kMap && field.Has(FieldFlag::kMapAtomic))
+      out.AddMember(arena_, "x-kubernetes-map-type", Value::Borrow("atomic"));
     if (!field.patch_merge_key.empty()) {
       out.AddMember(arena_, "x-kubernetes-patch-merge-key", Value::Borrow(field.patch_merge_key));
     }

@@ -58,7 +58,8 @@ std::string Answers(const Value& operation) {
 Value WithoutWords(const Value& value, doc::Arena& arena) {
   if (value.is_object()) {
     // A reference is wrapped only so that words can stand beside it.
-    if (value.size() <= 2 && value.At("allOf").size() == 1 && value.At("description").is_string() == (value.size() == 2)) {
+    if (value.size() <= 2 && value.At("allOf").size() == 1 &&
+        value.At("description").is_string() == (value.size() == 2)) {
       return value.At("allOf").items()[0];
     }
     Value out = Value::Object();

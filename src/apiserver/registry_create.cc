@@ -163,9 +163,9 @@ Result<store::KeyValue> ResourceRegistry::WriteWithSides(const Put& put, StoredF
     if (put.admission != nullptr) TRY(admission_.Charge(*put.admission, store_, sides));
     const bool last = sides.empty() || reservation != nullptr || attempt == kSideTries;
     if (reservation != nullptr) sides.insert(sides.end(), reservation->sides.begin(), reservation->sides.end());
-    Result<store::KeyValue> done =
-        Write({put.key, put.expected},
-              {put.key, last ? std::move(form.bytes) : form.bytes, form.revision_offset, form.digest}, std::move(sides));
+    Result<store::KeyValue> done = Write(
+        {put.key, put.expected},
+        {put.key, last ? std::move(form.bytes) : form.bytes, form.revision_offset, form.digest}, std::move(sides));
     // The object's own key is its caller's to look at again.
     if (last || !LostToOther(done, put.key)) return done;
   }

@@ -21,7 +21,8 @@ ListPage Page(size_t count) {
   if (count > 1) page.remaining = 3;
   for (size_t i = 0; i < count; ++i) {
     const std::string json = fmt::format(
-        R"({{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"p{}","namespace":"default","annotations":{{"a":"{}"}}}},)"
+        R"({{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"p{}","namespace":"default",)"
+        R"("annotations":{{"a":"{}"}}}},)"
         R"("spec":{{"containers":[{{"name":"c","image":"i"}}]}},"status":{{"phase":"Running"}}}})",
         i, std::string(i % 700, 'x'));
     page.items.push_back(std::make_shared<const std::string>(doc::ToJson(MUST(api::DecodeJson(json)).document.root)));

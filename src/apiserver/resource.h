@@ -48,8 +48,8 @@ class ResourceTable {
   mutable std::deque<Resource> resources_;
 };
 
-/// Everything that discovery and OpenAPI list, by group and name: stored resources; bindings, which are only created; and
-/// what is computed.
+/// Everything that discovery and OpenAPI list, by group and name: stored resources; bindings, which are only created;
+/// and what is computed.
 std::vector<const api::KindInfo*> ListedKinds(const ResourceTable& resources);
 
 /// The warning that goes with every answer about a deprecated kind, "" for the others.

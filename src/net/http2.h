@@ -49,7 +49,7 @@ struct Http2Stream {
   size_t in_start = 0;
   bool in_ended = false;
 
-  // Outgoing: first our own bytes, then shared ones, then pieces that are somebody else's, who waits until they are gone.
+  // Outgoing: first our own bytes, then shared ones, then pieces of somebody else, who waits until they are gone.
   std::string out;
   size_t out_start = 0;
   std::deque<SharedPiece> shared;

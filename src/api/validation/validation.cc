@@ -9,10 +9,10 @@
 
 #include "api/validation/access.h"
 #include "api/validation/admission.h"
-#include "api/validation/devices.h"
 #include "api/validation/autoscaling.h"
 #include "api/validation/batch.h"
 #include "api/validation/cluster_kinds.h"
+#include "api/validation/devices.h"
 #include "api/validation/errors.h"
 #include "api/validation/events.h"
 #include "api/validation/extensions.h"
