@@ -59,7 +59,7 @@ TEST(SigningRequestTest, TheRequestMustBeSignedByItsKey) {
       std::string request;
       std::string_view why;
     };
-    for (const Case& c : {Case{"", "Invalid value: null: PEM block type must be CERTIFICATE REQUEST"},
+    for (const Case& c : {Case{"", "Invalid value: \"\": PEM block type must be CERTIFICATE REQUEST"},
                           Case{Base64Encode("x"), "PEM block type must be CERTIFICATE REQUEST"},
                           Case{Base64Encode(bytes), "x509: ECDSA verification failure"}}) {
       const auto made = world.client().Create(SigningRequests(), "", SigningRequest("c", c.request).root);

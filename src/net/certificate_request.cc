@@ -242,7 +242,7 @@ Ok CheckSigningRequest(std::string_view pem) {
   if (!key) return BadRequest("x509: " + OpenSslError());
   if (X509_REQ_verify(request.get(), key.get()) == 1) return {};
   ERR_clear_error();
-  return BadRequest(SignatureProblem(key.get()));
+  return BadRequest(std::string(SignatureProblem(key.get())));
 }
 
 Ok CheckCertificates(std::string_view pem) {

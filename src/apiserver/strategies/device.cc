@@ -123,7 +123,7 @@ class DeviceStrategy : public ExtensionStrategy {
     return CheckAdminAccess(kind_, context, old, AdminAccess(results(object.root), kPath, false));
   }
 
-  std::vector<std::string> Warnings(const Value& object) const override {
+  std::vector<std::string> Warnings(Target /*target*/, const Value& object, const Value* /*old*/) const override {
     const std::string_view driver = object.Get("spec", "driver").AsString();
     if (kind_.plural != "resourceslices" || driver == ToLower(driver)) return {};
     return {fmt::format("spec.driver: driver names should be lowercase; {} contains uppercase characters",

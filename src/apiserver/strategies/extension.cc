@@ -73,7 +73,8 @@ Ok ExtensionStrategy::PrepareForUpdate(const StrategyContext& context, Target ta
   return {};
 }
 
-std::vector<std::string> ExtensionStrategy::Warnings(const Value& object) const {
+std::vector<std::string> ExtensionStrategy::Warnings(Target /*target*/, const Value& object,
+                                                     const Value* /*old*/) const {
   if (kind_.group != "admissionregistration.k8s.io") return {};
   if (!object.Get("metadata", "name").AsString().ends_with(kStaticSuffix)) return {};
   return {

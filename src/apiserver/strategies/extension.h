@@ -32,7 +32,7 @@ class ExtensionStrategy : public Strategy {
   Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override;
   Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
                       const doc::Value& old) const override;
-  std::vector<std::string> Warnings(const doc::Value& object) const override;
+  std::vector<std::string> Warnings(Target target, const doc::Value& object, const doc::Value* old) const override;
 
  private:
   const ExtensionTraits& traits_;

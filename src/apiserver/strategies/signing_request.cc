@@ -90,21 +90,22 @@ void AddRequestError(const Value& object, ErrorList& errors) {
   // An absent request is null in Go.
   const std::string shown = object.Get("spec", "request").is_null() ? "null" : GoQuote(text);
   const auto at = std::ranges::find_if(errors, [](const auto& error) { return !error.field.starts_with("metadata"); });
-  errors.insert(at, {FieldErrorType::kInvalid, "spec.request", "Invalid value: " + shown + ": " + checked.message()});
+  errors.insert(at, {FieldErrorType::kInvalid, "spec.request", "Invalid value: " + shown + ": " + checked.status().message()});
 }
 
 void AddCertificateError(const Value& object, const Value* old, ErrorList& errors) {
   const std::string_view text = object.Get("status", "certificate").AsString();
   const std::string_view before = old == nullptr ? "" : old->Get("status", "certificate").AsString();
   if (text.empty() || (old != nullptr && text == before)) return;
-  if (old != nullptr && !net::CheckCertificates(Base64Decode(before).value_or("")).ok()) return;
+  // What was bad before may stay so.
+  if (!before.empty() && !net::CheckCertificates(Base64Decode(before).value_or("")).ok()) return;
   const Ok checked = net::CheckCertificates(Base64Decode(text).value_or(""));
   if (checked.ok()) return;
   const auto at = std::ranges::find_if(errors, [](const auto& error) {
     return error.type == FieldErrorType::kForbidden && error.field.starts_with("status");
   });
   errors.insert(at, {FieldErrorType::kInvalid, "status.certificate",
-                     "Invalid value: \"<certificate data>\": " + checked.message()});
+                     "Invalid value: \"<certificate data>\": " + checked.status().message()});
 }
 
 class SigningRequestStrategy : public ExtensionStrategy {
