@@ -90,7 +90,8 @@ void AddRequestError(const Value& object, ErrorList& errors) {
   // An absent request is null in Go.
   const std::string shown = object.Get("spec", "request").is_null() ? "null" : GoQuote(text);
   const auto at = std::ranges::find_if(errors, [](const auto& error) { return !error.field.starts_with("metadata"); });
-  errors.insert(at, {FieldErrorType::kInvalid, "spec.request", "Invalid value: " + shown + ": " + checked.status().message()});
+  errors.insert(
+      at, {FieldErrorType::kInvalid, "spec.request", "Invalid value: " + shown + ": " + checked.status().message()});
 }
 
 void AddCertificateError(const Value& object, const Value* old, ErrorList& errors) {
