@@ -43,6 +43,10 @@ ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, c
 /// Of the approval subresource. REQUIRES: the kind has one.
 ErrorList ValidateApproval(const KindInfo& kind, const doc::Value& object, const doc::Value& old);
 
+/// Of a pod's resize and ephemeralcontainers subresources.
+ErrorList ValidatePodResize(const doc::Value& object, const doc::Value& old);
+ErrorList ValidatePodEphemeralContainers(const doc::Value& object, const doc::Value& old);
+
 /// Of a Service's rules those about its cluster addresses and their families: they must hold before addresses are
 /// handed out.
 ErrorList ValidateServiceAddresses(const doc::Value& service);

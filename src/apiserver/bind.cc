@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "apiserver/errors.h"
 #include "apiserver/object_meta.h"
 
@@ -10,26 +12,23 @@ namespace {
 
 using doc::Value;
 
-void AddScheduledCondition(doc::Document& pod, WallTime now) {
-  doc::Arena& arena = pod.arena;
-  Value condition = Value::Object();
-  condition.AddMember(arena, "type", Value::Borrow("PodScheduled"));
-  condition.AddMember(arena, "status", Value::Borrow("True"));
-  condition.AddMember(arena, "lastProbeTime", Value::Null());
-  condition.AddMember(arena, "lastTransitionTime", Value::String(arena, FormatTime(now)));
-  const int64_t generation = pod.root.Get("metadata", "generation").AsInt();
-  if (generation > 0) condition.AddMember(arena, "observedGeneration", Value::Int(generation));
-  Value& conditions = pod.root.Ensure(arena, "status").Ensure(arena, "conditions");
-  for (Value& present : conditions.items()) {
-    if (present.At("type").AsString() != "PodScheduled") continue;
-    present = condition;
-    return;
-  }
-  conditions.Append(arena, condition);
+// As upstream's storage says it.
+Status PreconditionError(const ObjectName& name, std::string_view what, std::string_view wanted,
+                         std::string_view present) {
+  return ConflictError({"", "pods"}, name.name,
+                       fmt::format("StorageError: invalid object, Code: 4, Key: /registry/pods/{}/{}, ResourceVersion: "
+                                   "0, AdditionalErrorMsg: Precondition failed: {} in precondition: {}, {} in object "
+                                   "meta: {}",
+                                   name.ns, name.name, what, wanted, what, present));
 }
 
 Result<doc::Document> Bound(const Value& pod, const Value& binding, const ObjectName& name, WallTime now) {
   const GroupResource what{"", "pods/binding"};
+  for (const auto& [member, text] : {std::pair{"uid", "UID"}, std::pair{"resourceVersion", "ResourceVersion"}}) {
+    const std::string_view wanted = binding.Get("metadata", member).AsString();
+    const std::string_view present = pod.Get("metadata", member).AsString();
+    if (!wanted.empty() && wanted != present) return PreconditionError(name, text, wanted, present);
+  }
   if (IsDeleting(pod)) {
     return ConflictError(what, name.name,
                          fmt::format("pod {} is being deleted, cannot be assigned to a host", name.name));
@@ -38,11 +37,8 @@ Result<doc::Document> Bound(const Value& pod, const Value& binding, const Object
   if (!node.empty()) {
     return ConflictError(what, name.name, fmt::format("pod {} is already assigned to node \"{}\"", name.name, node));
   }
-  const std::string_view uid = binding.Get("metadata", "uid").AsString();
-  if (!uid.empty() && uid != pod.Get("metadata", "uid").AsString()) {
-    return ConflictError(what, name.name,
-                         fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", uid,
-                                     pod.Get("metadata", "uid").AsString()));
+  if (!pod.Get("spec", "schedulingGates").empty()) {
+    return ConflictError(what, name.name, fmt::format("pod {} has non-empty .spec.schedulingGates", name.name));
   }
   doc::Document out = doc::Document::Copy(pod);
   doc::Arena& arena = out.arena;
@@ -52,26 +48,46 @@ Result<doc::Document> Bound(const Value& pod, const Value& binding, const Object
       Metadata(out).Ensure(arena, map).SetCopy(arena, member.key, Value::String(arena, member.value.AsString()));
     }
   }
-  AddScheduledCondition(out, now);
+  if (Value* status = out.root.Find("status")) status->Remove("nominatedNodeName");
+  SetPodCondition(out, {.type = "PodScheduled", .reason = "", .message = "", .now = now});
   return out;
 }
 
 }  // namespace
 
+void SetPodCondition(doc::Document& pod, const PodCondition& condition) {
+  doc::Arena& arena = pod.arena;
+  Value& conditions = pod.root.Ensure(arena, "status").Ensure(arena, "conditions");
+  Value* present = nullptr;
+  for (Value& other : conditions.items()) {
+    if (other.At("type").AsString() == condition.type) present = &other;
+  }
+  const bool same = present != nullptr && present->At("status").AsString() == "True";
+  Value fresh = Value::Object();
+  fresh.AddMember(arena, "type", Value::String(arena, condition.type));
+  fresh.AddMember(arena, "status", Value::Borrow("True"));
+  fresh.AddMember(arena, "lastProbeTime", Value::Null());
+  fresh.AddMember(arena, "lastTransitionTime",
+                  same ? present->At("lastTransitionTime") : Value::String(arena, FormatTime(condition.now)));
+  if (!condition.reason.empty()) fresh.AddMember(arena, "reason", Value::String(arena, condition.reason));
+  if (!condition.message.empty()) fresh.AddMember(arena, "message", Value::String(arena, condition.message));
+  if (present != nullptr) {
+    *present = fresh;
+  } else {
+    conditions.Append(arena, fresh);
+  }
+}
+
 Ok BindPod(RequestContext& context, ResourceRegistry& registry, Resource& pods, const ObjectName& name,
            const Value& binding, bool dry_run) {
-  const std::string_view target_kind = binding.Get("target", "kind").AsString();
-  const api::KindInfo* kind = api::FindKind("v1", "Binding");
-  if (!target_kind.empty() && target_kind != "Node" && target_kind != "Minion") {
-    return InvalidError(
-        *kind, name.name,
-        {{"FieldValueNotSupported",
-          fmt::format("Unsupported value: \"{}\": supported values: \"Node\", \"<empty>\"", target_kind),
-          "target.kind"}});
+  if (NameOf(binding) != name.name) return BadRequest("name in URL does not match name in Binding object");
+  // Upstream answers what is wrong with a binding as it comes, without a reason.
+  const auto wrong = [](std::string text) { return Status(Reason::kUnknown, std::move(text)).WithCode(500); };
+  const std::string_view kind = binding.Get("target", "kind").AsString();
+  if (!kind.empty() && kind != "Node") {
+    return wrong(fmt::format("target.kind: Unsupported value: \"{}\": supported values: \"Node\", \"<empty>\"", kind));
   }
-  if (binding.Get("target", "name").AsString().empty()) {
-    return InvalidError(*kind, name.name, {{"FieldValueRequired", "Required value", "target.name"}});
-  }
+  if (binding.Get("target", "name").AsString().empty()) return wrong("target.name: Required value");
   UpdateRequest update;
   update.name = name;
   update.target = Target::kSpecial;
@@ -97,18 +113,6 @@ client::DeleteOptions ReadDeleteOptions(const Value& options) {
     out.propagation = options.At("orphanDependents").AsBool() ? Propagation::kOrphan : Propagation::kBackground;
   }
   return out;
-}
-
-Ok EvictPod(RequestContext& context, ResourceRegistry& registry, Resource& pods, const ObjectName& name,
-            const Value& eviction, bool dry_run) {
-  const std::string_view own = NameOf(eviction);
-  if (!own.empty() && own != name.name) {
-    return BadRequest(fmt::format("name in URL does not match name in Eviction object"));
-  }
-  client::DeleteOptions options = ReadDeleteOptions(eviction.At("deleteOptions"));
-  options.dry_run = options.dry_run || dry_run;
-  TRY(registry.Delete(context, pods, name, options, Admission::kDone));
-  return {};
 }
 
 }  // namespace knarr::apiserver

@@ -1,6 +1,6 @@
 #pragma once
 
-// What creating a pod's binding or eviction does.
+// What creating a pod's binding does, and what it shares with other ways of changing a pod.
 
 #include "apiserver/registry.h"
 
@@ -9,9 +9,15 @@ namespace knarr::apiserver {
 /// Gives the pod its node, once. Conflict when it has one or is being deleted.
 Ok BindPod(RequestContext& context, ResourceRegistry& registry, Resource& pods, const ObjectName& name,
            const doc::Value& binding, bool dry_run);
-/// Deletes the pod with the eviction's options.
-Ok EvictPod(RequestContext& context, ResourceRegistry& registry, Resource& pods, const ObjectName& name,
-            const doc::Value& eviction, bool dry_run);
+
+struct PodCondition {
+  std::string_view type;
+  std::string_view reason;
+  std::string_view message;
+  WallTime now;
+};
+/// Sets a condition of the pod to True; the time of its transition stays when it is so already.
+void SetPodCondition(doc::Document& pod, const PodCondition& condition);
 
 /// DeleteOptions (meta/v1) as a tree.
 client::DeleteOptions ReadDeleteOptions(const doc::Value& options);

@@ -7,6 +7,7 @@
 #include "apiserver/authentication/token_request.h"
 #include "apiserver/bind.h"
 #include "apiserver/errors.h"
+#include "apiserver/evict.h"
 #include "apiserver/object_io.h"
 #include "apiserver/object_meta.h"
 #include "apiserver/patch.h"
@@ -120,7 +121,9 @@ Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resou
     return ObjectPtr();
   }
   if (subresource == "eviction") {
-    TRY(EvictPod(context, registry_, resource, name, object.root, request.dry_run));
+    Resource* budgets = resources_.Find("policy", "v1", "poddisruptionbudgets");
+    CHECK(budgets != nullptr);
+    TRY(EvictPod(context, registry_, resource, *budgets, name, object.root, request.dry_run));
     return ObjectPtr();
   }
   if (subresource == "token") {

@@ -62,6 +62,9 @@ struct UpdateRequest {
   /// The new object, whole and with its defaults, made from the present one (null: there is none). Called again after
   /// somebody else's write came between.
   std::function<Result<doc::Document>(const doc::Value& current)> make;
+  /// Writes of other objects in the same transaction, made on the world from the newest state; empty: none. They happen
+  /// even when the object itself is written as it was.
+  std::function<Result<std::vector<SideWrite>>()> along;
   /// An object that does not exist is created where the strategy allows it.
   bool may_create = false;
   bool dry_run = false;
@@ -118,6 +121,7 @@ class ResourceRegistry {
     doc::Document& object;
     const doc::Value* old = nullptr;
     const AdmissionRequest* admission = nullptr;  ///< null: nothing is charged
+    std::function<Result<std::vector<SideWrite>>()> along = {};
   };
   /// What a dry run has of Reserve and of admission's charges: the object as it would be.
   Ok TryCommit(RequestContext& context, Resource& resource, const Put& put);

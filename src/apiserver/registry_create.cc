@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "api/codec.h"
 #include "apiserver/errors.h"
 #include "apiserver/local.h"
@@ -161,6 +164,10 @@ Result<store::KeyValue> ResourceRegistry::WriteWithSides(const Put& put, StoredF
   for (int attempt = 1;; ++attempt) {
     std::vector<SideWrite> sides;
     if (put.admission != nullptr) TRY(admission_.Charge(*put.admission, store_, sides));
+    if (put.along) {
+      std::vector<SideWrite> more = TRY(put.along());
+      std::ranges::move(more, std::back_inserter(sides));
+    }
     const bool last = sides.empty() || reservation != nullptr || attempt == kSideTries;
     if (reservation != nullptr) sides.insert(sides.end(), reservation->sides.begin(), reservation->sides.end());
     Result<store::KeyValue> done = Write(

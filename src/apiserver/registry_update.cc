@@ -123,10 +123,11 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
                 .expected = current.mod_revision,
                 .object = object,
                 .old = &old.root,
-                .admission = admits ? &admission : nullptr};
+                .admission = admits ? &admission : nullptr,
+                .along = request.along};
   if (request.dry_run) TRY(TryCommit(context, resource, put));
   const StoredForm form = TRY(EncodeStored(kind, object));
-  if (SameAsStored(form, *current.value)) return UpdateOutcome{api::Object::FromBytes(current.value)};
+  if (!request.along && SameAsStored(form, *current.value)) return UpdateOutcome{api::Object::FromBytes(current.value)};
   if (request.dry_run) {
     const std::string bytes = WithRevision(form, StoredResourceVersion(*current.value));
     return UpdateOutcome{api::Object::FromBytes(std::make_shared<const std::string>(bytes))};

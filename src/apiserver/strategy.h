@@ -26,9 +26,11 @@ namespace knarr::apiserver {
 
 /// Which part of an object an update is for.
 enum class Target : uint8_t {
-  kObject,   ///< the object itself: its status stays as it is
-  kStatus,   ///< its status subresource: everything else stays as it is
-  kSpecial,  ///< a subresource whose handler has already kept what must stay (scale, binding, finalize)
+  kObject,               ///< the object itself: its status stays as it is
+  kStatus,               ///< its status subresource: everything else stays as it is
+  kEphemeralContainers,  ///< a pod's debug containers: all else stays as it is
+  kResize,               ///< the cpu and memory of a pod's containers: all else stays as it is
+  kSpecial,              ///< a subresource whose handler has already kept what must stay (scale, binding, finalize)
 };
 
 enum class GcPolicy : uint8_t { kDelete, kOrphan, kUnsupported };

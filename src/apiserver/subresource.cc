@@ -50,6 +50,14 @@ struct ViewTable {
       if (Has(kind, "approval")) {
         views.push_back({&kind, {"approval", &kind, Target::kSpecial, true, true, ProjectWhole, MergeWhole}});
       }
+      if (Has(kind, "ephemeralcontainers")) {
+        views.push_back(
+            {&kind,
+             {"ephemeralcontainers", &kind, Target::kEphemeralContainers, true, true, ProjectWhole, MergeWhole}});
+      }
+      if (Has(kind, "resize")) {
+        views.push_back({&kind, {"resize", &kind, Target::kResize, true, true, ProjectWhole, MergeWhole}});
+      }
       if (Has(kind, "finalize")) {
         views.push_back({&kind, {"finalize", &kind, Target::kSpecial, false, true, ProjectWhole, MergeFinalize}});
       }
@@ -74,6 +82,7 @@ std::vector<ServedSubresource> ServedSubresources(const api::KindInfo& kind) {
     if (name == "status") out.push_back({name, &kind, {"get", "patch", "update"}});
     if (name == "scale") out.push_back({name, &ScaleKind(), {"get", "patch", "update"}});
     if (name == "approval") out.push_back({name, &kind, {"get", "patch", "update"}});
+    if (name == "ephemeralcontainers" || name == "resize") out.push_back({name, &kind, {"get", "patch", "update"}});
     if (name == "finalize") out.push_back({name, &kind, {"update"}});
     if (name == "binding") out.push_back({name, of("v1", "Binding"), {"create"}});
     if (name == "eviction") out.push_back({name, of("policy/v1", "Eviction"), {"create"}});

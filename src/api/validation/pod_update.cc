@@ -92,8 +92,9 @@ void TakeImages(doc::Document& document, const Value& old, std::string_view list
   }
 }
 
-// The members that differ, as "  - member: old\n  + member: new" lines.
-std::string Changes(const Value& before, const Value& after) {
+}  // namespace
+
+std::string ChangesText(const Value& before, const Value& after) {
   std::string text;
   const auto line = [&text](char sign, std::string_view name, const Value& value) {
     text += std::string("  ") + sign + " " + std::string(name) + ": " + Shown(value) + "\n";
@@ -109,6 +110,8 @@ std::string Changes(const Value& before, const Value& after) {
   }
   return text;
 }
+
+namespace {
 
 void ValidateRest(const Pod& pod, const Pod& old, const Path& path, Errors& errors) {
   const Value& before = old.spec().tree();
@@ -134,7 +137,7 @@ void ValidateRest(const Pod& pod, const Pod& old, const Path& path, Errors& erro
                    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
                    "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
                    "previously negative)\n" +
-                       Changes(before, munged.root));
+                       ChangesText(before, munged.root));
 }
 
 // A container that has ended may only run again where its restart policy says so.

@@ -70,6 +70,9 @@ void ValidateNoBacksteps(std::string_view text, const Path& path, Errors& errors
 void ValidateDescendingPath(std::string_view text, const Path& path, Errors& errors);
 void ValidateNonReservedPath(std::string_view text, const Path& path, Errors& errors);
 
+/// The members that differ, as "  - member: old\n  + member: new" lines.
+std::string ChangesText(const doc::Value& before, const doc::Value& after);
+
 /// What holds of a pod whenever it is written.
 void ValidatePodMetadataAndSpec(const core_v1::Pod& pod, Errors& errors);
 void ValidatePod(const doc::Value& object, Errors& errors);
