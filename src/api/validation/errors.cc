@@ -9,22 +9,23 @@
 namespace knarr::api {
 namespace validation {
 
+// Each takes one allocation: validation makes hundreds of paths that nobody reads.
 Path Path::operator/(std::string_view child) const {
-  Path path = *this;
+  Path path;
+  path.text_.reserve(text_.size() + 1 + child.size());
+  path.text_ = text_;
   if (!path.text_.empty()) path.text_ += '.';
   path.text_ += child;
   return path;
 }
 
-Path Path::operator[](size_t index) const {
-  Path path = *this;
-  path.text_ += '[' + std::to_string(index) + ']';
-  return path;
-}
+Path Path::operator[](size_t index) const { return Key(std::to_string(index)); }
 
 Path Path::Key(std::string_view key) const {
-  Path path = *this;
-  path.text_ += '[' + std::string(key) + ']';
+  Path path;
+  path.text_.reserve(text_.size() + 2 + key.size());
+  path.text_ = text_;
+  path.text_.append("[").append(key).append("]");
   return path;
 }
 
