@@ -138,7 +138,9 @@ class Server {
     }
     TRY(MakeCertificates());
     EndPhase("certificates");
-    store_ = TRY(store::OpenEmbedded(world_, {.directory = options_.data_directory + "/store"}));
+    auto sealer = TRY(ReadSealer(world_, options_.policy, options_.data_directory));
+    store_ = TRY(
+        store::OpenEmbedded(world_, {.directory = options_.data_directory + "/store", .sealer = std::move(sealer)}));
     EndPhase("store");
     TRY(StartApi());
     EndPhase("api");
@@ -175,6 +177,7 @@ class Server {
     security_ = TRY(SetUpSecurity(world_, options_.security));
     options.security = std::move(security_.options);
     options.security.service_account_key_pem = certificates_.service_account_key;
+    options.admission = TRY(ReadAdmissionOptions(world_, options_.policy));
     std::vector<rt::Runtime*> io;
     for (auto& runtime : io_) io.push_back(runtime.get());
     api_ = TRY(apiserver::ApiServer::Create(world_, io, *store_, std::move(options)));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "main/policy_flags.h"
 #include "main/security_flags.h"
 #include "rt/real.h"
 
@@ -24,6 +25,7 @@ struct ServerOptions {
   bool no_node = false;
   int io_threads = 1;
   SecurityFlags security;
+  PolicyFlags policy;
 };
 
 /// Runs until SIGTERM or SIGINT. World fiber.

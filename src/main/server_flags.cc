@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <span>
+
 #include "base/strings.h"
 #include "cli/flags.h"
 #include "doc/yaml.h"
@@ -11,6 +13,22 @@ namespace knarr::main {
 namespace {
 
 constexpr size_t kConfigMax = 1 << 20;
+
+void RegisterPolicyFlags(cli::FlagSet& flags, PolicyFlags& out) {
+  flags.StringSlice(&out.enable_admission, "enable-admission-plugins", 0,
+                    "Admission plugins to switch on besides those that are on by default");
+  flags.StringSlice(&out.disable_admission, "disable-admission-plugins", 0, "Admission plugins to switch off");
+  flags.String(&out.admission_file, "admission-control-config-file", 0,
+               "An AdmissionConfiguration: the configuration of admission plugins");
+  flags.Int(&out.not_ready_toleration_seconds, "default-not-ready-toleration-seconds", 0,
+            "How long pods stay on a node that is not ready, unless they say otherwise");
+  flags.Int(&out.unreachable_toleration_seconds, "default-unreachable-toleration-seconds", 0,
+            "How long pods stay on a node that can't be reached, unless they say otherwise");
+  flags.String(
+      &out.encryption_file, "encryption-provider-config", 0,
+      "An EncryptionConfiguration: what is encrypted on the disk, and with which keys, instead of secrets with "
+      "a key of the server's own");
+}
 
 void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_t& io_threads) {
   ServerOptions& options = out.options;
@@ -30,6 +48,14 @@ void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_
   flags.String(&options.bridge, "bridge", 0, "The name of the pod network's bridge");
   flags.Int(&io_threads, "io-threads", 0, "Threads that serve connections");
   RegisterSecurityFlags(flags, options.security);
+  RegisterPolicyFlags(flags, options.policy);
+}
+
+Result<std::string> FlagText(const doc::Value& value) {
+  if (value.is_string()) return std::string(value.AsString());
+  if (value.is_int()) return std::to_string(value.AsInt());
+  if (value.is_bool()) return std::string(value.AsBool() ? "true" : "false");
+  return BadRequest("want a string, a number or a boolean");
 }
 
 /// The file's entries as arguments, so that both are read and checked by the same code.
@@ -41,24 +67,16 @@ Result<std::vector<std::string>> ConfigArguments(rt::Runtime& runtime, const std
   if (!document.root.is_object()) return BadRequest(path + ": want flags' names and values");
   std::vector<std::string> args;
   for (const doc::Member& member : document.root.members()) {
-    std::string value;
-    switch (member.value.kind()) {
-      case doc::Kind::kString:
-        value = std::string(member.value.AsString());
-        break;
-      case doc::Kind::kInt:
-        value = std::to_string(member.value.AsInt());
-        break;
-      case doc::Kind::kBool:
-        value = member.value.AsBool() ? "true" : "false";
-        break;
-      default:
-        return BadRequest(fmt::format("{}: {}: want a string, a number or a boolean", path, member.key));
-    }
     if (member.key == "config" || member.key == "help") {
       return BadRequest(fmt::format("{}: {} can't be set in a config file", path, member.key));
     }
-    args.push_back(fmt::format("--{}={}", member.key, value));
+    // A list is the flag given several times.
+    const std::span<const doc::Value> values =
+        member.value.is_array() ? member.value.items() : std::span<const doc::Value>(&member.value, 1);
+    for (const doc::Value& value : values) {
+      args.push_back(
+          fmt::format("--{}={}", member.key, TRY(FlagText(value).Context(path + ": " + std::string(member.key)))));
+    }
   }
   return args;
 }

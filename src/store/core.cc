@@ -22,6 +22,8 @@ constexpr size_t kCheckpointEvery = 8192;
 constexpr size_t kForgetLeast = 256;
 /// …and by themselves, after an explicit compaction, so many at a time.
 constexpr size_t kForgetMost = 1000;
+/// Values sealed anew in one flush.
+constexpr size_t kResealMost = 100;
 constexpr size_t kSweepAfter = 32;
 
 Status AboutKey(Reason reason, const std::string& key, std::string message) {
@@ -98,6 +100,7 @@ Core::Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Re
       value_bytes_(recovered.value_bytes),
       compacted_(recovered.compacted),
       forget_(recovered.forget.begin(), recovered.forget.end()),
+      stale_(std::move(recovered.stale)),
       room_(world),
       idle_(world) {
   for (Change& change : recovered.history) {
@@ -107,6 +110,10 @@ Core::Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Re
   board_->delivered.store(newest_revision_);
   TrimTo(Bound());
   Publish();
+  if (!stale_.empty()) {
+    tidy_up_ = true;
+    StartFlush();
+  }
 }
 
 Core::~Core() {
@@ -270,6 +277,15 @@ std::vector<int64_t> Core::TakeForgotten(size_t records) {
   return rows;
 }
 
+void Core::TakeStale(Log::Batch& batch) {
+  const size_t count = std::min(stale_.size(), kResealMost);
+  if (count == 0) return;
+  const auto begin = stale_.end() - static_cast<ptrdiff_t>(count);
+  batch.reseal.assign(begin, stale_.end());
+  stale_.erase(begin, stale_.end());
+  batch.scrub = stale_.empty();
+}
+
 void Core::FlushOne() {
   Group group;
   if (!groups_.empty()) {
@@ -282,16 +298,18 @@ void Core::FlushOne() {
   for (const Change& change : group.changes) batch.records.push_back(change.after);
   batch.forget = TakeForgotten(batch.records.size());
   batch.compacted = compacted_;
-  if (!batch.records.empty() || !batch.forget.empty() || tidy_up_) {
+  TakeStale(batch);
+  if (!batch.records.empty() || !batch.forget.empty() || !batch.reseal.empty() || tidy_up_) {
     Ok written = log_->Append(batch);
     if (!written.ok()) {
       forget_.insert(forget_.begin(), batch.forget.begin(), batch.forget.end());
+      stale_.insert(stale_.end(), batch.reseal.begin(), batch.reseal.end());
       tidy_up_ = false;
       Fail(group, written.status());
       return;
     }
     commits_++;
-    if (forget_.empty() && !log_->spacious()) tidy_up_ = false;
+    if (forget_.empty() && stale_.empty() && !log_->spacious()) tidy_up_ = false;
   }
   Commit(std::move(group));
 }

@@ -29,6 +29,7 @@ struct Recovered {
   Revision compacted = 0;
   std::vector<Change> history;
   std::vector<int64_t> forget;  ///< rows that a compaction had not come to
+  std::vector<ItemRef> stale;   ///< what lies on the disk in an older form
   int64_t row_next = 1;
   size_t value_bytes = 0;
 };
@@ -135,6 +136,7 @@ class Core : public Store {
   void TrimTo(Revision revision);
   void Deliver(const std::vector<Change>& changes);
   std::vector<int64_t> TakeForgotten(size_t records);
+  void TakeStale(Log::Batch& batch);
   bool IdleWork() const { return tidy_up_ && !closed_ && !broken_; }
 
   rt::Runtime& world_;
@@ -157,7 +159,8 @@ class Core : public Store {
   size_t history_bytes_ = 0;
   Revision compacted_;
   std::deque<int64_t> forget_;
-  bool tidy_up_ = false;  ///< forget rows and give space back without waiting for writes to go along with
+  std::vector<ItemRef> stale_;  ///< from the last on
+  bool tidy_up_ = false;        ///< forget rows and give space back without waiting for writes to go along with
   size_t since_checkpoint_ = 0;
   std::shared_ptr<const Published::Checkpoints> checkpoints_ = std::make_shared<Published::Checkpoints>();
   WatchIndex watches_;

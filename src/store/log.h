@@ -14,6 +14,8 @@ class Log {
   struct Batch {
     std::vector<ItemRef> records;  ///< in the order of their rows; without a value: a delete
     std::vector<int64_t> forget;   ///< rows that nothing needs any more
+    std::vector<ItemRef> reseal;   ///< rows that are to be sealed anew, in their place; gone ones are left alone
+    bool scrub = false;            ///< what was sealed anew is to leave no trace of its older form
     Revision compacted = 0;        ///< kept with `forget`: history up to here is gone
   };
 

@@ -45,7 +45,7 @@ Result<std::unique_ptr<Store>> OpenEmbedded(rt::Runtime& world, EmbeddedOptions 
     // SQLite syncs the folder when it first writes; the folder's own entry is ours to care for.
     TRY(files.SyncDirectory(options.directory.substr(0, std::max<size_t>(options.directory.rfind('/'), 1))));
   }
-  OpenedLog opened = TRY(OpenSqliteLog(world, path));
+  OpenedLog opened = TRY(OpenSqliteLog(world, path, options.sealer));
   CoreOptions core{.history_events_max = options.history_events_max,
                    .history_bytes_max = options.history_bytes_max,
                    .history_age_max = options.history_age_max,

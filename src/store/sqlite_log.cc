@@ -62,7 +62,8 @@ class Statement {
 
 class SqliteLog : public Log {
  public:
-  SqliteLog(rt::Runtime& world, std::string path) : world_(world), path_(std::move(path)) {}
+  SqliteLog(rt::Runtime& world, std::string path, std::shared_ptr<const Sealer> sealer)
+      : world_(world), path_(std::move(path)), sealer_(std::move(sealer)) {}
   ~SqliteLog() override { CHECK(db_ == nullptr); }
 
   Ok Open();
@@ -86,7 +87,7 @@ class SqliteLog : public Log {
 
  private:
   struct Statements {
-    Statement begin, commit, rollback, insert, forget, compacted, free_pages, pages, vacuum;
+    Statement begin, commit, rollback, insert, reseal, forget, compacted, free_pages, pages, vacuum, checkpoint;
   };
   Status Error(int code, std::string_view what) const;
   Status Damaged(const std::string& why) const;
@@ -97,7 +98,11 @@ class SqliteLog : public Log {
   Ok Write(const Batch& batch);
   Ok WriteRows(const Batch& batch);
   bool MarkIsDue(const Batch& batch) const;
-  int Insert(const Item& item);
+  /// A value as it goes to the disk: `keep` holds the bytes when they are others.
+  Result<std::string_view> Sealed(const Item& item, std::optional<std::string>& keep) const;
+  Ok Insert(const Item& item);
+  Ok Reseal(const Item& item);
+  void Scrub();
   void GiveBack();
   void Measure();
   Ok BeginLoad(Statement& rows, Revision* compacted);
@@ -107,11 +112,13 @@ class SqliteLog : public Log {
 
   rt::Runtime& world_;
   const std::string path_;
+  const std::shared_ptr<const Sealer> sealer_;
   sqlite3* db_ = nullptr;
   std::unique_ptr<Statements> statements_;
   Revision compacted_ = 0;  ///< as it stands in the database
   Revision last_loaded_ = 0;
   bool loaded_ = false;
+  std::vector<ItemRef> stale_;  ///< found while loading
   std::atomic<int64_t> disk_bytes_ = 0;
   std::atomic<bool> spacious_ = false;
 };
@@ -207,11 +214,13 @@ Ok SqliteLog::Prepare() {
       {&statements_->commit, "COMMIT"},
       {&statements_->rollback, "ROLLBACK"},
       {&statements_->insert, "INSERT INTO log VALUES(?,?,?,?,?,?)"},
+      {&statements_->reseal, "UPDATE log SET value=?, sum=? WHERE row=?"},
       {&statements_->forget, "DELETE FROM log WHERE row=?"},
       {&statements_->compacted, "UPDATE compacted SET revision=? WHERE id=1"},
       {&statements_->free_pages, "PRAGMA freelist_count"},
       {&statements_->pages, "PRAGMA page_count"},
       {&statements_->vacuum, "PRAGMA incremental_vacuum(512)"},
+      {&statements_->checkpoint, "PRAGMA wal_checkpoint(TRUNCATE)"},
   };
   for (const auto& [statement, sql] : all) {
     int code = statement->Prepare(db_, sql);
@@ -229,10 +238,17 @@ void SqliteLog::CloseNow() {
   db_ = nullptr;
 }
 
-int SqliteLog::Insert(const Item& item) {
+Result<std::string_view> SqliteLog::Sealed(const Item& item, std::optional<std::string>& keep) const {
+  if (!item.value) return std::string_view();
+  if (sealer_ == nullptr) return std::string_view(*item.value);
+  keep = TRY(sealer_->Seal(item.key(), *item.value).Context("store " + path_ + ": " + std::string(item.key())));
+  return keep ? std::string_view(*keep) : std::string_view(*item.value);
+}
+
+Ok SqliteLog::Insert(const Item& item) {
   Statement& insert = statements_->insert;
-  std::string_view value;
-  if (item.value) value = *item.value;
+  std::optional<std::string> keep;
+  const std::string_view value = TRY(Sealed(item, keep));
   uint64_t sum =
       RecordChecksum(item.row, item.mod_revision, item.create_revision, item.key(), item.value ? &value : nullptr);
   insert.Bind(1, item.row);
@@ -245,7 +261,28 @@ int SqliteLog::Insert(const Item& item) {
     insert.BindNull(5);
   }
   insert.Bind(6, static_cast<int64_t>(sum));
-  return insert.Run();
+  const int code = insert.Run();
+  if (code != SQLITE_OK) return Error(code, "append");
+  return {};
+}
+
+Ok SqliteLog::Reseal(const Item& item) {
+  Statement& reseal = statements_->reseal;
+  std::optional<std::string> keep;
+  const std::string_view value = TRY(Sealed(item, keep));
+  const uint64_t sum = RecordChecksum(item.row, item.mod_revision, item.create_revision, item.key(), &value);
+  reseal.Bind(1, value);
+  reseal.Bind(2, static_cast<int64_t>(sum));
+  reseal.Bind(3, item.row);
+  const int code = reseal.Run();
+  if (code != SQLITE_OK) return Error(code, "seal anew");
+  return {};
+}
+
+/// The write-ahead log still has pages as they were: it begins anew.
+void SqliteLog::Scrub() {
+  const int code = statements_->checkpoint.Run();
+  if (code != SQLITE_OK) LOG_WARN("store: the write-ahead log was not emptied", {"error", Error(code, "checkpoint")});
 }
 
 bool SqliteLog::MarkIsDue(const Batch& batch) const {
@@ -257,10 +294,8 @@ bool SqliteLog::MarkIsDue(const Batch& batch) const {
 Ok SqliteLog::WriteRows(const Batch& batch) {
   int code = statements_->begin.Run();
   if (code != SQLITE_OK) return Error(code, "begin");
-  for (const ItemRef& item : batch.records) {
-    code = Insert(*item);
-    if (code != SQLITE_OK) return Error(code, "append");
-  }
+  for (const ItemRef& item : batch.records) TRY(Insert(*item));
+  for (const ItemRef& item : batch.reseal) TRY(Reseal(*item));
   for (int64_t row : batch.forget) {
     statements_->forget.Bind(1, row);
     code = statements_->forget.Run();
@@ -279,7 +314,7 @@ Ok SqliteLog::WriteRows(const Batch& batch) {
 }
 
 Ok SqliteLog::Write(const Batch& batch) {
-  if (!batch.records.empty() || !batch.forget.empty() || MarkIsDue(batch)) {
+  if (!batch.records.empty() || !batch.forget.empty() || !batch.reseal.empty() || MarkIsDue(batch)) {
     Ok written = WriteRows(batch);
     if (!written.ok()) {
       // Some errors have rolled back already.
@@ -289,6 +324,7 @@ Ok SqliteLog::Write(const Batch& batch) {
       return written;
     }
   }
+  if (batch.scrub) Scrub();
   if (!batch.forget.empty() || batch.records.empty()) GiveBack();
   Measure();
   return {};
@@ -353,6 +389,14 @@ Result<Recovered> SqliteLog::Load() {
     ready = std::exchange(next, {});
   } while (!ready.empty());
   Measure();
+  recovered.stale = std::move(stale_);
+  if (!recovered.stale.empty()) {
+    LOG_INFO("store: values are sealed anew", {"values", recovered.stale.size()});
+    // What they were before is overwritten, not just left behind.
+    Ok scrubs;
+    world_.Blocking([&] { scrubs = Run("PRAGMA secure_delete=ON"); });
+    TRY(std::move(scrubs));
+  }
   return recovered;
 }
 
@@ -393,7 +437,12 @@ Result<ItemRef> SqliteLog::ReadRow(Statement& rows) {
   item->create_revision = created;
   item->mod_revision = revision;
   item->row = row;
-  if (!is_delete) item->value = std::make_shared<const std::string>(value);
+  if (is_delete) return item;
+  Sealer::Opened opened;
+  if (sealer_ != nullptr) opened = TRY(sealer_->Open(key, value).Context("store " + path_ + ": " + std::string(key)));
+  item->value = opened.value ? std::make_shared<const std::string>(std::move(*opened.value))
+                             : std::make_shared<const std::string>(value);
+  if (opened.stale) stale_.push_back(item);
   return item;
 }
 
@@ -430,8 +479,8 @@ Ok SqliteLog::Replay(ItemRef item, MonoTime now, Recovered* recovered) {
 
 }  // namespace
 
-Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path) {
-  auto log = std::make_unique<SqliteLog>(world, path);
+Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path, std::shared_ptr<const Sealer> sealer) {
+  auto log = std::make_unique<SqliteLog>(world, path, std::move(sealer));
   Ok opened;
   world.Blocking([&] { opened = log->Open(); });
   Result<Recovered> recovered = opened.ok() ? log->Load() : Result<Recovered>(opened.status());

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "store/core.h"
+#include "store/sealer.h"
 
 namespace knarr::store {
 
@@ -21,6 +22,7 @@ struct OpenedLog {
 
 /// Opens or makes the database in the directory, which exists, and reads it. Suspends. Unavailable when another
 /// process has it open; InternalError, with the place, when it is damaged or of another format.
-Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path);
+/// Values pass through `sealer` (null: as they are).
+Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path, std::shared_ptr<const Sealer> sealer);
 
 }  // namespace knarr::store

@@ -19,6 +19,7 @@
 
 #include "base/status.h"
 #include "rt/runtime.h"
+#include "store/sealer.h"
 
 namespace knarr::store {
 
@@ -202,6 +203,9 @@ struct EmbeddedOptions {
   Duration history_age_max = std::chrono::minutes(10);
   /// Transactions waiting for the disk; beyond it Txn waits its turn.
   size_t queue_max = 4096;
+  /// Seals values on their way to the disk; null: they go as they are. What lies there in an older form is written anew
+  /// in the background.
+  std::shared_ptr<const Sealer> sealer = nullptr;
 };
 
 /// The embedded engine: state in memory, durable in a database in `directory` (made if absent; one server at a time is

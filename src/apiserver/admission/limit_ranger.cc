@@ -1,3 +1,5 @@
+#include "apiserver/admission/limit_ranger.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -156,7 +158,47 @@ std::vector<std::string_view> FillIn(doc::Arena& arena, Value& container, std::s
   return set;
 }
 
-void FillInPod(const Value& limits, doc::Document& pod) {
+/// A namespace's LimitRanges: defaults for containers, and bounds for containers, pods and claims.
+class LimitRanger : public AdmissionPlugin {
+ public:
+  Ok Mutate(AdmissionRequest& request) const override {
+    if (!Applies(request) || !request.IsFor("", "pods")) return {};
+    for (const api::ObjectPtr& range : Ranges(request))
+      ApplyLimitDefaults(range->tree().Get("spec", "limits"), *request.object);
+    return {};
+  }
+
+  Ok Validate(const AdmissionRequest& request) const override {
+    if (!Applies(request)) return {};
+    for (const api::ObjectPtr& range : Ranges(request)) {
+      const Value& limits = range->tree().Get("spec", "limits");
+      const std::vector<std::string> problems = request.IsFor("", "pods") ? PodLimitProblems(limits, request.root())
+                                                                          : ClaimLimitProblems(limits, request.root());
+      if (!problems.empty()) return request.Forbidden(AggregateText(problems));
+    }
+    return {};
+  }
+
+ private:
+  static std::vector<api::ObjectPtr> Ranges(const AdmissionRequest& request) {
+    return request.List("", "limitranges", request.ns);
+  }
+
+  static bool Applies(const AdmissionRequest& request) {
+    const bool pods = request.IsFor("", "pods");
+    const bool creates = request.operation == AdmissionOperation::kCreate;
+    const bool updates = request.operation == AdmissionOperation::kUpdate;
+    if (!creates && !updates) return false;
+    if (updates && !request.old_object->Get("metadata", "deletionTimestamp").is_null()) return false;
+    if (pods && updates) return request.subresource == "resize";
+    if (!request.subresource.empty()) return false;
+    return pods || request.IsFor("", "persistentvolumeclaims");
+  }
+};
+
+}  // namespace
+
+void ApplyLimitDefaults(const Value& limits, doc::Document& pod) {
   std::map<std::string_view, const Value*> requests;
   std::map<std::string_view, const Value*> bounds;
   for (const Value& item : limits.items()) {
@@ -186,49 +228,17 @@ void FillInPod(const Value& limits, doc::Document& pod) {
                   Value::String(pod.arena, fmt::format("LimitRanger plugin set: {}", fmt::join(notes, "; "))));
 }
 
-/// A namespace's LimitRanges: defaults for containers, and bounds for containers, pods and claims.
-class LimitRanger : public AdmissionPlugin {
- public:
-  Ok Mutate(AdmissionRequest& request) const override {
-    if (!Applies(request) || !request.IsFor("", "pods")) return {};
-    for (const api::ObjectPtr& range : Ranges(request)) FillInPod(range->tree().Get("spec", "limits"), *request.object);
-    return {};
-  }
+std::vector<std::string> PodLimitProblems(const Value& limits, const Value& pod) {
+  std::vector<std::string> out;
+  for (const Value& item : limits.items()) CheckPod(item, pod, out);
+  return out;
+}
 
-  Ok Validate(const AdmissionRequest& request) const override {
-    if (!Applies(request)) return {};
-    for (const api::ObjectPtr& range : Ranges(request)) {
-      std::vector<std::string> problems;
-      for (const Value& item : range->tree().Get("spec", "limits").items()) {
-        if (request.IsFor("", "pods")) {
-          CheckPod(item, request.root(), problems);
-        } else {
-          CheckClaim(item, request.root(), problems);
-        }
-      }
-      if (!problems.empty()) return request.Forbidden(AggregateText(problems));
-    }
-    return {};
-  }
-
- private:
-  static std::vector<api::ObjectPtr> Ranges(const AdmissionRequest& request) {
-    return request.List("", "limitranges", request.ns);
-  }
-
-  static bool Applies(const AdmissionRequest& request) {
-    const bool pods = request.IsFor("", "pods");
-    const bool creates = request.operation == AdmissionOperation::kCreate;
-    const bool updates = request.operation == AdmissionOperation::kUpdate;
-    if (!creates && !updates) return false;
-    if (updates && !request.old_object->Get("metadata", "deletionTimestamp").is_null()) return false;
-    if (pods && updates) return request.subresource == "resize";
-    if (!request.subresource.empty()) return false;
-    return pods || request.IsFor("", "persistentvolumeclaims");
-  }
-};
-
-}  // namespace
+std::vector<std::string> ClaimLimitProblems(const Value& limits, const Value& claim) {
+  std::vector<std::string> out;
+  for (const Value& item : limits.items()) CheckClaim(item, claim, out);
+  return out;
+}
 
 std::unique_ptr<AdmissionPlugin> MakeLimitRanger() { return std::make_unique<LimitRanger>(); }
 

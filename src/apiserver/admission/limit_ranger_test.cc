@@ -1,3 +1,10 @@
+#include "apiserver/admission/limit_ranger.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "api/defaulting.h"
+#include "api/resource_list.h"
 #include "apiserver/admission/case.h"
 
 namespace knarr::apiserver {
@@ -76,6 +83,39 @@ TEST(LimitRanger, Cases) {
        {}},
   };
   for (const AdmissionCase& each : cases) RunAdmissionCase(each);
+}
+
+// With Kubernetes 1.36.3's own plugin (tests/golden/admission/quota.jsonl has pods with LimitRanges).
+TEST(LimitRanger, AsKubernetesDoesIt) {
+  std::ifstream in(KNARR_SOURCE_DIR "/tests/golden/admission/quota.jsonl");
+  std::string line;
+  int cases = 0;
+  while (std::getline(in, line)) {
+    doc::Document each = MUST(doc::ParseJson(line));
+    const doc::Value& want = each.root.At("want");
+    if (want.At("problems").is_null()) continue;
+    SCOPED_TRACE(line);
+    ++cases;
+    api::ApplyDefaults(*TestServer::Kind("LimitRange").type, *each.root.Find("range"), each.arena);
+    const doc::Value& limits = std::as_const(each.root).Get("range", "spec", "limits");
+    doc::Document pod = doc::Document::Copy(each.root.At("object"));
+    ApplyLimitDefaults(limits, pod);
+    EXPECT_EQ(pod.root.Get("metadata", "annotations", "kubernetes.io/limit-ranger").AsString(),
+              want.At("note").AsString());
+    const auto containers = std::as_const(pod.root).Get("spec", "containers").items();
+    for (size_t i = 0; i < containers.size(); ++i) {
+      for (const char* side : {"requests", "limits"}) {
+        EXPECT_EQ(api::ResourcesText(api::ReadResources(containers[i].Get("resources", side))),
+                  api::ResourcesText(api::ReadResources(want.At("resources")[i].At(side))));
+      }
+    }
+    std::vector<std::string> problems = PodLimitProblems(limits, pod.root);
+    std::ranges::sort(problems);
+    std::vector<std::string> wanted;
+    for (const doc::Value& problem : want.At("problems").items()) wanted.emplace_back(problem.AsString());
+    EXPECT_EQ(problems, wanted);
+  }
+  EXPECT_GT(cases, 100);
 }
 
 }  // namespace

@@ -1,0 +1,64 @@
+#include "main/policy_flags.h"
+
+#include <fmt/format.h>
+
+#include "apiserver/encryption.h"
+#include "doc/json.h"
+#include "doc/yaml.h"
+#include "rt/file_system.h"
+
+namespace knarr::main {
+namespace {
+
+constexpr size_t kFileMax = 1 << 20;
+
+}  // namespace
+
+Result<std::shared_ptr<const store::Sealer>> ReadSealer(rt::Runtime& runtime, const PolicyFlags& options,
+                                                        const std::string& data_directory) {
+  rt::FileSystem& files = runtime.files();
+  const bool own = options.encryption_file.empty();
+  const std::string path = own ? data_directory + "/encryption.yaml" : options.encryption_file;
+  Result<std::string> text = files.ReadFile(path, kFileMax);
+  if (own && text.Failed(Reason::kNotFound)) {
+    // It must be there for good before anything is sealed with its key.
+    text = TRY(apiserver::NewEncryptionConfiguration());
+    TRY(files.WriteFileAtomic(path, *text, 0600));
+  }
+  if (!text.ok()) return text.status().WithContext(own ? path : "--encryption-provider-config");
+  auto sealer = apiserver::MakeSealer(*text);
+  if (!sealer.ok()) return sealer.status().WithContext(path);
+  return sealer;
+}
+
+Result<apiserver::AdmissionOptions> ReadAdmissionOptions(rt::Runtime& runtime, const PolicyFlags& options) {
+  apiserver::AdmissionOptions out;
+  out.enable = options.enable_admission;
+  out.disable = options.disable_admission;
+  out.not_ready_toleration_seconds = options.not_ready_toleration_seconds;
+  out.unreachable_toleration_seconds = options.unreachable_toleration_seconds;
+  const std::string& path = options.admission_file;
+  if (path.empty()) return out;
+  rt::FileSystem& files = runtime.files();
+  const std::string text = TRY(files.ReadFile(path, kFileMax).Context("--admission-control-config-file"));
+  const doc::YamlDocument parsed = TRY(doc::ParseYaml(text).Context(path));
+  const doc::Value& root = parsed.document.root;
+  if (root.At("kind").AsString() != "AdmissionConfiguration" ||
+      !root.At("apiVersion").AsString().starts_with("apiserver.config.k8s.io/")) {
+    return BadRequest(fmt::format("{}: want an AdmissionConfiguration of apiserver.config.k8s.io/v1", path));
+  }
+  for (const doc::Value& plugin : root.At("plugins").items()) {
+    const std::string name(plugin.At("name").AsString());
+    std::string file(plugin.At("path").AsString());
+    if (!plugin.At("configuration").is_null()) {
+      out.configuration[name] = doc::ToJson(plugin.At("configuration"));
+    } else if (!file.empty()) {
+      // Relative to the file that names it.
+      if (!file.starts_with('/')) file = path.substr(0, path.rfind('/') + 1) + file;
+      out.configuration[name] = TRY(files.ReadFile(file, kFileMax).Context(path + ": " + name));
+    }
+  }
+  return out;
+}
+
+}  // namespace knarr::main
