@@ -22,7 +22,7 @@ run() {
 
 [ -z "$out" ] || : > "$out"
 run python3 "$root/bench/cluster_bench.py" --knarr "$bin/knarr"
-for name in doc rt net apiserver runtime; do
+for name in doc rt net managed_fields apiserver runtime; do
   run "$bin/knarr_${name}_bench"
 done
 run "$bin/knarr_store_bench" "$work"

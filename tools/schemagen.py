@@ -328,7 +328,8 @@ class Tables:
             wire_span = f"{{kFieldLists + {len(flat)}, {len(wire)}}}" if wire else "{}"
             flat.extend(wire)
             types.append(f"    {{{quote(m.name)}, {quote(m.package.name)}, {quote(m.package.openapi + '.' + m.name)}, "
-                         f"{span}, {flat_span}, {wire_span}, {quote(m.doc)}, {'true' if m.is_root() else 'false'}}},")
+                         f"{span}, {flat_span}, {wire_span}, {quote(m.doc)}, {'true' if m.is_root() else 'false'}, "
+                         f"{'true' if 'structType=atomic' in m.markers else 'false'}}},")
         served, others = self.kinds()
         kinds = [self.kind(m) for m in served + others]
         packages = []

@@ -51,6 +51,8 @@ Ok Finish(Decoded& decoded, const DefaultKind& fallback) {
   if (document.root.At("apiVersion").AsString().empty()) {
     document.root.Set(document.arena, "apiVersion", Value::String(document.arena, decoded.api_version));
   }
+  const Value& managed_fields = document.root.Get("metadata", "managedFields");
+  decoded.empty_managed_fields = managed_fields.is_array() && managed_fields.empty();
   return Canonicalize(*decoded.type, document.root, document.arena, &decoded.strict);
 }
 

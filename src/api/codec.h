@@ -41,6 +41,8 @@ struct Decoded {
   std::string api_version;
   std::string kind;
   StrictErrors strict;
+  /// metadata.managedFields was an empty list. It means something to server-side apply, but no canonical tree has it.
+  bool empty_managed_fields = false;
 };
 
 enum class WireFormat : uint8_t { kJson, kYaml, kProtobuf };

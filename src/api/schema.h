@@ -86,7 +86,8 @@ struct Type {
   std::span<const Field* const> flat;  ///< the members of the JSON object in their order: inlined structs opened up
   std::span<const Field* const> wire;  ///< the fields of the protobuf message by number
   std::string_view doc;
-  bool root;  ///< has apiVersion and kind: may stand alone
+  bool root;    ///< has apiVersion and kind: may stand alone
+  bool atomic;  ///< structType=atomic: server-side apply takes it for one value wherever it stands
 
   /// Finds by JSON name among `flat`. nullptr when unknown.
   const Field* Find(std::string_view json_name) const;

@@ -59,8 +59,9 @@ class ApiServer {
   /// Listens. World fiber.
   virtual Ok Listen() = 0;
   virtual net::Endpoint local() const = 0;
-  /// In-process access as a given user (`system:kube-scheduler`, …), through the same pipeline. World fibers only.
-  virtual std::unique_ptr<client::Client> LocalClient(UserInfo user) = 0;
+  /// In-process access as a given user (`system:kube-scheduler`, …), through the same pipeline. `agent`
+  /// ("kube-scheduler") is who manages the fields it writes. World fibers only.
+  virtual std::unique_ptr<client::Client> LocalClient(UserInfo user, std::string agent = "knarr") = 0;
   /// The token of a service account that stands in a secret of its namespace. Any thread. An error without a key.
   virtual Result<std::string> SignSecretToken(std::string_view ns, std::string_view account,
                                               std::string_view account_uid, std::string_view secret) = 0;

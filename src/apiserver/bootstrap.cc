@@ -53,7 +53,7 @@ Ok AllAtOnce(rt::Runtime& runtime, const std::vector<std::function<Ok()>>& tasks
 
 std::unique_ptr<client::Client> OwnClient(Core& core) {
   return MakeLocalClient(core.operations(), core.local(),
-                         {"system:apiserver", "", {"system:masters", "system:authenticated"}});
+                         {"system:apiserver", "", {"system:masters", "system:authenticated"}}, "kube-apiserver");
 }
 
 Ok EnsureService(client::Client& client, const ApiServerOptions& options) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/codec.h"
+#include "apiserver/field_managers.h"
 #include "base/strings.h"
 
 namespace knarr::apiserver {
@@ -139,6 +140,7 @@ Result<doc::Document> DecodeBody(RequestContext& context, std::string_view body,
   }
   const Ok accepted = ReportStrict(context, decoded->strict, validation);
   if (!accepted.ok()) return DecodeError(kind, accepted.status());
+  if (decoded->empty_managed_fields) ForgetManagers(decoded->document);
   return std::move(decoded->document);
 }
 

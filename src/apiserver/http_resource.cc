@@ -6,6 +6,7 @@
 #include "apiserver/object_meta.h"
 #include "apiserver/request_info.h"
 #include "apiserver/reviews.h"
+#include "apiserver/write_options.h"
 #include "base/strings.h"
 #include "doc/json.h"
 
@@ -34,13 +35,6 @@ Result<bool> ReadDryRun(const net::Url& url) {
     dry = true;
   }
   return dry;
-}
-
-Result<WriteRequest> ReadWrite(const Call& call) {
-  WriteRequest out;
-  out.dry_run = TRY(ReadDryRun(call.request.url));
-  out.validation = TRY(ParseFieldValidation(call.request.url.Query("fieldValidation")));
-  return out;
 }
 
 Result<RenderOptions> ReadRender(const Call& call, bool tables = true) {
@@ -134,14 +128,11 @@ Result<client::PatchType> PatchTypeOf(const net::Request& request) {
   if (type == "application/json-patch+json") return client::PatchType::kJson;
   if (type == "application/merge-patch+json") return client::PatchType::kMerge;
   if (type == "application/strategic-merge-patch+json") return client::PatchType::kStrategicMerge;
-  if (type == "application/apply-patch+yaml" || type == "application/apply-patch+cbor") {
-    return Status(Reason::kUnsupportedMediaType,
-                  "server-side apply is not supported by this server: use client-side apply, or a JSON, merge or "
-                  "strategic merge patch");
-  }
+  if (type == "application/apply-patch+yaml") return client::PatchType::kApply;
   return Status(Reason::kUnsupportedMediaType,
                 "the body of the request was in an unknown format - accepted media types include: "
-                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
+                "application/apply-patch+yaml");
 }
 
 }  // namespace
@@ -204,7 +195,7 @@ Result<Answer> HttpFace::GetOrList(Call& call) {
 
 Result<Answer> HttpFace::Create(Call& call) {
   const RenderOptions options = TRY(ReadRender(call));
-  const WriteRequest write = TRY(ReadWrite(call));
+  const WriteRequest write = TRY(ReadWriteOptions(call.request, "CreateOptions"));
   const api::KindInfo* kind = KindOf(call);
   if (kind == nullptr) return NoSuchResourceError();
   const bool sub = !call.attributes.subresource.empty();
@@ -229,7 +220,7 @@ Result<Answer> HttpFace::Create(Call& call) {
 
 Result<Answer> HttpFace::Update(Call& call) {
   const RenderOptions options = TRY(ReadRender(call));
-  const WriteRequest write = TRY(ReadWrite(call));
+  const WriteRequest write = TRY(ReadWriteOptions(call.request, "UpdateOptions"));
   const api::KindInfo* kind = KindOf(call);
   if (kind == nullptr) return NoSuchResourceError();
   if (call.attributes.name.empty()) return MethodNotAllowedError(ResourceOf(*kind), "update");
@@ -243,16 +234,16 @@ Result<Answer> HttpFace::Update(Call& call) {
 
 Result<Answer> HttpFace::Patch(Call& call) {
   const RenderOptions options = TRY(ReadRender(call));
-  const WriteRequest write = TRY(ReadWrite(call));
   const api::KindInfo* kind = KindOf(call);
   if (kind == nullptr) return NoSuchResourceError();
   if (call.attributes.name.empty()) return MethodNotAllowedError(ResourceOf(*kind), "patch");
   PatchRequest patch;
   patch.type = TRY(PatchTypeOf(call.request));
+  const WriteRequest write = TRY(ReadWriteOptions(call.request, "PatchOptions", patch.type));
   patch.body = TRY(call.request.read_body(kBodyBytesMax));
   const UpdateOutcome outcome = TRY(
       core_.operations().Patch(call.context, *call.resource, call.name(), call.attributes.subresource, patch, write));
-  return ObjectAnswer(*kind, outcome.object, options, 200);
+  return ObjectAnswer(*kind, outcome.object, options, outcome.created ? 201 : 200);
 }
 
 Result<Answer> HttpFace::Delete(Call& call) {

@@ -33,8 +33,8 @@ class LocalWatchStream : public client::WatchStream {
 
 class LocalClient : public client::Client {
  public:
-  LocalClient(Operations& operations, Local& local, UserInfo user)
-      : operations_(operations), local_(local), user_(std::move(user)) {}
+  LocalClient(Operations& operations, Local& local, UserInfo user, std::string agent)
+      : operations_(operations), local_(local), user_(std::move(user)), agent_(std::move(agent)) {}
 
   Result<ObjectPtr> Get(const KindInfo& kind, const ObjectName& name, std::string_view subresource) override {
     Call call(*this);
@@ -179,19 +179,22 @@ class LocalClient : public client::Client {
     return request;
   }
 
-  static Result<WriteRequest> MakeWrite(const client::WriteOptions& options) {
-    return WriteRequest{options.dry_run, TRY(ParseFieldValidation(options.field_validation))};
+  Result<WriteRequest> MakeWrite(const client::WriteOptions& options) const {
+    const std::string& manager = options.field_manager.empty() ? agent_ : options.field_manager;
+    return WriteRequest{options.dry_run, TRY(ParseFieldValidation(options.field_validation)), manager, options.force};
   }
 
   Operations& operations_;
   Local& local_;
   UserInfo user_;
+  std::string agent_;
 };
 
 }  // namespace
 
-std::unique_ptr<client::Client> MakeLocalClient(Operations& operations, Local& local, UserInfo user) {
-  return std::make_unique<LocalClient>(operations, local, std::move(user));
+std::unique_ptr<client::Client> MakeLocalClient(Operations& operations, Local& local, UserInfo user,
+                                                std::string agent) {
+  return std::make_unique<LocalClient>(operations, local, std::move(user), std::move(agent));
 }
 
 }  // namespace knarr::apiserver

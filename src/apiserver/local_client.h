@@ -9,7 +9,8 @@
 namespace knarr::apiserver {
 
 /// A Client that calls the operations directly, for fibers of `local`'s runtime. Nothing is serialised on the way but
-/// what the store keeps.
-std::unique_ptr<client::Client> MakeLocalClient(Operations& operations, Local& local, UserInfo user);
+/// what the store keeps. `agent` manages the fields of what is written without naming a field manager.
+std::unique_ptr<client::Client> MakeLocalClient(Operations& operations, Local& local, UserInfo user,
+                                                std::string agent);
 
 }  // namespace knarr::apiserver

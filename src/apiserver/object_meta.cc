@@ -43,8 +43,8 @@ Ok FitKind(const api::KindInfo& kind, doc::Document& object) {
 
 void WipeSystemFields(doc::Document& object) {
   Value& metadata = Metadata(object);
-  for (const std::string_view member : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields",
-                                        "resourceVersion", "generation", "uid", "creationTimestamp"}) {
+  for (const std::string_view member : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation",
+                                        "uid", "creationTimestamp"}) {
     metadata.Remove(member);
   }
 }
@@ -68,7 +68,7 @@ void CarryOver(doc::Document& object, const Value& old) {
     const Value& given = metadata.At(member);
     if (given.is_null() || (given.is_string() && given.AsString().empty())) KeepMetadata(object, old, member);
   }
-  for (const std::string_view member : {"selfLink", "managedFields"}) Metadata(object).Remove(member);
+  Metadata(object).Remove("selfLink");
   // generation is the strategy's to count.
   KeepMetadata(object, old, "generation");
 }

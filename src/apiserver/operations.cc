@@ -8,10 +8,12 @@
 #include "apiserver/bind.h"
 #include "apiserver/errors.h"
 #include "apiserver/evict.h"
+#include "apiserver/field_managers.h"
 #include "apiserver/object_io.h"
 #include "apiserver/object_meta.h"
 #include "apiserver/patch.h"
 #include "apiserver/reviews.h"
+#include "apiserver/scale.h"
 #include "apiserver/served_form.h"
 #include "base/strings.h"
 
@@ -60,8 +62,11 @@ Status DecodeError(const api::KindInfo& kind, const Status& why) {
 
 Ok Normalize(RequestContext& context, const api::KindInfo& kind, doc::Document& object, FieldValidation validation) {
   api::StrictErrors strict;
+  const doc::Value& managed_fields = object.root.Get("metadata", "managedFields");
+  const bool forget = managed_fields.is_array() && managed_fields.empty();
   const Ok canonical = api::Canonicalize(*kind.type, object.root, object.arena, &strict);
   if (!canonical.ok()) return DecodeError(kind, canonical.status());
+  if (forget) ForgetManagers(object);
   const Ok accepted = ReportStrict(context, strict, validation);
   if (!accepted.ok()) return DecodeError(kind, accepted.status());
   return {};
@@ -99,6 +104,9 @@ Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource
                                      doc::Document object, const WriteRequest& request) {
   TRY(Prepare(*resource.kind, object));
   if (IsReview(*resource.kind)) return Review(context, *resource.kind, ns, std::move(object));
+  WipeSystemFields(object);
+  TrackFields(context, *FindSubresource(*resource.kind, "")->fields, doc::Value::Null(), object,
+              request.field_manager);
   TRY(ToStoredForm(resource, object));
   TRY(security_.role_guard().Check(context, *resource.kind, ns, "", object.root, nullptr));
   ObjectPtr made = TRY(registry_.Create(context, resource, {std::string(ns), std::move(object), request.dry_run}));
@@ -147,9 +155,24 @@ Ok Operations::AdmitSub(RequestContext& context, Resource& resource, const Objec
   return registry_.admission().Validate(admission);
 }
 
+Ok Operations::AuthorizeCreate(const RequestContext& context, const Resource& resource, const ObjectName& name,
+                               std::string_view subresource) const {
+  Attributes attributes;
+  attributes.user = context.user;
+  attributes.verb = "create";
+  attributes.resource_request = true;
+  attributes.group = resource.kind->group;
+  attributes.version = resource.kind->version;
+  attributes.resource = resource.kind->plural;
+  attributes.subresource = subresource;
+  attributes.ns = name.ns;
+  attributes.name = name.name;
+  return Authorize(context, attributes);
+}
+
 Result<UpdateOutcome> Operations::UpdateView(
     RequestContext& context, Resource& resource, const ObjectName& name, const Subresource& view,
-    const WriteRequest& request, bool may_create,
+    const WriteRequest& request, ViewWrite write,
     const std::function<Result<doc::Document>(const doc::Value& current)>& change) {
   const api::KindInfo& kind = *resource.kind;
   UpdateRequest update;
@@ -157,7 +180,8 @@ Result<UpdateOutcome> Operations::UpdateView(
   update.target = view.target;
   update.subresource = view.name;
   update.dry_run = request.dry_run;
-  update.may_create = may_create;
+  if (view.name.empty() && write == ViewWrite::kPut) update.create = CreateWhenAbsent::kIfStrategyAllows;
+  if (view.name.empty() && write == ViewWrite::kApply) update.create = CreateWhenAbsent::kYes;
   update.make = [&](const doc::Value& current) -> Result<doc::Document> {
     doc::Document served;
     doc::Document shown;
@@ -165,8 +189,11 @@ Result<UpdateOutcome> Operations::UpdateView(
       served = ServedCopy(resource, current);
       shown = TRY(view.project(kind, served.root));
     }
+    if (view.kind != &kind) ShareManagedFields(kind, served.root, shown);
     doc::Document changed = TRY(change(shown.root));
     TRY(Prepare(*view.kind, changed));
+    if (write != ViewWrite::kApply) TrackFields(context, *view.fields, shown.root, changed, request.field_manager);
+    if (current.is_null()) TRY(AuthorizeCreate(context, resource, name, view.name));
     doc::Document merged = TRY(view.merge(kind, served.root, changed.root));
     TRY(ToStoredForm(resource, merged));
     TRY(security_.role_guard().Check(context, kind, name.ns, name.name, merged.root,
@@ -188,7 +215,7 @@ Result<UpdateOutcome> Operations::Update(RequestContext& context, Resource& reso
   const Subresource* view = FindSubresource(*resource.kind, subresource);
   if (view == nullptr || !view->writable) return NoSuchResourceError();
   return UpdateView(
-      context, resource, name, *view, request, subresource.empty(),
+      context, resource, name, *view, request, ViewWrite::kPut,
       [&](const doc::Value& /*current*/) -> Result<doc::Document> { return doc::Document::Copy(object.root); });
 }
 
@@ -198,9 +225,10 @@ Result<UpdateOutcome> Operations::Patch(RequestContext& context, Resource& resou
   const Subresource* view = FindSubresource(*resource.kind, subresource);
   if (view == nullptr || !view->writable || !view->readable) return NoSuchResourceError();
   const ParsedPatch parsed = TRY(ParsePatch(patch.type, patch.body));
+  if (patch.type == client::PatchType::kApply) return Apply(context, resource, name, *view, parsed, request);
   TRY(ReportStrict(context, parsed.strict, request.validation));
   const size_t warnings = context.warnings.size();
-  return UpdateView(context, resource, name, *view, request, false,
+  return UpdateView(context, resource, name, *view, request, ViewWrite::kPatch,
                     [&](const doc::Value& current) -> Result<doc::Document> {
                       context.warnings.resize(warnings);  // of the attempt before
                       doc::Document patched = TRY(ApplyPatch(*view->kind, current, parsed));
@@ -223,6 +251,22 @@ Result<ListPage> Operations::DeleteCollection(RequestContext& context, Resource&
   Settle(context, resource);
   for (store::Bytes& item : page.items) item = ServedBytes(resource, item);
   return page;
+}
+
+Result<UpdateOutcome> Operations::Apply(RequestContext& context, Resource& resource, const ObjectName& name,
+                                        const Subresource& view, const ParsedPatch& patch,
+                                        const WriteRequest& request) {
+  const size_t warnings = context.warnings.size();
+  return UpdateView(context, resource, name, view, request, ViewWrite::kApply,
+                    [&](const doc::Value& current) -> Result<doc::Document> {
+                      context.warnings.resize(warnings);  // of the attempt before
+                      doc::Document applied =
+                          TRY(view.fields->Apply(current, patch.document.root,
+                                                 {request.field_manager, request.force, context.runtime.Wall()}));
+                      const Ok accepted = ReportStrict(context, patch.strict, request.validation);
+                      if (!accepted.ok()) return BadRequest("error strict decoding YAML: " + patch.strict.front());
+                      return applied;
+                    });
 }
 
 }  // namespace knarr::apiserver

@@ -16,6 +16,8 @@
 
 namespace knarr::apiserver {
 
+struct ParsedPatch;
+
 enum class FieldValidation : uint8_t { kIgnore, kWarn, kStrict };
 
 /// "", "Ignore", "Warn" or "Strict"; "" is Warn. Invalid, as upstream says it, for others.
@@ -24,6 +26,8 @@ Result<FieldValidation> ParseFieldValidation(std::string_view text);
 struct WriteRequest {
   bool dry_run = false;
   FieldValidation validation = FieldValidation::kWarn;
+  std::string field_manager;  ///< who writes: what the request names, or its user agent
+  bool force = false;         ///< of an apply patch: others lose the fields that it sets otherwise
 };
 
 struct PatchRequest {
@@ -65,13 +69,19 @@ class Operations {
   ResourceTable& resources() const { return resources_; }
 
  private:
+  enum class ViewWrite : uint8_t { kPut, kPatch, kApply };
   /// Whether a subresource may be created: the chain is asked about what was sent.
   Ok AdmitSub(RequestContext& context, Resource& resource, const ObjectName& name, std::string_view subresource,
               doc::Document& object, bool dry_run);
+  /// Whether the one who writes may create what is not there.
+  Ok AuthorizeCreate(const RequestContext& context, const Resource& resource, const ObjectName& name,
+                     std::string_view subresource) const;
   /// Updates through a subresource's view of the object.
   Result<UpdateOutcome> UpdateView(RequestContext& context, Resource& resource, const ObjectName& name,
-                                   const Subresource& view, const WriteRequest& request, bool may_create,
+                                   const Subresource& view, const WriteRequest& request, ViewWrite write,
                                    const std::function<Result<doc::Document>(const doc::Value& current)>& change);
+  Result<UpdateOutcome> Apply(RequestContext& context, Resource& resource, const ObjectName& name,
+                              const Subresource& view, const ParsedPatch& patch, const WriteRequest& request);
 
   /// Answers a question that came as an object (IsReview).
   Result<ObjectPtr> Review(const RequestContext& context, const api::KindInfo& kind, std::string_view ns,

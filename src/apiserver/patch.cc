@@ -1,10 +1,13 @@
 #include "apiserver/patch.h"
 
+#include <fmt/format.h>
+
 #include "api/strategic_merge.h"
 #include "base/strings.h"
 #include "doc/json.h"
 #include "doc/json_patch.h"
 #include "doc/merge_patch.h"
+#include "doc/yaml.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -16,14 +19,37 @@ Status RejectedPatch(const Status& why) {
   return {Reason::kInvalid, "the server rejected our request due to an error in our request", std::move(details)};
 }
 
+// An apply patch is YAML, and an object or nothing.
+Result<ParsedPatch> ParseApplyPatch(std::string_view body) {
+  ParsedPatch out;
+  out.type = client::PatchType::kApply;
+  std::string repeated;
+  doc::YamlOptions options;
+  options.on_duplicate = [&](std::string_view path, doc::Position at) {
+    const size_t dot = path.rfind('.');
+    const std::string_view key = dot == std::string_view::npos ? path : path.substr(dot + 1);
+    repeated += fmt::format("\n  line {}: key {} already set in map", at.line, GoQuote(key));
+  };
+  Result<doc::YamlDocument> parsed = doc::ParseYaml(body, options);
+  if (!parsed.ok()) {
+    return BadRequest("error decoding YAML: error converting YAML to JSON: yaml: " + parsed.status().message());
+  }
+  if (!parsed->root().is_object() && !parsed->root().is_null()) {
+    const doc::Value& root = parsed->root();
+    const std::string_view what = root.is_array() ? "array" : root.is_string() ? "string" : root.is_bool() ? "bool" : "number";
+    return BadRequest(fmt::format("error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
+                                  "unmarshal {} into Go value of type map[string]interface {{}}",
+                                  what));
+  }
+  if (!repeated.empty()) out.strict.push_back("error converting YAML to JSON: yaml: unmarshal errors:" + repeated);
+  out.document = std::move(parsed->document);
+  return out;
+}
+
 }  // namespace
 
 Result<ParsedPatch> ParsePatch(client::PatchType type, std::string_view body) {
-  if (type == client::PatchType::kApply) {
-    return Status(Reason::kUnsupportedMediaType,
-                  "server-side apply is not supported by this server: use client-side apply, or a JSON, merge or "
-                  "strategic merge patch");
-  }
+  if (type == client::PatchType::kApply) return ParseApplyPatch(body);
   ParsedPatch out;
   out.type = type;
   doc::JsonOptions options;

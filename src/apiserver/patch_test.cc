@@ -65,7 +65,7 @@ const PatchCase kCases[] = {
     {"another uid", PatchType::kMerge, R"({"metadata":{"uid":"x"}})", Reason::kConflict, ""},
     {"status is left alone", PatchType::kMerge, R"({"status":{"replicas":9}})", {}, "status={}"},
     {"no patch", PatchType::kMerge, R"([])", Reason::kBadRequest, ""},
-    {"apply", PatchType::kApply, R"({})", Reason::kUnsupportedMediaType, ""},
+    {"apply", PatchType::kApply, R"({})", Reason::kBadRequest, "invalid object type: /, Kind="},
 };
 
 TEST(Patch, Table) {

@@ -54,6 +54,9 @@ struct CreateRequest {
 /// Whether a write goes through the admission chain, or is part of one that did (an eviction's delete).
 enum class Admission : uint8_t { kRun, kDone };
 
+/// What an update of an object that does not exist does.
+enum class CreateWhenAbsent : uint8_t { kNo, kIfStrategyAllows, kYes };
+
 struct UpdateRequest {
   ObjectName name;
   Target target = Target::kObject;
@@ -65,8 +68,7 @@ struct UpdateRequest {
   /// Writes of other objects in the same transaction, made on the world from the newest state; empty: none. They happen
   /// even when the object itself is written as it was.
   std::function<Result<std::vector<SideWrite>>()> along;
-  /// An object that does not exist is created where the strategy allows it.
-  bool may_create = false;
+  CreateWhenAbsent create = CreateWhenAbsent::kNo;
   bool dry_run = false;
   std::string uid;  ///< precondition, "" none
 };

@@ -2,6 +2,7 @@
 
 #include "api/codec.h"
 #include "apiserver/errors.h"
+#include "apiserver/field_managers.h"
 #include "apiserver/local.h"
 #include "apiserver/object_io.h"
 #include "apiserver/object_meta.h"
@@ -18,7 +19,10 @@ Ok CheckIdentity(const Resource& resource, const ObjectName& name, doc::Document
   TRY(FitKind(*resource.stored, object));
   TRY(FitNamespace(*resource.stored, name.ns, object));
   const std::string_view own = NameOf(object.root);
-  if (own.empty()) return BadRequest("name must be provided");
+  if (own.empty()) {
+    return BadRequest(fmt::format(
+        "the name of the object ({} based on URL) was undeterminable: name must be provided", name.name));
+  }
   if (own != name.name) {
     return BadRequest(
         fmt::format("the name of the object ({}) does not match the name on the URL ({})", own, name.name));
@@ -48,6 +52,13 @@ Ok CheckUid(const Resource& resource, const ObjectName& name, std::string_view w
       fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", wanted, present));
 }
 
+// A conflict of the store's: it says neither what it is about nor whose fields they are.
+bool AnotherWasFaster(const Result<UpdateOutcome>& outcome) {
+  if (!outcome.Failed(Reason::kConflict)) return false;
+  const StatusDetails& details = outcome.status().details();
+  return details.kind.empty() && (details.causes.empty() || details.causes.front().type != "FieldManagerConflict");
+}
+
 // An object whose deletion waited for nothing but what this update takes away.
 bool ShouldGo(const Resource& resource, const doc::Value& object) {
   return IsDeleting(object) && !HasFinalizers(object) && DeletionGrace(object).value_or(0) == 0 &&
@@ -62,7 +73,10 @@ Result<UpdateOutcome> ResourceRegistry::Update(RequestContext& context, Resource
   std::optional<store::KeyValue> current = store_.Latest()->Get(key);
   for (int attempt = 0; attempt < kTries; ++attempt) {
     if (!current.has_value()) {
-      if (!request.may_create || !resource.strategy->allow_create_on_update() || !request.uid.empty()) {
+      const bool may_create = request.create == CreateWhenAbsent::kYes ||
+                              (request.create == CreateWhenAbsent::kIfStrategyAllows &&
+                               resource.strategy->allow_create_on_update());
+      if (!may_create || !request.uid.empty()) {
         return NotFoundError(ResourceOf(*resource.kind), request.name.name);
       }
       doc::Document object = TRY(request.make(doc::Value::Null()));
@@ -73,8 +87,7 @@ Result<UpdateOutcome> ResourceRegistry::Update(RequestContext& context, Resource
       if (!created.Failed(Reason::kAlreadyExists)) return created.status();
     } else {
       Result<UpdateOutcome> outcome = UpdateOnce(context, resource, request, *current);
-      // Conflict without details is the store's: another write was faster.
-      if (!outcome.Failed(Reason::kConflict) || !outcome.status().details().kind.empty()) return outcome;
+      if (!AnotherWasFaster(outcome)) return outcome;
       TRY(context.runtime.CheckCancelled());
     }
     current = Newest(context, key);
@@ -108,6 +121,7 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   TRY(resource.strategy->PrepareForUpdate(strategy_context, request.target, object, old.root));
   // Validation looks at what will be stored.
   TRY(api::Canonicalize(*kind.type, object.root, object.arena));
+  KeepTimes(object, old.root);
   const api::ErrorList errors = resource.strategy->ValidateUpdate(request.target, object.root, old.root);
   if (!errors.empty()) return api::InvalidObject(kind, request.name.name, errors);
   context.Warn(resource.strategy->Warnings(request.target, object.root, &old.root));

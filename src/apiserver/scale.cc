@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/label_selector.h"
+#include "api/managed/scale_fields.h"
 #include "apiserver/errors.h"
 #include "apiserver/object_meta.h"
 
@@ -74,7 +75,18 @@ Result<doc::Document> MergeScale(const api::KindInfo& kind, const Value& object,
   out.root.Ensure(out.arena, "spec").Set(out.arena, "replicas", Value::Int(replicas));
   const std::string_view version = scale.Get("metadata", "resourceVersion").AsString();
   if (!version.empty()) Metadata(out).Set(out.arena, "resourceVersion", Value::String(out.arena, version));
+  const Value managed =
+      api::managed::WorkloadManagedFields(object.Get("metadata", "managedFields"),
+                                          scale.Get("metadata", "managedFields"), kind.api_version, out.arena);
+  Metadata(out).Remove("managedFields");
+  if (!managed.is_null()) Metadata(out).Set(out.arena, "managedFields", managed);
   return out;
+}
+
+void ShareManagedFields(const api::KindInfo& kind, const Value& object, doc::Document& scale) {
+  const Value managed =
+      api::managed::ScaleManagedFields(object.Get("metadata", "managedFields"), kind.api_version, scale.arena);
+  if (!managed.is_null()) Metadata(scale).Set(scale.arena, "managedFields", managed);
 }
 
 }  // namespace knarr::apiserver

@@ -10,4 +10,7 @@ namespace knarr::apiserver {
 Result<doc::Document> ProjectScale(const api::KindInfo& kind, const doc::Value& object);
 Result<doc::Document> MergeScale(const api::KindInfo& kind, const doc::Value& object, const doc::Value& scale);
 
+/// Gives a Scale the managers of the workload's replicas.
+void ShareManagedFields(const api::KindInfo& kind, const doc::Value& object, doc::Document& scale);
+
 }  // namespace knarr::apiserver

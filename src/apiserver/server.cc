@@ -44,8 +44,8 @@ class Server : public ApiServer {
 
   net::Endpoint local() const override { return http_ != nullptr ? http_->local() : core_.options().listen; }
 
-  std::unique_ptr<client::Client> LocalClient(UserInfo user) override {
-    return MakeLocalClient(core_.operations(), *core_.locals().front(), std::move(user));
+  std::unique_ptr<client::Client> LocalClient(UserInfo user, std::string agent) override {
+    return MakeLocalClient(core_.operations(), *core_.locals().front(), std::move(user), std::move(agent));
   }
 
   Result<std::string> SignSecretToken(std::string_view ns, std::string_view account, std::string_view account_uid,

@@ -205,7 +205,7 @@ TEST(Service, AnotherServerOnTheSameStoreKnowsWhatIsTaken) {
     TestServer first(runtime);
     const auto made = MUST(first.Create("Service", ServiceJson("a", "")));
     auto second = MUST(ApiServer::Create(runtime, {&runtime}, first.store(), {}));
-    auto client = second->LocalClient({"x", "", {"system:masters"}});
+    auto client = second->LocalClient({"x", "", {"system:masters"}}, "x");
     const std::string address(made->tree().Get("spec", "clusterIP").AsString());
     const auto doc = TestServer::Json(ServiceJson("b", R"(,"clusterIP":")" + address + "\""));
     EXPECT_TRUE(client->Create(TestServer::Kind("Service"), "default", doc.root).Failed(Reason::kInvalid));

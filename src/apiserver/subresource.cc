@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apiserver/field_managers.h"
 #include "apiserver/scale.h"
 
 namespace knarr::apiserver {
@@ -40,12 +41,10 @@ struct ViewTable {
   std::vector<std::pair<const api::KindInfo*, Subresource>> views;
   ViewTable() {
     for (const api::KindInfo& kind : api::AllKinds()) {
-      views.push_back({&kind, {"", &kind, Target::kObject, true, true, ProjectWhole, MergeWhole}});
-      if (Has(kind, "status")) {
-        views.push_back({&kind, {"status", &kind, Target::kStatus, true, true, ProjectWhole, MergeWhole}});
-      }
+      Add(kind, {"", &kind, Target::kObject, true, true, ProjectWhole, MergeWhole});
+      if (Has(kind, "status")) Add(kind, {"status", &kind, Target::kStatus, true, true, ProjectWhole, MergeWhole});
       if (Has(kind, "scale")) {
-        views.push_back({&kind, {"scale", &ScaleKind(), Target::kSpecial, true, true, ProjectScale, MergeScale}});
+        Add(kind, {"scale", &ScaleKind(), Target::kSpecial, true, true, ProjectScale, MergeScale});
       }
       if (Has(kind, "approval")) {
         views.push_back({&kind, {"approval", &kind, Target::kSpecial, true, true, ProjectWhole, MergeWhole}});
@@ -59,9 +58,15 @@ struct ViewTable {
         views.push_back({&kind, {"resize", &kind, Target::kResize, true, true, ProjectWhole, MergeWhole}});
       }
       if (Has(kind, "finalize")) {
-        views.push_back({&kind, {"finalize", &kind, Target::kSpecial, false, true, ProjectWhole, MergeFinalize}});
+        Add(kind, {"finalize", &kind, Target::kSpecial, false, true, ProjectWhole, MergeFinalize});
       }
     }
+  }
+  void Add(const api::KindInfo& kind, Subresource view) {
+    const bool whole = view.kind == &kind;
+    view.fields = std::make_shared<const api::managed::FieldManager>(
+        *view.kind, view.name, whole ? ResetFieldsOf(kind, view.name) : api::managed::ResetFields());
+    views.push_back({&kind, std::move(view)});
   }
 };
 

@@ -3,8 +3,11 @@
 // A subresource as a view of an object: what is read through it, and what a write through it does to the object. The
 // object itself is the view without a name.
 
+#include <memory>
 #include <string_view>
+#include <vector>
 
+#include "api/managed/field_manager.h"
 #include "api/schema.h"
 #include "apiserver/strategy.h"
 #include "doc/value.h"
@@ -21,6 +24,8 @@ struct Subresource {
   Result<doc::Document> (*project)(const api::KindInfo& kind, const doc::Value& object);
   /// The object that a written view asks for.
   Result<doc::Document> (*merge)(const api::KindInfo& kind, const doc::Value& object, const doc::Value& view);
+  /// Of writes through it.
+  std::shared_ptr<const api::managed::FieldManager> fields;
 };
 
 /// The view of a resource by its name; nullptr when there is none of that name that can be read or written.

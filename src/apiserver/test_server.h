@@ -23,7 +23,7 @@ class TestServer {
       : store_(store != nullptr ? std::move(store) : store::OpenMemory(runtime)),
         server_(MUST(ApiServer::Create(runtime, {&runtime}, *store_, options))) {
     MUST(server_->Bootstrap());
-    client_ = server_->LocalClient({"tester", "", {"system:masters"}});
+    client_ = server_->LocalClient({"tester", "", {"system:masters"}}, "tester");
   }
   ~TestServer() {
     client_.reset();

@@ -81,7 +81,9 @@ class LocalAccounts : public controller::Accounts {
   client::Client& Of(std::string_view account) override {
     if (account.empty()) return manager_;
     std::unique_ptr<client::Client>& client = clients_[std::string(account)];
-    if (client == nullptr) client = api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account));
+    if (client == nullptr) {
+      client = api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account), "kube-controller-manager");
+    }
     return *client;
   }
 
@@ -194,8 +196,8 @@ class Server {
 
   Ok StartControllers() {
     // What the controllers read comes from one copy, and is read by one user; each writes as its own account.
-    client_ = api_->LocalClient(Component("system:kube-controller-manager"));
-    scheduler_client_ = api_->LocalClient(Component("system:kube-scheduler"));
+    client_ = api_->LocalClient(Component("system:kube-controller-manager"), "kube-controller-manager");
+    scheduler_client_ = api_->LocalClient(Component("system:kube-scheduler"), "kube-scheduler");
     accounts_ = std::make_unique<LocalAccounts>(*api_, *client_);
     MakeClusterKeys();
     informers_ = std::make_unique<client::InformerFactory>(world_, *client_);
@@ -214,7 +216,7 @@ class Server {
 
   Ok StartNode() {
     NodeParts& parts = node_;
-    parts.client = api_->LocalClient(Component("system:node:" + options_.node_name, {"system:nodes"}));
+    parts.client = api_->LocalClient(Component("system:node:" + options_.node_name, {"system:nodes"}), "kubelet");
     const std::string& data = options_.data_directory;
     parts.images =
         TRY(image::Store::Open(world_, {.directory = data + "/images", .registries_file = data + "/registries.yaml"}));

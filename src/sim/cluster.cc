@@ -17,7 +17,7 @@ Cluster::Cluster(rt::Runtime& runtime, Journal& journal, const ClusterOptions& o
   // The options are constants that are right, and the store is empty and in memory.
   api_ = MUST(apiserver::ApiServer::Create(runtime, {&runtime}, *store_, std::move(server)));
   MUST(api_->Bootstrap());
-  client_ = api_->LocalClient({.name = "simulation", .uid = "", .groups = {"system:masters"}});
+  client_ = api_->LocalClient({.name = "simulation", .uid = "", .groups = {"system:masters"}}, "simulation");
 }
 
 Cluster::~Cluster() { CHECK(api_ == nullptr); }
@@ -26,7 +26,8 @@ client::Client& Cluster::Accounts::Of(std::string_view account) {
   if (account.empty()) return manager_;
   const auto found = ways_.find(account);
   if (found != ways_.end()) return *found->second.client;
-  Way way{api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account)), nullptr};
+  Way way{api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account), "kube-controller-manager"),
+          nullptr};
   way.client = MakeFaultClient(runtime_, *way.inner, faults_);
   return *ways_.emplace(account, std::move(way)).first->second.client;
 }

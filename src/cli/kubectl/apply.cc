@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "api/strategic_merge.h"
+#include "cli/kubectl/apply_server.h"
 #include "cli/kubectl/errors.h"
 #include "cli/kubectl/manifest.h"
 #include "cli/kubectl/print.h"
@@ -37,11 +38,19 @@ class Apply : public Command {
     flags.StringSlice(&files_, "filename", 'f', "Files, folders or - that hold the objects");
     flags.Bool(&recursive_, "recursive", 'R', "Folders with their subfolders");
     flags.String(&validate_, "validate", 0, "strict, warn or ignore unknown and duplicate fields");
-    write_.AddFlags(flags, "kubectl-client-side-apply");
+    flags.Bool(&server_side_, "server-side", 0, "The server merges, and notes who manages which fields");
+    flags.Bool(&force_conflicts_, "force-conflicts", 0, "Take over fields that others manage (with --server-side)");
+    write_.AddFlags(flags, "");
   }
 
   Result<int> Run(Session& session, const std::vector<std::string>& args) override {
     TRY(write_.Check());
+    write_.UseFieldManager(server_side_ ? "kubectl" : "kubectl-client-side-apply");
+    if (force_conflicts_ && !server_side_) return BadRequest("--force-conflicts only works with --server-side");
+    if (server_side_ && write_.dry_run() == DryRun::kClient) {
+      return BadRequest(
+          "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
+    }
     if (files_.empty()) return BadRequest("must specify one of -f and -k");
     if (!args.empty()) return UsageError(fmt::format("Unexpected args: [{}]", fmt::join(args, " ")));
     ManifestOptions options{.files = files_, .recursive = recursive_};
@@ -52,8 +61,9 @@ class Apply : public Command {
     for (ManifestObject& object : objects) {
       Ok applied = ApplyOne(session, object);
       if (applied.ok()) continue;
-      TRY(failures.Add(session,
-                       applied.status().WithContext(fmt::format("error when applying \"{}\"", object.source))));
+      const Status& why = applied.status();
+      TRY(failures.Add(session, server_side_ ? why
+                                             : why.WithContext(fmt::format("error when applying \"{}\"", object.source))));
     }
     return failures.ExitCode();
   }
@@ -69,6 +79,12 @@ class Apply : public Command {
     SetNamespace(object.document, *object.kind, ns);
     const client::ObjectName name{ns, object.name};
     client::Client& client = session.client();
+    if (server_side_) {
+      client::WriteOptions options = write_.Options();
+      options.force = force_conflicts_;
+      const api::ObjectPtr applied = TRY(ApplyOnServer(session, *object.kind, name, object.document.root, options));
+      return write_.PrintResult(session, *object.kind, *applied, "serverside-applied");
+    }
     Result<api::ObjectPtr> live = client.Get(*object.kind, name);
     if (live.Failed(Reason::kNotFound)) return CreateNew(session, client, object, ns);
     for (int tries = kTries; true; live = client.Get(*object.kind, name)) {
@@ -118,6 +134,8 @@ class Apply : public Command {
   std::vector<std::string> files_;
   bool recursive_ = false;
   std::string validate_ = "strict";
+  bool server_side_ = false;
+  bool force_conflicts_ = false;
   WriteFlags write_;
 };
 

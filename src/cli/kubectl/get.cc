@@ -49,6 +49,7 @@ class Get : public Command {
     flags.Int(&chunk_, "chunk-size", 0, "Objects to fetch at a time; 0: all at once");
     flags.String(&raw_, "raw", 0, "Print the server's answer for this path");
     flags.String(&subresource_, "subresource", 0, "status, scale or another part of the named object");
+    flags.Bool(&show_managed_fields_, "show-managed-fields", 0, "Show metadata.managedFields in yaml and json");
     flags.Bool(&server_print_, "server-print", 0, "The kind's own columns; false: name and age, as of any object");
   }
 
@@ -222,7 +223,7 @@ class Get : public Command {
     for (const Found& part : found) {
       as_list |= !part.named || part.objects.size() != 1;
       for (const ObjectPtr& object : part.objects) {
-        objects.push_back(Printable(object->tree()));
+        objects.push_back(Printable(object->tree(), managed_fields()));
         kinds.push_back(part.kind);
       }
     }
@@ -230,6 +231,7 @@ class Get : public Command {
     return session.Print(TRY(PrintObjects(format_, objects, kinds, as_list)));
   }
 
+  ManagedFields managed_fields() const { return ShowsManagedFields(format_, show_managed_fields_); }
   bool Shown(const api::Column& column) const { return column.priority == 0 || format_.name == "wide"; }
 
   std::vector<std::string> Header(const api::KindInfo& kind, bool with_namespace) const {
@@ -351,7 +353,7 @@ class Get : public Command {
                 bool& header, std::vector<std::vector<std::string>>& widths) {
     if (!format_.is_table()) {
       std::vector<doc::Document> one;
-      one.push_back(Printable(event.object->tree()));
+      one.push_back(Printable(event.object->tree(), managed_fields()));
       std::string text = TRY(PrintObjects(format_, one, {&kind}, false));
       if (format_.name == "yaml") text = "---\n" + text;
       return session.Print(text);
@@ -382,6 +384,7 @@ class Get : public Command {
   bool no_headers_ = false;
   bool ignore_not_found_ = false;
   bool show_kind_ = false;
+  bool show_managed_fields_ = false;
   bool recursive_ = false;
   bool server_print_ = true;
   bool several_kinds_ = false;

@@ -137,10 +137,16 @@ Result<OutputFormat> OutputFormat::Parse(std::string_view text) {
       out.name));
 }
 
-doc::Document Printable(const doc::Value& object) {
+ManagedFields ShowsManagedFields(const OutputFormat& format, bool asked_for) {
+  const bool whole = format.name == "yaml" || format.name == "json";
+  return whole && !asked_for ? ManagedFields::kHidden : ManagedFields::kShown;
+}
+
+doc::Document Printable(const doc::Value& object, ManagedFields managed_fields) {
   doc::Document out;
   out.root = Sorted(object, out.arena);
-  if (doc::Value* metadata = out.root.Find("metadata")) metadata->Remove("managedFields");
+  doc::Value* metadata = out.root.Find("metadata");
+  if (metadata != nullptr && managed_fields == ManagedFields::kHidden) metadata->Remove("managedFields");
   return out;
 }
 

@@ -25,8 +25,12 @@ struct OutputFormat {
   bool is_table() const { return name.empty() || name == "wide"; }
 };
 
-/// The object with its members sorted by name, as kubectl prints JSON; managedFields left out.
-doc::Document Printable(const doc::Value& object);
+/// --show-managed-fields
+enum class ManagedFields : uint8_t { kHidden, kShown };
+/// They are left out of whole objects unless asked for; other formats see everything.
+ManagedFields ShowsManagedFields(const OutputFormat& format, bool asked_for);
+/// The object with its members sorted by name, as kubectl prints JSON.
+doc::Document Printable(const doc::Value& object, ManagedFields managed_fields = ManagedFields::kHidden);
 /// One object, or several as a v1 List (`as_list`), in any format but the table ones. `kinds` go with the objects.
 Result<std::string> PrintObjects(const OutputFormat& format, const std::vector<doc::Document>& objects,
                                  const std::vector<const api::KindInfo*>& kinds, bool as_list);

@@ -16,6 +16,7 @@ void WriteFlags::AddFlags(FlagSet& flags, std::string field_manager) {
                        "none, client (print only) or server (do all but store)");
   flags.String(&output_, "output", 'o', "Output format: yaml, json, name, jsonpath=…");
   flags.String(&field_manager_, "field-manager", 0, "Who manages the fields that are written");
+  flags.Bool(&show_managed_fields_, "show-managed-fields", 0, "Show metadata.managedFields in yaml and json");
 }
 
 Ok WriteFlags::Check() {
@@ -43,7 +44,7 @@ Ok WriteFlags::PrintResult(Session& session, const api::KindInfo& kind, const ap
   if (!format_.name.empty() && format_.name != "wide") {
     if (format_.name == "yaml" && printed_++ > 0) TRY(session.Print("---\n"));
     std::vector<doc::Document> one;
-    one.push_back(Printable(object.tree()));
+    one.push_back(Printable(object.tree(), ShowsManagedFields(format_, show_managed_fields_)));
     return session.Print(TRY(PrintObjects(format_, one, {&kind}, false)));
   }
   std::string_view suffix;

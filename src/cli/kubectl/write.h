@@ -17,6 +17,10 @@ class WriteFlags {
   /// REQUIRES: called first in Run. BadRequest for values that make no sense.
   Ok Check();
   DryRun dry_run() const { return dry_run_; }
+  /// Who writes unless --field-manager says so.
+  void UseFieldManager(std::string_view name) {
+    if (field_manager_.empty()) field_manager_ = name;
+  }
   client::WriteOptions Options() const;
   /// "pod/web created", with "(dry run)" or "(server dry run)" behind it; or the object in the -o form.
   Ok PrintResult(Session& session, const api::KindInfo& kind, const api::Object& object, std::string_view done) const;
@@ -25,6 +29,7 @@ class WriteFlags {
   std::string dry_run_text_ = "none";
   std::string output_;
   std::string field_manager_;
+  bool show_managed_fields_ = false;
   DryRun dry_run_ = DryRun::kNone;
   OutputFormat format_;
   mutable int printed_ = 0;  ///< objects; YAML documents are set apart
