@@ -31,7 +31,8 @@ constexpr std::string_view kPod =
 constexpr std::string_view kStatus =
     R"({"phase":"Running","podIP":"10.42.0.7","podIPs":[{"ip":"10.42.0.7"}],"hostIP":"10.0.0.1","conditions":[)"
     R"({"type":"Initialized","status":"True"},{"type":"Ready","status":"True"},{"type":"ContainersReady",)"
-    R"("status":"True"},{"type":"PodScheduled","status":"True"}],"containerStatuses":[{"name":"c","image":"nginx:1.25",)"
+    R"("status":"True"},{"type":"PodScheduled","status":"True"}],"containerStatuses":[{"name":"c",)"
+    R"("image":"nginx:1.25",)"
     R"("imageID":"sha256:1","ready":true,"restartCount":0}],"startTime":"2026-01-01T00:00:00Z"})";
 
 class Measure {
@@ -108,9 +109,11 @@ void Run(rt::Runtime& runtime) {
     MUST(fields.Update(live.root, copy, "kubelet", now));
   });
   const doc::Document configuration = MUST(doc::ParseJson(kPod));
-  measure("apply_new_pod", [&] { (void)MUST(fields.Apply(doc::Value::Null(), configuration.root, {"me", false, now})); });
+  measure("apply_new_pod",
+          [&] { (void)MUST(fields.Apply(doc::Value::Null(), configuration.root, {"me", false, now})); });
   const doc::Document applied = MUST(fields.Apply(doc::Value::Null(), configuration.root, {"me", false, now}));
-  measure("apply_unchanged_pod", [&] { (void)MUST(fields.Apply(applied.root, configuration.root, {"me", false, now})); });
+  measure("apply_unchanged_pod",
+          [&] { (void)MUST(fields.Apply(applied.root, configuration.root, {"me", false, now})); });
 }
 
 }  // namespace

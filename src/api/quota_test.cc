@@ -66,7 +66,8 @@ TEST(Quota, CountsOfOtherKinds) {
   EXPECT_TRUE(secrets->Handles({"", nullptr, nullptr}));
   const auto claims = MakeQuotaEvaluator("resource.k8s.io", "resourceclaims");
   const doc::Document claim = MUST(doc::ParseJson(
-      R"({"spec":{"devices":{"requests":[{"exactly":{"deviceClassName":"gpu","allocationMode":"ExactCount","count":2}},)"
+      R"({"spec":{"devices":{"requests":[{"exactly":{"deviceClassName":"gpu","allocationMode":"ExactCount",)"
+      R"("count":2}},)"
       R"({"firstAvailable":[{"deviceClassName":"gpu","allocationMode":"ExactCount","count":1},)"
       R"({"deviceClassName":"nic","allocationMode":"All"}]}]}}})"));
   EXPECT_EQ(ResourcesText(claims->Usage(claim.root, WallTime())),

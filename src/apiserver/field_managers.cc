@@ -29,10 +29,7 @@ struct ResetRow {
 // Where it is not the status that the object keeps to itself, and the spec that its status does.
 constexpr std::array kRows = std::to_array<ResetRow>({
     {"", "Namespace", "finalize", {kStatus}},
-    {"",
-     "Pod",
-     "status",
-     {R"({"f:metadata":{"f:deletionTimestamp":{},"f:ownerReferences":{}},"f:spec":{}})"}},
+    {"", "Pod", "status", {R"({"f:metadata":{"f:deletionTimestamp":{},"f:ownerReferences":{}},"f:spec":{}})"}},
     {"", "Pod", "ephemeralcontainers", {"{}", R"({"f:spec":{"f:ephemeralContainers":{}}})"}},
     {"",
      "Pod",
@@ -41,10 +38,7 @@ constexpr std::array kRows = std::to_array<ResetRow>({
             R"("f:initContainers":{"*":{"f:resources":{},"f:resizePolicy":{}}}}})"}},
     {"apps", "Deployment", "status", {R"({"f:metadata":{"f:labels":{}},"f:spec":{}})"}},
     {"certificates.k8s.io", "CertificateSigningRequest", "", {R"({"f:spec":{},"f:status":{}})"}},
-    {"certificates.k8s.io",
-     "CertificateSigningRequest",
-     "status",
-     {R"({"f:spec":{},"f:status":{"f:conditions":{}}})"}},
+    {"certificates.k8s.io", "CertificateSigningRequest", "status", {R"({"f:spec":{},"f:status":{"f:conditions":{}}})"}},
     {"certificates.k8s.io",
      "CertificateSigningRequest",
      "approval",
@@ -59,7 +53,9 @@ constexpr std::array kRows = std::to_array<ResetRow>({
 });
 
 bool EqualBut(const Value& a, const Value& b, std::initializer_list<std::string_view> ignored) {
-  const auto counts = [&](const doc::Member& member) { return std::ranges::find(ignored, member.key) == ignored.end(); };
+  const auto counts = [&](const doc::Member& member) {
+    return std::ranges::find(ignored, member.key) == ignored.end();
+  };
   const auto has = [&](const doc::Member& member) {
     const Value* other = b.Find(member.key);
     return !counts(member) || (other != nullptr && other->Equals(member.value));

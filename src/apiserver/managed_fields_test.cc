@@ -72,7 +72,8 @@ void Replay(rt::Runtime& runtime, const std::filesystem::path& file) {
     starts.push_back(FormatTime(runtime.Wall()));
     const auto [method, path] = *Cut(step.At("do").AsString(), " ");
     std::string headers = "User-Agent: " + std::string(step.At("agent").AsString("recorder/1.0")) + "\r\n";
-    if (method != "GET") headers += "Content-Type: " + std::string(step.At("type").AsString("application/json")) + "\r\n";
+    if (method != "GET")
+      headers += "Content-Type: " + std::string(step.At("type").AsString("application/json")) + "\r\n";
     const Raw raw = world.Send(method, path, BodyOf(step, answers), headers);
     answers.push_back(raw.Json());
     const Value& wanted = step.At("answer");

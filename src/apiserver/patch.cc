@@ -36,10 +36,14 @@ Result<ParsedPatch> ParseApplyPatch(std::string_view body) {
   }
   if (!parsed->root().is_object() && !parsed->root().is_null()) {
     const doc::Value& root = parsed->root();
-    const std::string_view what = root.is_array() ? "array" : root.is_string() ? "string" : root.is_bool() ? "bool" : "number";
-    return BadRequest(fmt::format("error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
-                                  "unmarshal {} into Go value of type map[string]interface {{}}",
-                                  what));
+    const std::string_view what = root.is_array()    ? "array"
+                                  : root.is_string() ? "string"
+                                  : root.is_bool()   ? "bool"
+                                                     : "number";
+    return BadRequest(
+        fmt::format("error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
+                    "unmarshal {} into Go value of type map[string]interface {{}}",
+                    what));
   }
   if (!repeated.empty()) out.strict.push_back("error converting YAML to JSON: yaml: unmarshal errors:" + repeated);
   out.document = std::move(parsed->document);

@@ -19,7 +19,8 @@ struct ParsedPatch {
 /// BadRequest for what is no patch.
 Result<ParsedPatch> ParsePatch(client::PatchType type, std::string_view body);
 
-/// The patched object; not for apply patches. BadRequest or Invalid with upstream's messages when the patch does not fit.
+/// The patched object; not for apply patches. BadRequest or Invalid with upstream's messages when the patch does not
+/// fit.
 Result<doc::Document> ApplyPatch(const api::KindInfo& kind, const doc::Value& object, const ParsedPatch& patch);
 
 }  // namespace knarr::apiserver

@@ -1,5 +1,5 @@
-// Sets of fields from outside, and whole apply patches on a live Pod: the first byte tells which. What comes out must be
-// canonical: reading it again changes nothing.
+// Sets of fields from outside, and whole apply patches on a live Pod: the first byte tells which. What comes out must
+// be canonical: reading it again changes nothing.
 
 #include <string_view>
 

@@ -4,7 +4,8 @@
 //
 // A set is the tree that FieldsV1 writes it as, so that what is stored needs no decoding and no encoding:
 //
-//   {"f:metadata":{"f:labels":{".":{},"f:app":{}}},"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:image":{}}}}}
+//   {"f:metadata":{"f:labels":{".":{},"f:app":{}}},
+//    "f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:image":{}}}}}
 //
 // A member's key is a path element: "f:" and a field's name, "k:" and the keys of a list's element, "v:" and the value
 // of a set's element, "i:" and an index. An empty object is a field that is in the set; one with members that begin

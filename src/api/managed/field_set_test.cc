@@ -9,9 +9,7 @@ namespace {
 
 class FieldSetTest : public ::testing::Test {
  protected:
-  doc::Value Parse(std::string_view text) {
-    return MUST(ParseFieldSet(Json(text), arena_));
-  }
+  doc::Value Parse(std::string_view text) { return MUST(ParseFieldSet(Json(text), arena_)); }
   doc::Value Json(std::string_view text) { return MUST(doc::ParseJsonBorrowing(arena_.Copy(text), arena_)); }
   doc::Arena arena_;
 };
@@ -109,9 +107,9 @@ TEST_F(FieldSetTest, NamesPaths) {
       "k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{}}}},"f:replicas":{}},"f:x":{"v:\"q\"":{},"i:3":{}}})");
   std::vector<std::string> paths;
   ForEachPath(set, [&](PathElements path) { paths.push_back(PathText(path)); });
-  EXPECT_EQ(paths, (std::vector<std::string>{
-                       ".spec.replicas", ".spec.containers[name=\"a\"]",
-                       ".spec.containers[name=\"a\"].ports[containerPort=80,protocol=\"TCP\"]", ".x[=\"q\"]", ".x[3]"}));
+  EXPECT_EQ(paths, (std::vector<std::string>{".spec.replicas", ".spec.containers[name=\"a\"]",
+                                             ".spec.containers[name=\"a\"].ports[containerPort=80,protocol=\"TCP\"]",
+                                             ".x[=\"q\"]", ".x[3]"}));
   const std::string_view replicas[] = {"f:spec", "f:replicas"};
   const std::string_view spec[] = {"f:spec"};
   EXPECT_TRUE(Contains(set, replicas));

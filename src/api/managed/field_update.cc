@@ -135,8 +135,7 @@ Result<FieldUpdate::Applied> FieldUpdate::Apply(const Value& live, const Value& 
   const Type& type = *owner_.kind_.type;
   Applied out;
   out.managers = TRY(Reconciled(live, managers));
-  Value merged =
-      TRY(MergeConfiguration(type, live, configuration, arena_).Context("failed to merge config"));
+  Value merged = TRY(MergeConfiguration(type, live, configuration, arena_).Context("failed to merge config"));
   Manager self = Self(request.manager, true);
   std::optional<Manager> last;
   if (const Manager* present = out.managers.Find(self)) last = *present;
@@ -185,8 +184,7 @@ Result<Value> FieldUpdate::Prune(const Value& merged, const Managers& managers, 
   return result.has_value() ? result->object : left;
 }
 
-Ok FieldUpdate::AddBackOwned(Versioned& merged, Versioned& pruned, std::string_view api_version,
-                             const Value& owned) {
+Ok FieldUpdate::AddBackOwned(Versioned& merged, Versioned& pruned, std::string_view api_version, const Value& owned) {
   const std::optional<Versioned> whole = TRY(Convert(merged.object, api_version));
   const std::optional<Versioned> part = TRY(Convert(pruned.object, api_version));
   if (!whole.has_value() || !part.has_value()) return {};

@@ -50,8 +50,7 @@ class FieldUpdate {
   /// Takes from the others what this write changes or removes. Gives the conflicts instead, unless it is forced.
   Result<std::vector<Manager>> TakeOver(const doc::Value& before, const doc::Value& after, Managers& managers,
                                         const Manager* self, bool force);
-  Result<const Comparison*> CompareIn(std::string_view api_version, const doc::Value& before,
-                                      const doc::Value& after);
+  Result<const Comparison*> CompareIn(std::string_view api_version, const doc::Value& before, const doc::Value& after);
 
   /// Removes what `last` had applied before and nobody wants any more.
   Result<doc::Value> Prune(const doc::Value& merged, const Managers& managers, const Manager& last);

@@ -146,8 +146,7 @@ class ConfigurationMerger {
 
 }  // namespace
 
-Result<Value> MergeConfiguration(const Type& type, const Value& object, const Value& configuration,
-                                 doc::Arena& arena) {
+Result<Value> MergeConfiguration(const Type& type, const Value& object, const Value& configuration, doc::Arena& arena) {
   return ConfigurationMerger(arena).Merge(TypeRef::Struct(type), &object, &configuration);
 }
 

@@ -179,7 +179,8 @@ Result<std::string_view> ItemElement(const Atom& list, const Value& item, doc::A
   }
   if (text == "k:{") {
     std::string names_text;
-    for (const std::string_view name : list.keys) names_text += (names_text.empty() ? "\"" : " \"") + std::string(name) + '"';
+    for (const std::string_view name : list.keys)
+      names_text += (names_text.empty() ? "\"" : " \"") + std::string(name) + '"';
     return BadRequest("associative list with keys has an element that omits all key fields [" + names_text +
                       "] (and doesn't have default values for any key fields)");
   }

@@ -134,7 +134,8 @@ class Remover {
       const Node node = child != nullptr ? NodeOf(child->value) : Node();
       if (node.member) continue;
       const TypeRef type = fields.Find(member.key);
-      out.AddMember(arena_, member.key, node.children.empty() ? member.value : Remove(type, member.value, node.children));
+      out.AddMember(arena_, member.key,
+                    node.children.empty() ? member.value : Remove(type, member.value, node.children));
     }
     return out;
   }

@@ -48,8 +48,7 @@ class Apply : public Command {
     write_.UseFieldManager(server_side_ ? "kubectl" : "kubectl-client-side-apply");
     if (force_conflicts_ && !server_side_) return BadRequest("--force-conflicts only works with --server-side");
     if (server_side_ && write_.dry_run() == DryRun::kClient) {
-      return BadRequest(
-          "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
+      return BadRequest("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
     }
     if (files_.empty()) return BadRequest("must specify one of -f and -k");
     if (!args.empty()) return UsageError(fmt::format("Unexpected args: [{}]", fmt::join(args, " ")));
@@ -62,8 +61,8 @@ class Apply : public Command {
       Ok applied = ApplyOne(session, object);
       if (applied.ok()) continue;
       const Status& why = applied.status();
-      TRY(failures.Add(session, server_side_ ? why
-                                             : why.WithContext(fmt::format("error when applying \"{}\"", object.source))));
+      TRY(failures.Add(session,
+                       server_side_ ? why : why.WithContext(fmt::format("error when applying \"{}\"", object.source))));
     }
     return failures.ExitCode();
   }

@@ -119,7 +119,8 @@ class ServerApply {
       if (patch.empty()) return api::ObjectPtr();
       client::WriteOptions options = options_;
       options.force = false;
-      Result<api::ObjectPtr> moved = session_.client().Patch(kind_, name_, client::PatchType::kJson, patch, "", options);
+      Result<api::ObjectPtr> moved =
+          session_.client().Patch(kind_, name_, client::PatchType::kJson, patch, "", options);
       if (!moved.Failed(Reason::kConflict) || --tries == 0) return moved;
       object = TRY(session_.client().Get(kind_, name_));
     }
