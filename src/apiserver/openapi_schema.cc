@@ -98,20 +98,6 @@ const Special* SpecialOf(const Field& field) {
   }
 }
 
-// Structs that are merged as a whole wherever they stand: the tables say so at the fields that hold them.
-std::set<const api::Type*> AtomicTypes() {
-  std::set<const api::Type*> out;
-  for (const api::Package& package : api::AllPackages()) {
-    for (const api::Type& type : package.types) {
-      for (const Field& field : type.fields) {
-        const bool whole = field.type == FieldType::kMessage && field.shape == Shape::kSingle;
-        if (whole && field.Has(FieldFlag::kMapAtomic)) out.insert(field.message);
-      }
-    }
-  }
-  return out;
-}
-
 Value Simple(std::string_view type, std::string_view format, doc::Arena& arena) {
   Value out = Value::Object();
   if (!type.empty()) out.AddMember(arena, "type", Value::Borrow(type));
@@ -122,7 +108,7 @@ Value Simple(std::string_view type, std::string_view format, doc::Arena& arena) 
 class SchemaWriter {
  public:
   SchemaWriter(OpenApiDialect dialect, std::string_view group, std::string_view version, doc::Arena& arena)
-      : dialect_(dialect), group_(group), version_(version), arena_(arena), atomic_(AtomicTypes()) {}
+      : dialect_(dialect), group_(group), version_(version), arena_(arena) {}
 
   Value Definition(const api::Type& type) {
     Value out = Value::Object();
@@ -137,7 +123,7 @@ class SchemaWriter {
     if (!required.empty()) out.AddMember(arena_, "required", required);
     if (!properties.empty()) out.AddMember(arena_, "properties", properties);
     AddKinds(type, out);
-    if (atomic_.contains(&type)) out.AddMember(arena_, "x-kubernetes-map-type", Value::Borrow("atomic"));
+    if (type.atomic) out.AddMember(arena_, "x-kubernetes-map-type", Value::Borrow("atomic"));
     return out;
   }
 
@@ -319,7 +305,6 @@ class SchemaWriter {
   const std::string_view group_;
   const std::string_view version_;
   doc::Arena& arena_;
-  const std::set<const api::Type*> atomic_;
 };
 
 // A type and everything it refers to.
