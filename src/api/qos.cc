@@ -38,8 +38,8 @@ void Count(const Value& resources, Demand& demand) {
 std::string_view QosClass(const Value& spec) {
   Demand demand;
   const Value& whole = spec.At("resources");
-  if (!whole.At("requests").empty() || !whole.At("limits").empty()) {
-    Count(whole, demand);  // the pod's own budget counts instead of its containers'
+  if (whole.is_object()) {
+    Count(whole, demand);  // the pod's own budget counts instead of its containers', also an empty one
   } else {
     for (const std::string_view list : {"initContainers", "containers"}) {
       for (const Value& container : spec.At(list).items()) Count(container.At("resources"), demand);

@@ -139,7 +139,7 @@ TEST(Nodes, TaintsAndTopologyLabels) {
               std::string::npos)
         << node->json();
     MUST(Put(client, Pod("")));
-    const doc::Document binding = TestServer::Json(R"({"target":{"kind":"Node","name":"n"}})");
+    const doc::Document binding = TestServer::Json(R"({"metadata":{"name":"p"},"target":{"kind":"Node","name":"n"}})");
     MUST(client.CreateSub(TestServer::Kind("Pod"), {"default", "p"}, "binding", binding.root));
     const auto pod = MUST(client.Get(TestServer::Kind("Pod"), {"default", "p"}));
     EXPECT_EQ(pod->tree().Get("metadata", "labels", "topology.kubernetes.io/zone").AsString(), "z1");

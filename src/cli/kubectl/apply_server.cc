@@ -46,7 +46,7 @@ std::vector<std::string> OwnersOfAnnotation(const Value& object, bool applies) {
   std::vector<std::string> out;
   const Managers managers = Managers::Stored(ManagedFieldsOf(object));
   for (const Manager& manager : managers.all()) {
-    if (manager.applies == applies && Contains(manager.fields, path)) out.emplace_back(manager.name);
+    if (manager.applies == applies && api::managed::Contains(manager.fields, path)) out.emplace_back(manager.name);
   }
   return out;
 }
@@ -155,7 +155,7 @@ std::string ManagerUpgradePatch(const Value& object, const std::vector<std::stri
     }
     const auto same_version = std::ranges::find_if(
         all, [&](const Manager& one) { return is_old(one) && one.api_version == target->api_version; });
-    if (same_version != all.end()) target->fields = Union(target->fields, same_version->fields, arena);
+    if (same_version != all.end()) target->fields = api::managed::Union(target->fields, same_version->fields, arena);
     std::erase_if(all, is_old);
     changed = true;
   }
