@@ -47,15 +47,13 @@ struct ViewTable {
         Add(kind, {"scale", &ScaleKind(), Target::kSpecial, true, true, ProjectScale, MergeScale});
       }
       if (Has(kind, "approval")) {
-        views.push_back({&kind, {"approval", &kind, Target::kSpecial, true, true, ProjectWhole, MergeWhole}});
+        Add(kind, {"approval", &kind, Target::kSpecial, true, true, ProjectWhole, MergeWhole});
       }
       if (Has(kind, "ephemeralcontainers")) {
-        views.push_back(
-            {&kind,
-             {"ephemeralcontainers", &kind, Target::kEphemeralContainers, true, true, ProjectWhole, MergeWhole}});
+        Add(kind, {"ephemeralcontainers", &kind, Target::kEphemeralContainers, true, true, ProjectWhole, MergeWhole});
       }
       if (Has(kind, "resize")) {
-        views.push_back({&kind, {"resize", &kind, Target::kResize, true, true, ProjectWhole, MergeWhole}});
+        Add(kind, {"resize", &kind, Target::kResize, true, true, ProjectWhole, MergeWhole});
       }
       if (Has(kind, "finalize")) {
         Add(kind, {"finalize", &kind, Target::kSpecial, false, true, ProjectWhole, MergeFinalize});

@@ -32,6 +32,17 @@ async function refused(code, call) {
 // client-node before 1.0 answers {body}, later ones the object itself.
 const body = (answer) => answer?.body?.kind ? answer.body : answer;
 
+// Reads, changes and writes; again when a controller wrote in between.
+async function unlessConflict(change) {
+  for (let left = 5; ; left--) {
+    try {
+      return await change();
+    } catch (error) {
+      if (left === 0 || (error.code ?? error.statusCode) !== 409) throw error;
+    }
+  }
+}
+
 async function watch(sample, path) {
   const watcher = new k8s.Watch(config);
   return new Promise((resolve, reject) => {
@@ -68,8 +79,11 @@ async function lifecycle(sample) {
   await client.patch(change, undefined, undefined, undefined, undefined, 'application/merge-patch+json');
   let now = body(await client.read(structuredClone(wanted)));
   need(JSON.stringify(pointer(plain(now), sample.pointer)) === JSON.stringify(sample.value), 'the patch changed nothing');
-  now.metadata.labels = {...(now.metadata.labels ?? {}), js: 'yes'};
-  const replaced = body(await client.replace(now));
+  const replaced = await unlessConflict(async () => {
+    now = body(await client.read(structuredClone(wanted)));
+    now.metadata.labels = {...(now.metadata.labels ?? {}), js: 'yes'};
+    return body(await client.replace(now));
+  });
   need(replaced.metadata.labels.js === 'yes', 'replace');
   const listed = await client.list(wanted.apiVersion, wanted.kind, wanted.metadata.namespace, undefined, undefined,
     undefined, undefined, 'js=yes');
