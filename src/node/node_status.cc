@@ -11,8 +11,10 @@
 
 #include "api/coordination_v1.h"
 #include "api/core_v1.h"
+#include "api/strategic_merge.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "doc/json.h"
 #include "node/agent.h"
 #include "rt/file_system.h"
 
@@ -190,23 +192,30 @@ Ok NodeStatus::WriteNode() {
     FillSpec(fresh);
     present = client_.Create(kind, "", fresh.root);
   } else if (present.ok()) {
-    present = client::UpdateWithRetry(runtime_, client_, kind, name, "", [this](doc::Document& document) {
-      const doc::Document before = doc::Document::Copy(document.root);
-      FillSpec(document);
-      return !document.root.Equals(before.root);
-    });
+    present = PatchNode(*present, "", [this](doc::Document& document, const doc::Value&) { FillSpec(document); });
   }
   if (!present.ok()) return present.status();
   std::vector<image::Image> images = TRY(images_.List());
   std::ranges::stable_sort(images, std::greater<>(), &image::Image::size);
   Result<api::ObjectPtr> written =
-      client::UpdateWithRetry(runtime_, client_, kind, name, "status", [&](doc::Document& document) {
-        const doc::Document before = doc::Document::Copy(document.root);
-        FillStatus(document, before.root);
+      PatchNode(*present, "status", [&](doc::Document& document, const doc::Value& before) {
+        FillStatus(document, before);
         FillImages(document, images);
-        return true;
       });
   return written.ok() ? Ok() : Ok(written.status());
+}
+
+// A patch says nothing of the taints, which others write meanwhile and a node may not.
+Result<api::ObjectPtr> NodeStatus::PatchNode(
+    const api::ObjectPtr& present, std::string_view subresource,
+    const std::function<void(doc::Document& document, const doc::Value& before)>& fill) {
+  const api::KindInfo& kind = api::core_v1::NodeInfo();
+  doc::Document after = doc::Document::Copy(present->tree());
+  fill(after, present->tree());
+  const doc::Value patch = TRY(api::CreateTwoWayMergePatch(*kind.type, present->tree(), after.root, after.arena));
+  if (patch.empty()) return present;
+  return client_.Patch(kind, {"", options_.node_name}, client::PatchType::kStrategicMerge, doc::ToJson(patch),
+                       subresource);
 }
 
 Ok NodeStatus::WriteLease() {

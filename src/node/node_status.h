@@ -4,6 +4,7 @@
 // again every five minutes or when it changes.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ class NodeStatus {
 
  private:
   Ok WriteNode();
+  Result<api::ObjectPtr> PatchNode(const api::ObjectPtr& present, std::string_view subresource,
+                                   const std::function<void(doc::Document& document, const doc::Value& before)>& fill);
   Ok WriteLease();
   void FillSpec(doc::Document& document);
   void FillStatus(doc::Document& document, const doc::Value& before);

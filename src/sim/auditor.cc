@@ -165,8 +165,11 @@ void Auditor::SeeBound(std::string_view key, const api::Object& object) {
     }
     journal_.Violation(fmt::format("{} bound to node {} that does not match its selector", key, name));
   }
-  const bool known = runtime_.Mono() - node.spec_since > staleness_ || Closed(node.spec_before, pod);
-  if (Closed(node.object, pod) && known) {
+  // Who decided may have seen it as it was a while ago, when it was open.
+  const bool was_open = std::ranges::any_of(node.before, [&](const auto& earlier) {
+    return runtime_.Mono() - earlier.first <= staleness_ && !Closed(earlier.second, pod);
+  });
+  if (Closed(node.object, pod) && !was_open) {
     journal_.Violation(fmt::format("{} bound to node {} that is closed to it", key, name));
   }
 }
@@ -213,10 +216,7 @@ void Auditor::SeeNode(const ObjectPtr& before, const ObjectPtr& after) {
   const std::string name(after != nullptr ? after->name() : before->name());
   Node& node = nodes_[name];
   const bool same = before != nullptr && after != nullptr && before->tree().At("spec").Equals(after->tree().At("spec"));
-  if (!same) {
-    node.spec_since = runtime_.Mono();
-    node.spec_before = node.object;
-  }
+  if (!same) node.before.emplace_back(runtime_.Mono(), node.object);
   node.object = after;
   if (after == nullptr) return;
   node.allocatable = MUST(

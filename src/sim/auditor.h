@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "api/object.h"
@@ -46,9 +47,8 @@ class Auditor {
   struct Node {
     scheduler::Resources allocatable;
     api::ObjectPtr object;
-    /// Since when the node has had its present unschedulable mark and taints.
-    MonoTime spec_since{};
-    api::ObjectPtr spec_before;  // the node as it was before that; null: there was none
+    /// The node with the unschedulable marks and taints it had before, and until when (null: there was no node).
+    std::vector<std::pair<MonoTime, api::ObjectPtr>> before;
   };
   void Run();
   void See(const store::Event& event);

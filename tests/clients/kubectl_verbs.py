@@ -80,7 +80,9 @@ def reads(k, sample, what, name):
     need(name in k("get", what, name, "-o", "custom-columns=N:.metadata.name", "--no-headers"), "custom-columns")
     listed = json.loads(k("get", what, "-o", "json", "--field-selector", f"metadata.name={name}"))
     need([item["metadata"]["name"] for item in listed["items"]] == [name], f"field selector: {listed}")
-    need(name in k("describe", what, name), "describe")
+    # kubectl up to 1.33 describes these two through their beta version, which is not served by default any more.
+    if sample.kind not in ("ServiceCIDR", "IPAddress") or k.minor > 33:
+        need(name in k("describe", what, name), "describe")
 
 
 def changes(k, sample, what, name):
