@@ -13,6 +13,7 @@
 #include "api/printing.h"
 #include "api/strategic_merge.h"
 #include "api/validation.h"
+#include "api/warnings.h"
 #include "doc/json.h"
 
 namespace knarr::api {
@@ -179,6 +180,18 @@ void CheckValidation(const std::string& file) {
 TEST(BehaviourTest, Validation) { CheckValidation("validation.jsonl"); }
 TEST(BehaviourTest, ValidationOfExtensions) { CheckValidation("extensions_validation.jsonl"); }
 TEST(BehaviourTest, ValidationOfGroups) { CheckValidation("groups_validation.jsonl"); }
+
+TEST(BehaviourTest, WarningsOfPods) {
+  ForEachCase("pod_warnings.jsonl", [](const Value& line) {
+    const Decoded decoded = Prepare(line.At("object"));
+    std::vector<std::string> got = WarningsOfPod("template", decoded.document.root.At("template"));
+    std::vector<std::string> want;
+    for (const Value& text : line.At("want").items()) want.emplace_back(text.AsString());
+    std::ranges::sort(got);
+    std::ranges::sort(want);
+    EXPECT_EQ(got, want);
+  });
+}
 
 }  // namespace
 }  // namespace knarr::api

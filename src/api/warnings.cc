@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/names.h"
+#include "base/strings.h"
+
 namespace knarr::api {
 namespace {
 
@@ -42,6 +45,13 @@ std::vector<std::string> WarningsOfNodeSelector(const std::string& path, const m
     if (!instead.empty()) warnings.push_back(path + ".matchLabels." + std::string(label) + ": " + std::string(instead));
   }
   return warnings;
+}
+
+std::vector<std::string> WarningsOfHostName(std::string_view name, std::string_view use) {
+  const Problems problems = CheckDns1123Label(name);
+  if (problems.empty()) return {};
+  return {"metadata.name: this is used in " + std::string(use) +
+          ", which can result in surprising behavior; a DNS label is recommended: [" + Join(problems, " ") + "]"};
 }
 
 }  // namespace knarr::api

@@ -21,4 +21,13 @@ std::string_view DeprecatedNodeLabel(std::string_view label);
 /// The same of all labels in a selector.
 std::vector<std::string> WarningsOfNodeSelector(const std::string& path, const meta_v1::LabelSelector& selector);
 
+/// Of a pod, or of a template for pods that stands at `path` in its object ("" for a pod itself): things with metadata
+/// and spec.
+std::vector<std::string> WarningsOfPod(std::string_view path, const doc::Value& pod);
+/// Of the name of a pod, or of something whose pods' names begin with its own. `use` says which: "Pod names and
+/// hostnames".
+std::vector<std::string> WarningsOfHostName(std::string_view name, std::string_view use);
+/// Of the spec of a claim for a volume.
+std::vector<std::string> WarningsOfClaimSpec(const std::string& path, const doc::Value& spec);
+
 }  // namespace knarr::api

@@ -187,6 +187,18 @@ TEST(Groups, WarnsOfWhatIsFineButOdd) {
        {"spec.addressType: FQDN endpoints are deprecated",
         R"(endpoints[0].addresses[0]: non-standard IP address "::ffff:1.2.3.4" is invalid: use "1.2.3.4")"}},
       {R"({"apiVersion":"policy/v1","kind":"PodDisruptionBudget"})", {}},
+      {R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"a.b"},"spec":{"imagePullSecrets":[{}]}})",
+       {"metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is "
+        "recommended: [must not contain dots]",
+        "spec.imagePullSecrets[0].name: invalid empty name \"\""}},
+      {R"({"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a.b"},"spec":{"revisionHistoryLimit":-1,)"
+       R"("template":{"spec":{"terminationGracePeriodSeconds":-1}},)"
+       R"("volumeClaimTemplates":[{"spec":{"resources":{"requests":{"storage":"1m"}}}}]}})",
+       {"spec.template.spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be "
+        "treated as 1",
+        "spec.volumeClaimTemplates[0].resources.requests[storage]: fractional byte value \"1m\" is invalid, must be an "
+        "integer",
+        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"}},
   };
   for (const auto& test : kCases) {
     const doc::Document object = TestServer::Json(test.json);

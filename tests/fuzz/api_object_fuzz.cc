@@ -10,6 +10,7 @@
 #include "api/defaulting.h"
 #include "api/printing.h"
 #include "api/validation.h"
+#include "api/warnings.h"
 #include "base/check.h"
 #include "doc/json.h"
 
@@ -29,6 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const api::ErrorList errors = api::ValidateCreate(*kind, document.root);
   if (!errors.empty()) CHECK(!api::InvalidObject(*kind, "x", errors).message().empty());
   api::ValidateUpdate(*kind, document.root, document.root);
+  api::WarningsOfPod("", document.root);
   const doc::Value cells = api::RowOf(*kind, document.root, WallTime(), document.arena);
   CHECK(cells.size() == api::ColumnsOf(*kind).size());
   const api::KindInfo& stored = api::StorageKind(*kind);

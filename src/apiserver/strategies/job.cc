@@ -4,10 +4,9 @@
 #include <iterator>
 
 #include "api/batch_v1.h"
+#include "api/warnings.h"
 #include "apiserver/strategies/record.h"
 #include "apiserver/strategies/strategies.h"
-#include "base/names.h"
-#include "base/strings.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -20,21 +19,19 @@ constexpr int64_t kManyPods = 10'000;
 
 std::vector<std::string> JobSpecWarnings(const Value& tree, const std::string& path) {
   const api::batch_v1::JobSpec spec(tree);
+  std::vector<std::string> warnings;
   const bool large = spec.completions().value_or(0) > kManyCompletions && spec.parallelism().value_or(0) > kManyPods;
-  if (spec.completion_mode().value_or("") != "Indexed" || !large) return {};
-  return {path +
-          ": In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
-          "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"};
+  if (spec.completion_mode().value_or("") == "Indexed" && large) {
+    warnings.push_back(
+        path +
+        ": In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than "
+        "10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail");
+  }
+  std::ranges::move(api::WarningsOfPod(path + ".template", tree.At("template")), std::back_inserter(warnings));
+  return warnings;
 }
 
-std::vector<std::string> NameWarnings(const Value& object) {
-  const Problems problems = CheckDns1123Label(object.Get("metadata", "name").AsString());
-  if (problems.empty()) return {};
-  return {
-      "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is "
-      "recommended: [" +
-      Join(problems, " ") + "]"};
-}
+constexpr std::string_view kNameUse = "Pod names and hostnames";
 
 // The labels that tell a job's pods from all others, and the selector that picks them.
 void GenerateSelector(doc::Document& object) {
@@ -80,7 +77,7 @@ class JobStrategy : public RecordStrategy {
   std::vector<std::string> Warnings(Target target, const Value& object, const Value* old) const override {
     if (target != Target::kObject) return {};
     std::vector<std::string> warnings;
-    if (old == nullptr) warnings = NameWarnings(object);
+    if (old == nullptr) warnings = api::WarningsOfHostName(object.Get("metadata", "name").AsString(), kNameUse);
     if (old != nullptr && object.At("spec").Equals(old->At("spec"))) return warnings;
     std::ranges::move(JobSpecWarnings(object.At("spec"), "spec"), std::back_inserter(warnings));
     return warnings;
@@ -94,7 +91,7 @@ class CronJobStrategy : public RecordStrategy {
   std::vector<std::string> Warnings(Target target, const Value& object, const Value* old) const override {
     if (target != Target::kObject) return {};
     std::vector<std::string> warnings;
-    if (old == nullptr) warnings = NameWarnings(object);
+    if (old == nullptr) warnings = api::WarningsOfHostName(object.Get("metadata", "name").AsString(), kNameUse);
     const Value& spec = object.At("spec");
     if (old == nullptr || !spec.Equals(old->At("spec"))) {
       std::ranges::move(JobSpecWarnings(spec.Get("jobTemplate", "spec"), "spec.jobTemplate.spec"),

@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <iterator>
+
 #include "api/qos.h"
+#include "api/warnings.h"
 #include "apiserver/strategies/strategies.h"
 
 namespace knarr::apiserver {
@@ -40,6 +44,26 @@ class PodStrategy : public Strategy {
     // A binding sets what nobody else may.
     if (target == Target::kSpecial) return {};
     return Strategy::ValidateUpdate(target, object, old);
+  }
+
+  // Controllers write pods all the time, so only what people create is looked at.
+  std::vector<std::string> Warnings(Target target, const Value& object, const Value* old) const override {
+    if (old == nullptr) {
+      std::vector<std::string> warnings =
+          api::WarningsOfHostName(object.Get("metadata", "name").AsString(), "the Pod's hostname");
+      std::ranges::move(api::WarningsOfPod("", object), std::back_inserter(warnings));
+      return warnings;
+    }
+    if (target != Target::kStatus) return {};
+    std::vector<std::string> warnings;
+    for (const std::string_view list : {"podIPs", "hostIPs"}) {
+      const Value& addresses = object.Get("status", list);
+      for (size_t i = 0; i < addresses.size(); ++i) {
+        const std::string path = "status." + std::string(list) + "[" + std::to_string(i) + "].ip";
+        std::ranges::move(api::WarningsOfIp(path, addresses[i].At("ip").AsString()), std::back_inserter(warnings));
+      }
+    }
+    return warnings;
   }
 
   std::optional<int64_t> GraceSeconds(const Value& object, std::optional<int64_t> asked) const override {
