@@ -30,8 +30,13 @@ TEST(Groups, AJobPicksItsPodsByItsUid) {
     EXPECT_EQ(labels.At("job-name").AsString(), "j");
     EXPECT_EQ(labels.At("batch.kubernetes.io/job-name").AsString(), "j");
     EXPECT_EQ(labels.At("controller-uid").AsString(), job->uid());
+    EXPECT_TRUE(tree.Get("metadata", "labels").Equals(labels));
     EXPECT_EQ(doc::ToJson(tree.Get("spec", "selector")),
               R"({"matchLabels":{"batch.kubernetes.io/controller-uid":")" + std::string(job->uid()) + "\"}}");
+    const auto labelled = MUST(Make(server, R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"l","labels":)"
+                                            R"({"x":"z"}},"spec":{"template":{"spec":{"restartPolicy":"Never",)"
+                                            R"("containers":[{"name":"c","image":"i"}]}}}})"));
+    EXPECT_EQ(doc::ToJson(labelled->tree().Get("metadata", "labels")), R"({"x":"z"})");
     const auto unselected =
         Make(server, R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"k"},"spec":{"manualSelector":true,)"
                      R"("template":{"spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}})");
@@ -187,6 +192,18 @@ TEST(Groups, WarnsOfWhatIsFineButOdd) {
        {"spec.addressType: FQDN endpoints are deprecated",
         R"(endpoints[0].addresses[0]: non-standard IP address "::ffff:1.2.3.4" is invalid: use "1.2.3.4")"}},
       {R"({"apiVersion":"policy/v1","kind":"PodDisruptionBudget"})", {}},
+      {R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"a.b"},"spec":{"imagePullSecrets":[{}]}})",
+       {"metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is "
+        "recommended: [must not contain dots]",
+        "spec.imagePullSecrets[0].name: invalid empty name \"\""}},
+      {R"({"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a.b"},"spec":{"revisionHistoryLimit":-1,)"
+       R"("template":{"spec":{"terminationGracePeriodSeconds":-1}},)"
+       R"("volumeClaimTemplates":[{"spec":{"resources":{"requests":{"storage":"1m"}}}}]}})",
+       {"spec.template.spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be "
+        "treated as 1",
+        "spec.volumeClaimTemplates[0].resources.requests[storage]: fractional byte value \"1m\" is invalid, must be an "
+        "integer",
+        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"}},
   };
   for (const auto& test : kCases) {
     const doc::Document object = TestServer::Json(test.json);
@@ -195,6 +212,20 @@ TEST(Groups, WarnsOfWhatIsFineButOdd) {
     EXPECT_EQ(MakeStrategy(kind, kind, {})->Warnings(Target::kObject, object.root, nullptr), test.warnings)
         << test.json;
   }
+}
+
+TEST(Groups, APutWithoutAVersionIsRefusedByTheResourcesName) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    constexpr std::string_view kBudget =
+        R"({"apiVersion":"policy/v1","kind":"PodDisruptionBudget","metadata":{"name":"p"},"spec":{"minAvailable":1}})";
+    MUST(Make(server, kBudget));
+    const auto refused = server.client().Update(TestServer::Kind("PodDisruptionBudget", "policy/v1"), {"default", "p"},
+                                                TestServer::Json(kBudget).root);
+    EXPECT_EQ(refused.status().message(),
+              "poddisruptionbudgets.policy \"p\" is invalid: metadata.resourceVersion: Invalid value: 0: must be "
+              "specified for an update");
+  });
 }
 
 TEST(Groups, PutsNeedAVersionWhereUpstreamWantsOne) {

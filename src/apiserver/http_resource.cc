@@ -158,7 +158,11 @@ Result<ListRequest> ReadListRequest(const Call& call) {
 
 Result<Answer> HttpFace::AnswerResource(Call& call) {
   const std::string& verb = call.attributes.verb;
-  if (call.resource->kind->namespaced && call.attributes.ns.empty() && verb != "list") return NoSuchResourceError();
+  if (call.resource->kind->namespaced && call.attributes.ns.empty() && verb != "list") {
+    // Across all namespaces there are lists, and nothing else.
+    if (!call.attributes.name.empty() || IsReview(*call.resource->kind)) return NoSuchResourceError();
+    return MethodNotAllowedError(ResourceOf(*call.resource->kind), verb);
+  }
   if (!call.resource->kind->namespaced && !call.attributes.ns.empty() && call.resource->kind->plural != "namespaces") {
     return NoSuchResourceError();
   }

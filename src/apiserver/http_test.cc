@@ -43,6 +43,20 @@ TEST(Http, WhoMayWhat) {
   });
 }
 
+TEST(Http, AcrossNamespacesThereAreOnlyLists) {
+  InSim([](rt::Runtime& runtime) {
+    HttpWorld world(runtime);
+    EXPECT_EQ(world.Send("GET", "/apis/batch/v1/jobs").code, 200);
+    EXPECT_EQ(world.Send("GET", "/apis/batch/v1/jobs/x").code, 404);
+    for (const char* method : {"POST", "PUT", "DELETE"}) {
+      const Raw raw = world.Send(method, "/apis/batch/v1/jobs", "{}");
+      EXPECT_EQ(raw.code, 405) << method;
+      EXPECT_EQ(raw.Json().root.At("message").AsString(),
+                "the server does not allow this method on the requested resource");
+    }
+  });
+}
+
 TEST(Http, ServiceAccountTokensAuthenticate) {
   InSim([](rt::Runtime& runtime) {
     HttpWorld world(runtime);

@@ -36,9 +36,12 @@ Ok CheckVersion(const Resource& resource, const ObjectName& name, const doc::Val
   const std::string_view version = object.Get("metadata", "resourceVersion").AsString();
   if (version.empty() || version == "0") {
     if (resource.strategy->allow_unconditional_update()) return {};
+    // Here upstream names the resource where it names the kind elsewhere.
+    api::KindInfo kind = *resource.kind;
+    kind.kind = kind.plural;
     return InvalidError(
-        *resource.kind, name.name,
-        {{"FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion"}});
+        kind, name.name,
+        {{"FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"}});
   }
   if (version == std::to_string(current.mod_revision)) return {};
   TRY(ParseResourceVersion(version));

@@ -39,8 +39,6 @@ void ValidateLabelSelector(const meta_v1::LabelSelector& selector, bool strict_v
 bool HasInvalidLabelValue(const meta_v1::LabelSelector& selector);
 void ValidateDns1123Label(std::string_view value, const Path& path, Errors& errors);
 void ValidateDns1123Subdomain(std::string_view value, const Path& path, Errors& errors);
-/// An address as upstream takes it in old fields.
-void ValidateIp(std::string_view value, const Path& path, Errors& errors);
 /// Something that can be a part of a URL's path; Required when it is empty.
 void ValidatePathSegment(std::string_view value, const Path& path, Errors& errors);
 /// "example.com/some/path"; Required when it is empty.

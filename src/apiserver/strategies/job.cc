@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "api/batch_v1.h"
 #include "api/warnings.h"
@@ -33,11 +34,10 @@ std::vector<std::string> JobSpecWarnings(const Value& tree, const std::string& p
 
 constexpr std::string_view kNameUse = "Pod names and hostnames";
 
-// The labels that tell a job's pods from all others, and the selector that picks them.
+// The labels that tell a job's pods from all others, and the selector that picks them. A job without labels of its own
+// has those of its pods, these too: upstream lets them share one map. (Who writes the same labels twice gets them too,
+// which can't be told apart here.)
 void GenerateSelector(doc::Document& object) {
-  const Value& metadata = object.root.At("metadata");
-  const Value name = metadata.At("name");
-  const Value uid = metadata.At("uid");
   doc::Arena& arena = object.arena;
   const auto object_at = [&arena](Value& parent, std::string_view member) -> Value& {
     Value& value = parent.Ensure(arena, member);
@@ -47,13 +47,19 @@ void GenerateSelector(doc::Document& object) {
   const auto add = [&arena](Value& labels, std::string_view label, const Value& value) {
     if (labels.Find(label) == nullptr) labels.Set(arena, label, value);
   };
+  const Value name = Metadata(object).At("name");
+  const Value uid = Metadata(object).At("uid");
   Value& spec = object_at(object.root, "spec");
   Value& labels = object_at(object_at(object_at(spec, "template"), "metadata"), "labels");
+  const Value own = std::as_const(object.root).Get("metadata", "labels");
+  const bool shared = own.empty() || own.Equals(labels);
   add(labels, "job-name", name);
   add(labels, "batch.kubernetes.io/job-name", name);
   add(labels, "controller-uid", uid);
   add(labels, "batch.kubernetes.io/controller-uid", uid);
+  const Value all = labels;
   add(object_at(object_at(spec, "selector"), "matchLabels"), "batch.kubernetes.io/controller-uid", uid);
+  if (shared) Metadata(object).Set(arena, "labels", all.Clone(arena));
 }
 
 class JobStrategy : public RecordStrategy {

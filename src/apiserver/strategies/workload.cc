@@ -45,8 +45,11 @@ class WorkloadStrategy : public Strategy {
       add(api::WarningsOfHostName(object.Get("metadata", "name").AsString(), "Pod names and hostnames"));
     }
     const Value& spec = object.At("spec");
+    // Of a DaemonSet upstream counts the changes of the template for itself.
     const bool changed =
-        old == nullptr || !object.Get("metadata", "generation").Equals(old->Get("metadata", "generation"));
+        old == nullptr ||
+        (kind_.kind == "DaemonSet" ? !spec.At("template").Equals(old->Get("spec", "template"))
+                                   : !object.Get("metadata", "generation").Equals(old->Get("metadata", "generation")));
     if (changed) add(api::WarningsOfPod("spec.template", spec.At("template")));
     if (kind_.kind != "StatefulSet") return warnings;
     const Value& claims = spec.At("volumeClaimTemplates");

@@ -11,6 +11,7 @@
 #include "cli/kubectl/resources.h"
 #include "cli/kubectl/session.h"
 #include "cli/kubectl/verbs.h"
+#include "doc/json.h"
 #include "doc/json_path.h"
 #include "rt/file_system.h"
 
@@ -275,7 +276,9 @@ class Get : public Command {
     auto columns = api::ColumnsOf(kind);
     for (size_t i = 0; i < columns.size() && i < cells.size(); ++i) {
       if (!Shown(columns[i])) continue;
-      std::string cell = cells[i].is_string() ? std::string(cells[i].AsString()) : std::to_string(cells[i].AsInt());
+      // Numbers and booleans print as in JSON; what is not there prints as nothing.
+      std::string cell =
+          cells[i].is_string() || cells[i].is_null() ? std::string(cells[i].AsString()) : doc::ToJson(cells[i]);
       if (with_kind && columns[i].format == "name") cell = TypedName(kind, cell);
       row.push_back(std::move(cell));
     }
