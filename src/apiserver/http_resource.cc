@@ -161,7 +161,7 @@ Result<Answer> HttpFace::AnswerResource(Call& call) {
   if (call.resource->kind->namespaced && call.attributes.ns.empty() && verb != "list") {
     // Across all namespaces there are lists, and nothing else.
     if (!call.attributes.name.empty() || IsReview(*call.resource->kind)) return NoSuchResourceError();
-    return MethodNotAllowedError(ResourceOf(*call.resource->kind), verb);
+    return Status(Reason::kMethodNotAllowed, "the server does not allow this method on the requested resource");
   }
   if (!call.resource->kind->namespaced && !call.attributes.ns.empty() && call.resource->kind->plural != "namespaces") {
     return NoSuchResourceError();
