@@ -89,7 +89,7 @@ store::Revision WatchHub::progress() const { return watch_->progress(); }
 
 WatchCursor::WatchCursor(rt::Runtime& runtime, store::Store& store, std::shared_ptr<WatchHub> hub,
                          const Resource& resource, store::Revision after)
-    : runtime_(runtime), store_(store), hub_(std::move(hub)), resource_(resource), after_(after) {}
+    : runtime_(runtime), store_(store), hub_(std::move(hub)), resource_(resource), after_(after), floor_(after) {}
 
 // Finds the place in the ring behind `after_`, when the ring reaches back that far.
 bool WatchCursor::Attach() {
@@ -97,20 +97,29 @@ bool WatchCursor::Attach() {
   const auto at = std::ranges::upper_bound(hub_->ring_, after_, {},
                                            [](const ChangePtr& change) { return change->event().revision; });
   next_ = hub_->first_ + static_cast<uint64_t>(at - hub_->ring_.begin());
+  floor_ = after_;
   attached_ = true;
-  own_.reset();
   return true;
 }
 
 Ok WatchCursor::Open() {
-  if (Attach()) return {};
-  own_ = TRY(store_.StartWatch(runtime_, {resource_.prefix, after_}));
+  if (!Attach()) TRY(store_.ChangesAfter(after_, resource_.prefix, 0));
   return {};
 }
 
 Result<std::vector<ChangePtr>> WatchCursor::Next(MonoTime until) {
   if (attached_ && next_ < hub_->first_) attached_ = false;  // fell out of the ring
-  if (!attached_ && !Attach()) return NextFromStore(until);
+  if (attached_ || Attach()) return NextFromHub(until);
+  store::Changes changes = TRY(store_.ChangesAfter(after_, resource_.prefix, kBatch));
+  after_ = changes.through;
+  std::vector<ChangePtr> out;
+  out.reserve(changes.events.size());
+  for (store::EventPtr& event : changes.events) {
+    out.push_back(std::make_shared<const Change>(resource_, std::move(event)));
+  }
+  if (!out.empty()) return out;
+  // What the store shows now, no hub has dropped from its ring before.
+  if (!Attach()) return Unavailable("the watch has ended");
   return NextFromHub(until);
 }
 
@@ -127,8 +136,9 @@ Result<std::vector<ChangePtr>> WatchCursor::NextFromHub(MonoTime until) {
   if (next_ < hub.first_) return Next(until);
   while (next_ < hub.first_ + hub.ring_.size() && out.size() < kBatch) {
     const ChangePtr& change = hub.ring_[next_++ - hub.first_];
-    // A watcher may begin with a state that is newer than what the hub has read so far.
-    if (change->event().revision > after_) out.push_back(change);
+    // A watcher may begin with a state that is newer than what the hub has read so far. (Not compared with the last one
+    // given out: the changes of one transaction may come in two batches.)
+    if (change->event().revision > floor_) out.push_back(change);
   }
   if (!out.empty()) {
     after_ = out.back()->event().revision;
@@ -138,19 +148,8 @@ Result<std::vector<ChangePtr>> WatchCursor::NextFromHub(MonoTime until) {
   return out;
 }
 
-Result<std::vector<ChangePtr>> WatchCursor::NextFromStore(MonoTime until) {
-  if (own_ == nullptr) own_ = TRY(store_.StartWatch(runtime_, {resource_.prefix, after_}));
-  std::vector<store::EventPtr> events = TRY(own_->Next(kBatch, until));
-  std::vector<ChangePtr> out;
-  out.reserve(events.size());
-  for (store::EventPtr& event : events) out.push_back(std::make_shared<const Change>(resource_, std::move(event)));
-  if (!out.empty()) after_ = out.back()->event().revision;
-  after_ = std::max(after_, own_->progress());
-  return out;
-}
-
 store::Revision WatchCursor::progress() const {
-  if (!attached_) return own_ == nullptr ? after_ : std::max(after_, own_->progress());
+  if (!attached_) return after_;
   // Only when nothing waits in the ring has this watcher seen all that the hub has.
   if (next_ == hub_->first_ + hub_->ring_.size()) return std::max(after_, hub_->progress());
   return after_;

@@ -2,8 +2,8 @@
 
 // Fans out one resource's changes to all its watchers on one runtime: one store watch each, however many clients. The
 // hub keeps the latest changes in a ring; a watcher is a place in that ring, so a slow one costs nothing and delays
-// nobody. One that begins before the ring, or falls out of it, reads the store's history by itself until it has caught
-// up again; when the store has given that up as well, it is told Expired.
+// nobody. One that begins before the ring, or falls out of it, reads the store's history stretch by stretch until it has
+// caught up; when the store has given that up as well, it is told Expired.
 
 #include <deque>
 #include <memory>
@@ -90,16 +90,15 @@ class WatchCursor {
  private:
   bool Attach();
   Result<std::vector<ChangePtr>> NextFromHub(MonoTime until);
-  Result<std::vector<ChangePtr>> NextFromStore(MonoTime until);
 
   rt::Runtime& runtime_;
   store::Store& store_;
   std::shared_ptr<WatchHub> hub_;
   const Resource& resource_;
   store::Revision after_;  ///< the revision of the last change given out, or more
+  store::Revision floor_;  ///< up to here the changes came from elsewhere than the ring
   bool attached_ = false;
   uint64_t next_ = 0;
-  std::unique_ptr<store::Watch> own_;
 };
 
 }  // namespace knarr::apiserver

@@ -1,4 +1,5 @@
 #include <map>
+#include <set>
 
 #include "apiserver/test_server.h"
 #include "rt/sync.h"
@@ -247,6 +248,37 @@ TEST(Watch, ASlowWatcherFallsBackToTheStore) {
     while (seen < kWrites) {
       for (const client::WatchEvent& event : MUST(slow->Next())) {
         EXPECT_EQ(event.object->tree().Get("data", "d").AsString(), std::to_string(++seen));
+      }
+    }
+  });
+}
+
+// A transaction has one revision, but watchers take changes in batches: what comes in the second is not old.
+TEST(Watch, ATransactionLargerThanABatchIsSeenWhole) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+    auto attached = MUST(server.client().Watch(kind, "", {}));
+    ASSERT_TRUE(server.Create("ConfigMap", Map("a", "x")).ok());
+    EXPECT_EQ(Take(*attached, 1), "ADDED a");
+    const store::Revision before = server.store().Latest()->revision();
+    constexpr size_t kObjects = 600;
+    std::vector<store::Op> ops;
+    for (size_t i = 0; i < kObjects; ++i) {
+      const std::string name = "m" + std::to_string(i);
+      const std::string head = R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":")" + name +
+                               R"(","namespace":"default","uid":"u","resourceVersion":")";
+      ops.push_back({"/registry/core/configmaps/default/" + name, head + R"("}})", head.size()});
+    }
+    ASSERT_TRUE(server.store().Txn({}, std::move(ops)).ok());
+    auto later = MUST(server.client().Watch(kind, "", {.resource_version = std::to_string(before)}));
+    for (client::WatchStream* stream : {attached.get(), later.get()}) {
+      std::set<std::string> names;
+      while (names.size() < kObjects) {
+        const rt::CancelScope limit(runtime, 1s);
+        const auto events = stream->Next();
+        ASSERT_TRUE(events.ok()) << names.size();
+        for (const client::WatchEvent& event : *events) names.emplace(event.object->name());
       }
     }
   });

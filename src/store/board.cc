@@ -3,6 +3,14 @@
 #include "store/core.h"
 
 namespace knarr::store {
+namespace {
+
+Status CompactedError(Revision after, Revision compacted) {
+  return Expired("changes after revision " + std::to_string(after) + " are compacted: the oldest kept revision is " +
+                 std::to_string(compacted));
+}
+
+}  // namespace
 
 std::shared_ptr<const Published> Board::Read() const {
   Lock::Guard guard(lock_);
@@ -44,10 +52,7 @@ Result<std::shared_ptr<Watcher>> Board::Join(rt::Runtime& runtime, WatchOptions 
     // The search for the backlog takes its time, so it works on a state read before; the few changes published
     // meanwhile are added under the lock.
     std::shared_ptr<const Published> state = Read();
-    if (options.after < state->compacted) {
-      return Expired("changes after revision " + std::to_string(options.after) +
-                     " are compacted: the oldest kept revision is " + std::to_string(state->compacted));
-    }
+    if (options.after < state->compacted) return CompactedError(options.after, state->compacted);
     const History::View& history = state->history;
     for (size_t i = history.After(std::max(options.after, handed)); i < history.size(); i++) {
       const EventPtr& event = history.at(i).event;
@@ -71,6 +76,22 @@ Result<std::shared_ptr<Watcher>> Board::Join(rt::Runtime& runtime, WatchOptions 
     fresh_.push_back(watcher);
     return watcher;
   }
+}
+
+Result<Changes> Board::ChangesAfter(Revision after, std::string_view prefix, size_t most) const {
+  const std::shared_ptr<const Published> state = Read();
+  if (after < state->compacted) return CompactedError(after, state->compacted);
+  Changes changes;
+  changes.through = after;
+  const History::View& history = state->history;
+  for (size_t i = history.After(after); i < history.size(); i++) {
+    const EventPtr& event = history.at(i).event;
+    if (changes.events.size() >= most && event->revision != changes.through) return changes;
+    changes.through = event->revision;
+    if (event->key.starts_with(prefix)) changes.events.push_back(event);
+  }
+  changes.through = std::max(after, state->latest->revision());
+  return changes;
 }
 
 std::vector<std::shared_ptr<Watcher>> Board::Close() {

@@ -63,6 +63,7 @@ class Board {
   std::vector<std::shared_ptr<Watcher>> Close();
 
   Result<std::shared_ptr<const Snapshot>> At(Revision revision) const;
+  Result<Changes> ChangesAfter(Revision after, std::string_view prefix, size_t most) const;
 
   /// Every watcher has been handed the changes up to here.
   std::atomic<Revision> delivered{1};
@@ -96,6 +97,9 @@ class Core : public Store {
   Result<TxnResult> Txn(std::vector<Compare> compares, std::vector<Op> ops) override;
   std::optional<KeyValue> Newest(std::string_view key) const override;
   Result<std::unique_ptr<Watch>> StartWatch(rt::Runtime& runtime, WatchOptions options) override;
+  Result<Changes> ChangesAfter(Revision after, std::string_view prefix, size_t most) const override {
+    return board_->ChangesAfter(after, prefix, most);
+  }
   Ok Compact(Revision revision) override;
   StoreStats stats() const override { return board_->Read()->stats; }
   void Close() override;

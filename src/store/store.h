@@ -153,6 +153,13 @@ struct WatchOptions {
   size_t backlog_max = 100000;
 };
 
+/// A stretch of history.
+struct Changes {
+  std::vector<EventPtr> events;
+  /// Every change up to here under the prefix is in `events` or before them.
+  Revision through = 0;
+};
+
 struct StoreStats {
   Revision revision = 0;
   Revision compacted = 0;
@@ -185,6 +192,10 @@ class Store {
   /// Expired when `after` is compacted, or further back than the backlog allows. From a revision still to come, only
   /// the changes behind that one. Any thread; `runtime` is the one whose fibers will call Next.
   virtual Result<std::unique_ptr<Watch>> StartWatch(rt::Runtime& runtime, WatchOptions options) = 0;
+
+  /// About `most` changes after a revision (never a part of a transaction), without waiting for more. Expired when the
+  /// revision is compacted. Any thread.
+  virtual Result<Changes> ChangesAfter(Revision after, std::string_view prefix, size_t most) const = 0;
 
   /// Forgets history up to and including the revision (its state can still be read, and watched from). The disk follows
   /// in the background. World thread.

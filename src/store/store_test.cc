@@ -193,6 +193,40 @@ TEST_P(StoreTest, EveryRevisionCanBeReadUntilItIsCompacted) {
   });
 }
 
+TEST_P(StoreTest, HistoryComesInStretchesOfWholeTransactions) {
+  Run([](rt::Runtime&, Store& store) {
+    MustPut(store, "a/1", "x");                                                      // 2
+    MustPut(store, "b/1", "x");                                                      // 3
+    MUST(store.Txn({}, {PutOp("a/2", "y"), PutOp("b/2", "y"), PutOp("a/3", "y")}));  // 4
+    MustDelete(store, "a/1");                                                        // 5
+    MustPut(store, "b/3", "z");                                                      // 6
+    struct Case {
+      Revision after;
+      size_t most;
+      Lines events;
+      Revision through;
+    };
+    const Case cases[] = {
+        {1, 100, {"+a/1=x@2", "+a/2=y@4", "+a/3=y@4", "-a/1@5"}, 6},
+        {1, 1, {"+a/1=x@2"}, 2},
+        {2, 1, {"+a/2=y@4", "+a/3=y@4"}, 4},  // never a part of a transaction
+        {4, 1, {"-a/1@5"}, 5},
+        {5, 1, {}, 6},
+        {6, 1, {}, 6},
+        {9, 1, {}, 9},
+        {1, 0, {}, 1},
+    };
+    for (const Case& test : cases) {
+      const Changes changes = MUST(store.ChangesAfter(test.after, "a/", test.most));
+      EXPECT_EQ(Dump(changes.events), test.events) << test.after << " " << test.most;
+      EXPECT_EQ(changes.through, test.through) << test.after << " " << test.most;
+    }
+    MUST(store.Compact(4));
+    EXPECT_TRUE(store.ChangesAfter(3, "a/", 1).Failed(Reason::kExpired));
+    EXPECT_EQ(Dump(MUST(store.ChangesAfter(4, "a/", 9)).events), Lines{"-a/1@5"});
+  });
+}
+
 TEST_P(StoreTest, NothingIsVisibleBeforeItIsDurable) {
   Run([](rt::Runtime& runtime, Store& store) {
     auto watch = MUST(store.StartWatch(runtime, {.prefix = "a", .after = 1}));
