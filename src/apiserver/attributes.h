@@ -64,6 +64,8 @@ class SelectionFilter {
   SelectionFilter(const Resource& resource, const Selection& selection);
 
   bool Matches(const store::Entry& entry) const;
+  /// False when key and digest tell that it does not match.
+  bool MayMatch(std::string_view key, const store::Digest& digest) const { return Judge(key, digest) != Verdict::kNo; }
   /// For who keeps attributes itself: `attributes` is called where key and digest do not decide.
   template <typename Get>
   bool Matches(std::string_view key, const store::Digest& digest, Get attributes) const {

@@ -52,7 +52,6 @@ WatchHub::WatchHub(rt::Runtime& runtime, const Resource& resource, std::unique_p
       resource_(resource),
       watch_(std::move(watch)),
       tasks_(runtime, "watch-hub"),
-      readers_(runtime),
       ring_after_(after) {}
 
 WatchHub::~WatchHub() = default;
@@ -79,17 +78,31 @@ void WatchHub::Run() {
       times_.pop_front();
       ++first_;
     }
-    readers_.NotifyAll();
+    Wake();
   }
   ended_ = true;
-  readers_.NotifyAll();
+  Wake();
+}
+
+void WatchHub::Wake() {
+  for (WatchCursor* cursor : waiting_) {
+    cursor->Skip();
+    if (ended_ || cursor->next_ < end()) cursor->woken_.NotifyAll();
+  }
 }
 
 store::Revision WatchHub::progress() const { return watch_->progress(); }
 
 WatchCursor::WatchCursor(rt::Runtime& runtime, store::Store& store, std::shared_ptr<WatchHub> hub,
-                         const Resource& resource, store::Revision after)
-    : runtime_(runtime), store_(store), hub_(std::move(hub)), resource_(resource), after_(after), floor_(after) {}
+                         const Resource& resource, store::Revision after, Wants wants)
+    : runtime_(runtime),
+      store_(store),
+      hub_(std::move(hub)),
+      resource_(resource),
+      wants_(std::move(wants)),
+      woken_(runtime),
+      after_(after),
+      floor_(after) {}
 
 // Finds the place in the ring behind `after_`, when the ring reaches back that far.
 bool WatchCursor::Attach() {
@@ -123,35 +136,55 @@ Result<std::vector<ChangePtr>> WatchCursor::Next(MonoTime until) {
   return NextFromHub(until);
 }
 
-Result<std::vector<ChangePtr>> WatchCursor::NextFromHub(MonoTime until) {
-  WatchHub& hub = *hub_;
-  const auto ready = [&] { return hub.ended_ || next_ < hub.first_ + hub.ring_.size(); };
-  const Ok waited = hub.readers_.WaitUntil(ready, until);
-  std::vector<ChangePtr> out;
-  if (!waited.ok()) {
-    // The time may be the caller's or that of a scope around it; the caller looks at its own clock.
-    if (waited.Failed(Reason::kTimeout) && runtime_.CheckCancelled().ok()) return out;
-    return waited.status();
-  }
-  if (next_ < hub.first_) return Next(until);
-  while (next_ < hub.first_ + hub.ring_.size() && out.size() < kBatch) {
-    const ChangePtr& change = hub.ring_[next_++ - hub.first_];
+// Goes on to the next change that is wanted, or to the end of the ring.
+void WatchCursor::Skip() {
+  if (next_ < hub_->first_) return;  // fell out of the ring
+  for (; next_ < hub_->end(); ++next_) {
+    const store::Event& event = hub_->ring_[next_ - hub_->first_]->event();
     // A watcher may begin with a state that is newer than what the hub has read so far. (Not compared with the last one
     // given out: the changes of one transaction may come in two batches.)
-    if (change->event().revision > floor_) out.push_back(change);
+    if (event.revision > floor_ && wants_(event)) return;
+    after_ = std::max(after_, event.revision);
   }
-  if (!out.empty()) {
+}
+
+Ok WatchCursor::WaitForHub(MonoTime until) {
+  WatchHub& hub = *hub_;
+  waiting_at_ = hub.waiting_.size();
+  hub.waiting_.push_back(this);
+  const Ok waited = woken_.WaitUntil([&] { return hub.ended_ || next_ < hub.end(); }, until);
+  WatchCursor* last = hub.waiting_.back();
+  hub.waiting_[waiting_at_] = last;
+  last->waiting_at_ = waiting_at_;
+  hub.waiting_.pop_back();
+  return waited;
+}
+
+Result<std::vector<ChangePtr>> WatchCursor::NextFromHub(MonoTime until) {
+  WatchHub& hub = *hub_;
+  std::vector<ChangePtr> out;
+  Skip();
+  if (next_ == hub.end() && !hub.ended_) {
+    const Ok waited = WaitForHub(until);
+    if (!waited.ok()) {
+      // The time may be the caller's or that of a scope around it; the caller looks at its own clock.
+      if (waited.Failed(Reason::kTimeout) && runtime_.CheckCancelled().ok()) return out;
+      return waited.status();
+    }
+    if (next_ < hub.first_) return Next(until);
+  }
+  for (; next_ < hub.end() && out.size() < kBatch; Skip()) {
+    out.push_back(hub.ring_[next_++ - hub.first_]);
     after_ = out.back()->event().revision;
-  } else if (hub.ended_) {
-    return Unavailable("the watch has ended");
   }
+  if (out.empty() && hub.ended_) return Unavailable("the watch has ended");
   return out;
 }
 
 store::Revision WatchCursor::progress() const {
   if (!attached_) return after_;
   // Only when nothing waits in the ring has this watcher seen all that the hub has.
-  if (next_ == hub_->first_ + hub_->ring_.size()) return std::max(after_, hub_->progress());
+  if (next_ == hub_->end()) return std::max(after_, hub_->progress());
   return after_;
 }
 

@@ -2,10 +2,12 @@
 
 // Fans out one resource's changes to all its watchers on one runtime: one store watch each, however many clients. The
 // hub keeps the latest changes in a ring; a watcher is a place in that ring, so a slow one costs nothing and delays
-// nobody. One that begins before the ring, or falls out of it, reads the store's history stretch by stretch until it has
-// caught up; when the store has given that up as well, it is told Expired.
+// nobody. A watcher that waits is woken only for changes it may want, as the objects' digests tell: of a thousand nodes
+// that each watch their own pods, one. One that begins before the ring, or falls out of it, reads the store's history
+// stretch by stretch until it has caught up; when the store has given that up as well, it is told Expired.
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -47,6 +49,8 @@ class Change {
 };
 using ChangePtr = std::shared_ptr<const Change>;
 
+class WatchCursor;
+
 class WatchHub {
  public:
   /// Changes after `after`. Expired when the store has compacted them.
@@ -61,13 +65,15 @@ class WatchHub {
   friend class WatchCursor;
   WatchHub(rt::Runtime& runtime, const Resource& resource, std::unique_ptr<store::Watch> watch, store::Revision after);
   void Run();
+  void Wake();
+  uint64_t end() const { return first_ + ring_.size(); }
   store::Revision progress() const;
 
   rt::Runtime& runtime_;
   const Resource& resource_;
   std::unique_ptr<store::Watch> watch_;
   rt::TaskGroup tasks_;
-  rt::WaitQueue readers_;
+  std::vector<WatchCursor*> waiting_;  ///< at the end of the ring
   std::deque<ChangePtr> ring_;
   uint64_t first_ = 0;          ///< the sequence number of ring_.front()
   store::Revision ring_after_;  ///< every change after this revision is in the ring
@@ -78,8 +84,10 @@ class WatchHub {
 /// One watcher's place.
 class WatchCursor {
  public:
+  /// False for a change that this watcher certainly leaves out.
+  using Wants = std::function<bool(const store::Event& event)>;
   WatchCursor(rt::Runtime& runtime, store::Store& store, std::shared_ptr<WatchHub> hub, const Resource& resource,
-              store::Revision after);
+              store::Revision after, Wants wants);
   /// Expired when neither the ring nor the store reaches back that far.
   Ok Open();
   /// The next changes, in order; none when `until` passed. Expired when it is too far behind.
@@ -88,17 +96,23 @@ class WatchCursor {
   store::Revision progress() const;
 
  private:
+  friend class WatchHub;
   bool Attach();
+  void Skip();
+  Ok WaitForHub(MonoTime until);
   Result<std::vector<ChangePtr>> NextFromHub(MonoTime until);
 
   rt::Runtime& runtime_;
   store::Store& store_;
   std::shared_ptr<WatchHub> hub_;
   const Resource& resource_;
+  const Wants wants_;
+  rt::WaitQueue woken_;
   store::Revision after_;  ///< the revision of the last change given out, or more
   store::Revision floor_;  ///< up to here the changes came from elsewhere than the ring
   bool attached_ = false;
   uint64_t next_ = 0;
+  size_t waiting_at_ = 0;  ///< in the hub's list
 };
 
 }  // namespace knarr::apiserver

@@ -89,7 +89,8 @@ Ok WatchSession::Begin() {
   };
   auto hub = local_.Hub(resource_, after);
   if (!hub.ok()) return too_old(hub.status());
-  cursor_ = std::make_unique<WatchCursor>(runtime_, store_, std::move(*hub), resource_, after);
+  cursor_ = std::make_unique<WatchCursor>(runtime_, store_, std::move(*hub), resource_, after,
+                                          [this](const store::Event& event) { return MayConcern(event); });
   const Ok reachable = cursor_->Open();
   if (!reachable.ok()) return too_old(reachable.status());
   given_ = after;
@@ -114,6 +115,13 @@ WatchItem WatchSession::Bookmark(store::Revision revision, bool end_of_initial) 
   std::string json = fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":{{"resourceVersion":"{}"{}}}}})",
                                  kind().kind, kind().api_version, revision, annotations);
   return {WatchEventType::kBookmark, std::make_shared<const std::string>(std::move(json)), nullptr, false};
+}
+
+bool WatchSession::MayConcern(const store::Event& event) const {
+  if (!event.key.starts_with(prefix_)) return false;
+  if (request_.selection.empty()) return true;
+  return (event.value != nullptr && filter_.MayMatch(event.key, event.digest)) ||
+         (event.previous != nullptr && filter_.MayMatch(event.key, event.previous_digest));
 }
 
 std::optional<WatchItem> WatchSession::See(const ChangePtr& change) {

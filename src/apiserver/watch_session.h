@@ -50,6 +50,7 @@ class WatchSession {
   WatchSession(RequestContext& context, store::Store& store, const Resource& resource, WatchRequest request);
   Ok Begin();
   void TakePresent(const store::Snapshot& snapshot);
+  bool MayConcern(const store::Event& event) const;
   std::optional<WatchItem> See(const ChangePtr& change);
   WatchItem Bookmark(store::Revision revision, bool end_of_initial) const;
 
