@@ -82,9 +82,9 @@ class Knarr:
         began = time.monotonic()
         log = os.path.join(self.folder, "server.log")
         with open(log, "ab") as out:
-            self.process = subprocess.Popen(
-                [self.program, "server", "--no-node", "--data-dir", os.path.join(self.folder, "data"),
-                 "--listen", f"127.0.0.1:{self.port}", "--write-kubeconfig", os.path.join(self.folder, "kubeconfig")], stdout=out, stderr=out)
+            command = [self.program, "server", "--no-node", "--data-dir", os.path.join(self.folder, "data"), "--listen",
+                       f"127.0.0.1:{self.port}", "--write-kubeconfig", os.path.join(self.folder, "kubeconfig")]
+            self.process = subprocess.Popen(command, stdout=out, stderr=out)
         while time.monotonic() - began < 60:
             if self.process.poll() is not None:
                 break
@@ -147,7 +147,7 @@ class Run:
             if peer is not None and peer.name in by_target:
                 theirs = statistics.median(by_target[peer.name])
                 line[peer.name] = theirs
-                more_is_better = name.endswith((".rate", ".creates"))
+                more_is_better = name.endswith(".rate")
                 top, below = (ours, theirs) if more_is_better else (theirs, ours)
                 better = top / below if below else None
                 line["times_better"] = better and round(better, 2)

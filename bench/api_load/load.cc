@@ -128,13 +128,25 @@ void Load::Figure(std::string_view name, double value, std::string_view unit) co
   std::fflush(stdout);
 }
 
-void Load::Figures(const std::string& name, size_t done, double seconds, double cpu_seconds,
-                   Latencies& latencies) const {
+Result<Stretch> Stretch::Begin(const Load& load) {
+  Stretch stretch(load);
+  stretch.cpu_ = TRY(load.meter.CpuSeconds());
+  stretch.own_cpu_ = TRY(load.own.CpuSeconds());
+  stretch.began_ = load.runtime.Mono();
+  return stretch;
+}
+
+Ok Stretch::End(const std::string& name, size_t done, Latencies& latencies) const {
+  const double seconds = std::chrono::duration<double>(load_.runtime.Mono() - began_).count();
+  const double cpu = TRY(load_.meter.CpuSeconds()) - cpu_;
+  const double own_cpu = TRY(load_.own.CpuSeconds()) - own_cpu_;
   const auto count = static_cast<double>(std::max<size_t>(done, 1));
-  Figure(name + ".rate", static_cast<double>(done) / seconds, "/s");
-  if (!meter.empty()) Figure(name + ".cpu", cpu_seconds * 1e6 / count, "us");
-  Figure(name + ".p50", latencies.At(0.5), "ms");
-  Figure(name + ".p99", latencies.At(0.99), "ms");
+  load_.Figure(name + ".rate", static_cast<double>(done) / seconds, "/s");
+  if (!load_.meter.empty()) load_.Figure(name + ".cpu", cpu * 1e6 / count, "us");
+  load_.Figure(name + ".client-cpu", own_cpu * 1e6 / count, "us");
+  load_.Figure(name + ".p50", latencies.At(0.5), "ms");
+  load_.Figure(name + ".p99", latencies.At(0.99), "ms");
+  return {};
 }
 
 std::string ConfigMapBody(const std::string& name) {

@@ -64,6 +64,7 @@ struct Load {
   const client::RestConfig& config;
   const LoadOptions& options;
   Meter meter;
+  Meter own;  ///< this program: what a rate is limited by, when both share a machine
 
   /// A client with a connection of its own, which is open.
   Result<std::unique_ptr<client::HttpClient>> Connect();
@@ -74,8 +75,21 @@ struct Load {
   std::string Path(std::string_view plural, std::string_view name = {}) const;
   net::ClientRequest Post(client::HttpClient& client, std::string_view plural, std::string body) const;
   void Figure(std::string_view name, double value, std::string_view unit) const;
-  /// Rate, processor time and latency of `done` operations.
-  void Figures(const std::string& name, size_t done, double seconds, double cpu_seconds, Latencies& latencies) const;
+};
+
+/// Rate, processor time and latency of what happens from its making on.
+class Stretch {
+ public:
+  static Result<Stretch> Begin(const Load& load);
+  Ok End(const std::string& name, size_t done, Latencies& latencies) const;
+  MonoTime began() const { return began_; }
+
+ private:
+  explicit Stretch(const Load& load) : load_(load) {}
+  const Load& load_;
+  MonoTime began_;
+  double cpu_ = 0;
+  double own_cpu_ = 0;
 };
 
 /// Objects as clients send them: a ConfigMap with 1 KiB of data, a Pod of 1.85 kB that no scheduler looks at.

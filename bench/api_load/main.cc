@@ -77,7 +77,8 @@ Ok Run(rt::Runtime& runtime, const std::vector<std::string>& args) {
     return BadRequest("--clients, --watchers, --lists and --window are 1 or more");
   }
   const client::RestConfig config = TRY(ConfigOf(runtime, command));
-  Load all{runtime, config, load, Meter(runtime, load.pids)};
+  const std::vector<std::string> self = {"self"};
+  Load all{runtime, config, load, Meter(runtime, load.pids), Meter(runtime, self)};
   for (const std::string& scenario : command.scenarios) {
     TRY(RunScenario(all, scenario).Context(scenario));
   }

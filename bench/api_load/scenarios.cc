@@ -55,13 +55,9 @@ Result<LoopResult> Loop(Load& load, Clients& clients, const MakeRequest& make, M
 }
 
 Ok Measure(Load& load, const std::string& name, Clients& clients, const MakeRequest& make, Duration length) {
-  const double cpu = TRY(load.meter.CpuSeconds());
-  const MonoTime began = load.runtime.Mono();
-  LoopResult result = TRY(Loop(load, clients, make, began + length));
-  const double seconds = std::chrono::duration<double>(load.runtime.Mono() - began).count();
-  const double used = TRY(load.meter.CpuSeconds()) - cpu;
-  load.Figures(fmt::format("{}.{}", name, clients.size()), result.done, seconds, used, result.latencies);
-  return {};
+  const Stretch stretch = TRY(Stretch::Begin(load));
+  LoopResult result = TRY(Loop(load, clients, make, stretch.began() + length));
+  return stretch.End(fmt::format("{}.{}", name, clients.size()), result.done, result.latencies);
 }
 
 /// Makes `count` pods, and says how long that took.
@@ -118,7 +114,7 @@ Ok Delete(Load& load, Clients& clients) {
     if (next == made) return std::nullopt;
     return client.MakeRequest("DELETE", load.Path("pods", fmt::format("{}{:06}", prefix, next++)));
   };
-  return Measure(load, "delete-pod", clients, make, std::chrono::hours(1));
+  return Measure(load, "delete", clients, make, std::chrono::hours(1));
 }
 
 /// The namespace, and the account that pods are made for.

@@ -118,20 +118,15 @@ class WatchRun {
     creators_ = TRY(load_.Connect(kCreators));
     board_.watchers = clients_.size();
     for (auto& client : clients_) TRY(Watch(*client));
-    const double cpu = TRY(load_.meter.CpuSeconds());
-    const MonoTime began = load_.runtime.Mono();
-    TRY(Create(began));
+    const Stretch stretch = TRY(Stretch::Begin(load_));
+    TRY(Create(stretch.began()));
     TRY(board_.moved.WaitUntil([this] { return board_.all_seen == board_.sent.size() || board_.ended > 0; },
                                load_.runtime.Mono() + kDrainMax));
     if (board_.ended > 0) return Internal(fmt::format("{} watches ended early", board_.ended));
-    const double seconds = std::chrono::duration<double>(load_.runtime.Mono() - began).count();
-    const double used = TRY(load_.meter.CpuSeconds()) - cpu;
     std::string name = fmt::format("watch.{}", clients_.size());
     if (load_.options.rate > 0) name += fmt::format(".at-{}", load_.options.rate);
     if (load_.options.protobuf) name += ".protobuf";
-    load_.Figures(name, board_.events, seconds, used, board_.latencies);
-    load_.Figure(name + ".creates", static_cast<double>(board_.sent.size()) / seconds, "/s");
-    return {};
+    return stretch.End(name, board_.events, board_.latencies);
   }
 
   /// Starts a watcher; its stream has begun on return.
