@@ -60,14 +60,18 @@ void Http2Stream::MoveTo(std::string& batch, size_t size) {
       out_start = 0;
     }
   }
-  while (size > 0 && !shared.empty()) {
-    std::string_view& piece = shared.front().text;
+  while (size > 0 && shared_size > 0) {
+    std::string_view& piece = shared[shared_index].text;
     size_t count = std::min(size, piece.size());
     batch.append(piece.substr(0, count));
     piece.remove_prefix(count);
     shared_size -= count;
     size -= count;
-    if (piece.empty()) shared.pop_front();
+    if (!piece.empty()) continue;
+    shared[shared_index++].owner.reset();
+    if (shared_size > 0) continue;
+    shared.clear();
+    shared_index = 0;
   }
   pieces_size -= size;
   while (size > 0) {
@@ -369,7 +373,7 @@ Ok Http2Session::Write(const StreamPtr& stream, std::string_view bytes) {
   if (stream->closed) return Broken(*stream);
   if (bytes.empty()) return {};
   if (bytes.size() <= kCopyMax) {
-    if (stream->shared.empty()) {
+    if (stream->shared_size == 0) {
       stream->out.append(bytes);
     } else {
       auto copy = std::make_shared<const std::string>(bytes);
@@ -389,6 +393,9 @@ Ok Http2Session::Write(const StreamPtr& stream, std::string_view bytes) {
 Ok Http2Session::WriteShared(const StreamPtr& stream, std::vector<SharedPiece> pieces) {
   TRY(stream->changed.WaitUntil([&] { return stream->closed || stream->pending() < kPendingMax; }));
   if (stream->closed) return Broken(*stream);
+  // A stream that is never quite drained must not keep what it has sent.
+  stream->shared.erase(stream->shared.begin(), stream->shared.begin() + static_cast<ptrdiff_t>(stream->shared_index));
+  stream->shared_index = 0;
   for (SharedPiece& piece : pieces) {
     if (piece.text.empty()) continue;
     stream->shared_size += piece.text.size();
@@ -404,7 +411,7 @@ Ok Http2Session::WriteLast(const StreamPtr& stream, std::vector<std::string_view
   size_t size = 0;
   for (std::string_view piece : pieces) size += piece.size();
   stream->out_ended = true;
-  if (size <= kCopyMax && stream->shared.empty()) {
+  if (size <= kCopyMax && stream->shared_size == 0) {
     stream->out.reserve(stream->out.size() + size);
     for (std::string_view piece : pieces) stream->out.append(piece);
     Resume(*stream);

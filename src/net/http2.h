@@ -6,7 +6,6 @@
 // (its callbacks only submit), and no callback waits. Internal to net/.
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -52,8 +51,9 @@ struct Http2Stream {
   // Outgoing: first our own bytes, then shared ones, then pieces of somebody else, who waits until they are gone.
   std::string out;
   size_t out_start = 0;
-  std::deque<SharedPiece> shared;
-  size_t shared_size = 0;
+  std::vector<SharedPiece> shared;
+  size_t shared_index = 0;  ///< the first that is not sent
+  size_t shared_size = 0;   ///< bytes left in them
   std::vector<std::string_view> pieces;
   size_t piece_index = 0;
   size_t pieces_size = 0;  ///< bytes left in them

@@ -23,6 +23,26 @@ std::string ReadToEnd(Stream& stream) {
   }
 }
 
+constexpr size_t kSharedRounds = 400;
+
+/// What a round of /shared writes: its parts, of all sizes.
+std::array<std::string, 4> SharedParts(size_t round) {
+  const auto letter = static_cast<char>('a' + round % 26);
+  return {"<", std::string(round * 37 % 5000, letter), round % 50 == 0 ? std::string(70'000, letter) : "", ">"};
+}
+
+/// Some of it shared, some written by itself, in an order that must stay.
+Ok WriteShared(Response& response, size_t round) {
+  const auto parts = SharedParts(round);
+  auto owner = std::make_shared<const std::string>(parts[1]);
+  const std::string_view text = *owner;
+  if (round % 7 == 3) TRY(response.Write("-"));
+  TRY(response.WriteShared({{nullptr, "<"}, {std::move(owner), text}}));
+  if (!parts[2].empty()) TRY(response.Write(parts[2]));
+  if (round % 2 == 0) return response.Write(">");
+  return response.WriteShared({{nullptr, ">"}});
+}
+
 /// Says what it got, and does what the path says.
 struct TestHandler {
   rt::Runtime& runtime;
@@ -57,6 +77,10 @@ struct TestHandler {
         if (!runtime.Sleep(2ms).ok()) return;  // an answer to HEAD may be over for the client
       }
       EXPECT_TRUE(response.Write(std::string(200'000, 'z')).ok());
+      EXPECT_TRUE(response.Finish().ok());
+    } else if (path == "/shared") {
+      EXPECT_TRUE(response.Start(200, headers).ok());
+      for (size_t i = 0; i < kSharedRounds; ++i) EXPECT_TRUE(WriteShared(response, i).ok());
       EXPECT_TRUE(response.Finish().ok());
     } else if (path == "/endless") {
       EXPECT_TRUE(response.Start(200, headers).ok());
@@ -174,6 +198,18 @@ TEST_P(HttpModes, PiecesAndStreams) {
     EXPECT_EQ(stream, "line 0\nline 1\nline 2\nline 3\nline 4\n" + std::string(200'000, 'z'));
     EXPECT_TRUE(world.client->Send(world.Make("/pieces")).ok());  // dropped unread
     EXPECT_EQ(world.Text(world.Make("/who")), GetParam() == Mode::kHttp1 ? "nobody" : "admin");
+  });
+}
+
+TEST_P(HttpModes, SharedPiecesKeepTheirOrder) {
+  std::string expected;
+  for (size_t i = 0; i < kSharedRounds; ++i) {
+    if (i % 7 == 3) expected += '-';
+    for (const std::string& part : SharedParts(i)) expected += part;
+  }
+  RunReal([&](rt::RealRuntime& runtime) {
+    World world(runtime, GetParam());
+    EXPECT_EQ(world.Text(world.Make("/shared")), expected);
   });
 }
 
