@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "apiserver/authentication/legacy_token_tracking.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/core.h"
 #include "apiserver/event_expiry.h"
@@ -19,7 +20,8 @@ class Server : public ApiServer {
         face_(core_),
         expiry_(world, store, core_.options().event_ttl),
         keeper_(core_),
-        address_keeper_(core_) {}
+        address_keeper_(core_),
+        token_tracking_(core_) {}
 
   ~Server() override { CHECK(stopped_); }
 
@@ -29,6 +31,7 @@ class Server : public ApiServer {
     expiry_.Start();
     keeper_.Start();
     address_keeper_.Start();
+    token_tracking_.Start();
     return {};
   }
 
@@ -70,6 +73,7 @@ class Server : public ApiServer {
     expiry_.Stop();
     keeper_.Stop();
     address_keeper_.Stop();
+    token_tracking_.Stop();
     core_.StopStreams();
     if (http_ != nullptr) http_->Stop(grace);
     core_.security().Stop();
@@ -83,6 +87,7 @@ class Server : public ApiServer {
   EventExpiry expiry_;
   ServiceKeeper keeper_;
   AddressKeeper address_keeper_;
+  LegacyTokenTracking token_tracking_;
   std::unique_ptr<net::HttpServer> http_;
   bool stopped_ = false;
 };

@@ -8,6 +8,7 @@
 #include "controller/resource_quota.h"
 #include "controller/root_ca.h"
 #include "controller/service_account.h"
+#include "controller/token_cleaner.h"
 #include "controller/token_secrets.h"
 #include "controller/volume_protection.h"
 
@@ -24,6 +25,7 @@ std::span<const ControllerEntry> AllControllers() {
       {"clusterrole-aggregation-controller", "clusterrole-aggregation-controller",
        MakeClusterRoleAggregationController},
       {"serviceaccount-token-controller", "", MakeTokenSecretsController},
+      {"legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner", MakeTokenCleaner},
       {"certificatesigningrequest-approving-controller", "certificate-controller", MakeCertificateApprover},
       {"certificatesigningrequest-signing-controller", "certificate-controller", MakeCertificateSigner},
       {"certificatesigningrequest-cleaner-controller", "certificate-controller", MakeCertificateCleaner},

@@ -82,6 +82,7 @@ struct Authenticator::PerRuntime {
     TokenClaims claims;
     SeenObjects seen;
     std::optional<UserInfo> user;  ///< good as long as `seen` is what there is
+    int64_t told_day = -1;         ///< the last day its use was told, of a token of old
   };
   struct Answer {
     TokenOwner owner;
@@ -168,11 +169,21 @@ Result<std::optional<TokenOwner>> Authenticator::FromServiceAccount(const TokenQ
   }
   const WallTime now = question.here.Wall();
   const std::shared_ptr<const store::Snapshot> snapshot = store_.Latest();
-  if (!token.user.has_value() || ObjectsOfToken(token.claims, *snapshot) != token.seen || IsEnding(token.seen)) {
+  const auto tell_use = [&] {
+    const int64_t day = std::chrono::floor<std::chrono::days>(now).time_since_epoch().count();
+    if (!token.seen.legacy_use || !on_legacy_use_ || token.told_day == day) return;
+    token.told_day = day;
+    on_legacy_use_(token.claims);
+  };
+  if (!token.user.has_value() || !ObjectsOfToken(token.claims, *snapshot).SameBytes(token.seen) ||
+      IsEnding(token.seen)) {
     token.user.reset();
-    token.user = TRY(UserOfToken(token.claims, question.token, *snapshot, now, token.seen));
+    Result<UserInfo> user = UserOfToken(token.claims, question.token, *snapshot, now, token.seen);
+    tell_use();
+    token.user = TRY(std::move(user));
   } else {
     TRY(CheckTimes(token.claims, now));
+    tell_use();
   }
   return std::optional(TokenOwner{*token.user, std::move(audiences)});
 }

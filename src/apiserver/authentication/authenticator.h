@@ -6,6 +6,7 @@
 // What a certificate says, and whether a service account's token is signed by us, is found out once and kept for each
 // of the server's runtimes; whether the account is still there is asked each time.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,6 +42,10 @@ class Authenticator {
                 const std::vector<rt::Runtime*>& runtimes, std::vector<TokenAuthenticator*> more);
   ~Authenticator();
 
+  /// Calls back when a token of old is used, on the runtime it is used on: at least the first time each day. Before
+  /// requests come.
+  void OnLegacyUse(std::function<void(const TokenClaims& claims)> told) { on_legacy_use_ = std::move(told); }
+
   /// Unauthorized for credentials that are no good.
   Result<UserInfo> Authenticate(rt::Runtime& here, const net::Request& request);
   /// For TokenReviews: whose token it is, for any of the audiences (empty: the API server's own).
@@ -59,6 +64,7 @@ class Authenticator {
   const bool anonymous_;
   std::unordered_map<std::string, UserInfo> static_tokens_;  // by the token's digest
   const ServiceAccountTokens& accounts_;
+  std::function<void(const TokenClaims& claims)> on_legacy_use_;
   const store::Store& store_;
   std::vector<TokenAuthenticator*> more_;
   std::vector<std::unique_ptr<PerRuntime>> per_runtime_;

@@ -160,7 +160,7 @@ Ok CheckAccount(const TokenClaims& claims, const store::Bytes& bytes, WallTime n
 }
 
 // A token of old is good as long as it stands in its secret.
-Ok CheckLegacy(const TokenClaims& claims, std::string_view token, const SeenObjects& seen) {
+Ok CheckLegacy(const TokenClaims& claims, std::string_view token, SeenObjects& seen) {
   if (seen.bytes[1] == nullptr) return Unauthorized("Token has been invalidated");
   const doc::Document secret = DecodeStored(*seen.bytes[1]);
   if (!secret.root.Get("metadata", "deletionTimestamp").is_null()) return Unauthorized("Token has been invalidated");
@@ -176,6 +176,7 @@ Ok CheckLegacy(const TokenClaims& claims, std::string_view token, const SeenObje
   if (uid != claims.account.uid) {
     return Unauthorized(fmt::format("ServiceAccount UID ({}) does not match claim ({})", uid, claims.account.uid));
   }
+  seen.legacy_use = true;
   constexpr std::string_view kInvalidSince = "kubernetes.io/legacy-token-invalid-since";
   if (secret.root.Get("metadata", "labels", kInvalidSince).AsString().empty()) return {};
   return Unauthorized(

@@ -43,7 +43,9 @@ struct TokenClaims {
 /// Stored objects that a token was found to be good with: as long as they are the same bytes, nothing has changed.
 struct SeenObjects {
   std::array<store::Bytes, 2> bytes;
-  bool operator==(const SeenObjects&) const = default;
+  /// A token of old stands in its secret, and its account is there: whether or not it is good, it is in use.
+  bool legacy_use = false;
+  bool SameBytes(const SeenObjects& other) const { return bytes == other.bytes; }
 };
 
 class ServiceAccountTokens {

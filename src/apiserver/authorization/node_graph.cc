@@ -146,7 +146,7 @@ void NodeGraph::SetPod(std::string_view key, const std::string* value) {
   if (!IsMirror(pod.root)) {
     const std::string_view ns = key.substr(0, key.find('/'));
     std::vector<std::string> names;
-    VisitPodReferences(pod.root, [&](RefKind kind, std::string_view name) {
+    api::VisitPodReferences(pod.root, [&](RefKind kind, std::string_view name) {
       names.push_back(ObjectKey(kind, InNamespace(ns, name)));
     });
     std::ranges::sort(names);
@@ -179,7 +179,7 @@ void NodeGraph::SetVolume(std::string_view name, const std::string* value) {
   if (claim.is_null()) return;
   Volume entry;
   entry.claim = InNamespace(claim.At("namespace").AsString(), claim.At("name").AsString());
-  VisitVolumeSecrets(volume.root, [&](std::string_view ns, std::string_view secret) {
+  api::VisitVolumeSecrets(volume.root, [&](std::string_view ns, std::string_view secret) {
     std::string key = InNamespace(ns, secret);
     std::vector<std::string>& volumes = volumes_of_secret_[key];
     if (std::ranges::find(volumes, name) != volumes.end()) return;

@@ -7,11 +7,13 @@
 #include <string_view>
 #include <vector>
 
+#include "api/references.h"
 #include "apiserver/authorization/rbac_index.h"
-#include "apiserver/authorization/references.h"
 #include "apiserver/follower.h"
 
 namespace knarr::apiserver {
+
+using api::RefKind;
 
 class NodeGraph {
  public:

@@ -1,9 +1,9 @@
-#include "apiserver/authorization/references.h"
+#include "api/references.h"
 
 #include <array>
 #include <string>
 
-namespace knarr::apiserver {
+namespace knarr::api {
 namespace {
 
 using doc::Value;
@@ -99,4 +99,4 @@ void VisitVolumeSecrets(const Value& volume,
   }
 }
 
-}  // namespace knarr::apiserver
+}  // namespace knarr::api

@@ -1,13 +1,13 @@
 #pragma once
 
-// What pods and volumes refer to by name, and the node that runs them therefore may read.
+// What pods and volumes refer to by name.
 
 #include <functional>
 #include <string_view>
 
 #include "doc/value.h"
 
-namespace knarr::apiserver {
+namespace knarr::api {
 
 enum class RefKind : char {
   kConfigMap = 'c',
@@ -23,4 +23,4 @@ void VisitPodReferences(const doc::Value& pod, const std::function<void(RefKind 
 void VisitVolumeSecrets(const doc::Value& volume,
                         const std::function<void(std::string_view ns, std::string_view name)>& visit);
 
-}  // namespace knarr::apiserver
+}  // namespace knarr::api
