@@ -66,17 +66,36 @@ Ok PodWorker::EnsureSandbox() {
     return mounted.status();
   }
   const runtime::SandboxSpec spec = TRY(MakeSandboxSpec(pod));
-  const Ok made = RunSandbox(pod, spec);
-  if (!made.ok()) {
-    if (failure_told_ != made.status().message()) {
-      failure_told_ = made.status().message();
-      RecordEvent(EventKind::kWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: " + failure_told_);
-    }
-    return made.status();
+  Result<runtime::SandboxStatus> made = environment_.containers.RunSandbox(spec);
+  Ok joined = made.ok() ? Ok() : Ok(made.status());
+  if (made.ok()) {
+    sandbox_ = std::move(*made);
+    joined = JoinSandbox();
   }
-  failure_told_.clear();
+  if (joined.ok()) {
+    failure_told_.clear();
+    return {};
+  }
+  // One that gets no address is not kept.
+  if (sandbox_) old_sandboxes_.push_back(sandbox_->id);
+  sandbox_.reset();
+  if (failure_told_ != joined.status().message()) {
+    failure_told_ = joined.status().message();
+    RecordEvent(EventKind::kWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: " + failure_told_);
+  }
+  return joined;
+}
+
+/// Its address and files: of a new one, and again of one from before the agent came, which may have died in between.
+Ok PodWorker::JoinSandbox() {
+  if (view().spec().host_network()) {
+    state_.pod_ip = environment_.node_ip;
+  } else {
+    state_.pod_ip = TRY(environment_.network.Attach(sandbox_->id, sandbox_->network_namespace)).ip;
+  }
+  TRY(WriteSandboxFiles());
   state_.sandbox_ready = true;
-  return WriteSandboxFiles();
+  return {};
 }
 
 Result<runtime::SandboxSpec> PodWorker::MakeSandboxSpec(Pod pod) {
@@ -98,23 +117,6 @@ Result<runtime::SandboxSpec> PodWorker::MakeSandboxSpec(Pod pod) {
   }
   spec.labels = PodLabels(pod);
   return spec;
-}
-
-/// With its address; one that gets none is not kept.
-Ok PodWorker::RunSandbox(Pod pod, const runtime::SandboxSpec& spec) {
-  runtime::SandboxStatus made = TRY(environment_.containers.RunSandbox(spec));
-  if (pod.spec().host_network()) {
-    state_.pod_ip = environment_.node_ip;
-  } else {
-    Result<network::PodAddress> address = environment_.network.Attach(made.id, made.network_namespace);
-    if (!address.ok()) {
-      old_sandboxes_.push_back(made.id);
-      return address.status();
-    }
-    state_.pod_ip = address->ip;
-  }
-  sandbox_ = std::move(made);
-  return {};
 }
 
 /// Before a new one is made: nothing runs in the old ones any more, and those go that hold no container whose log or

@@ -220,6 +220,7 @@ Ok PodWorker::SyncRunning() {
     TRY(RefreshContainers());
     plan = PlanPod(view(), state_, environment_.runtime.Wall());
   }
+  if (!state_.sandbox_ready) TRY(JoinSandbox());
   TRY(KeepVolumes());
   FollowSources();
   for (ContainerRecord& record : state_.containers) {

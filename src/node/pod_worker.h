@@ -75,7 +75,7 @@ class PodWorker {
 
   Ok EnsureSandbox();
   Result<runtime::SandboxSpec> MakeSandboxSpec(api::core_v1::Pod pod);
-  Ok RunSandbox(api::core_v1::Pod pod, const runtime::SandboxSpec& spec);
+  Ok JoinSandbox();
   Ok ClearOldSandboxes();
   Ok WriteSandboxFiles();
   void StartContainers(std::vector<std::string> names);

@@ -300,9 +300,32 @@ TEST(Agent, FindsWhatHappenedWhileItWasAway) {
     world.Until("logs gone", [&] { return MUST(world.runtime.files().List("/logs")).empty(); });
     EXPECT_TRUE(world.Ready("stays"));
     EXPECT_EQ(world.Restarts("stays"), 0);
+    const api::ObjectPtr stays = world.Find("stays");
+    for (auto condition : Pod(stays->tree()).status().conditions()) EXPECT_EQ(condition.status(), "True");
     EXPECT_EQ(MUST(world.runtime.files().List("/tmp/pods")).size(), 1U);
     world.Delete("stays");
     world.ExpectGone("stays");
+  });
+}
+
+TEST(Agent, ASandboxThatWasHalfMadeIsFinished) {
+  In([](World& world) {
+    bool slow = true;
+    world.network.on_attach = [&]() -> Ok { return slow ? world.runtime.Sleep(1h) : Ok(); };
+    world.Create("web", kOne);
+    world.Until("sandbox", [&] { return world.containers.sandboxes().size() == 1; });
+    world.StopAgent();
+    slow = false;
+    world.StartAgent();
+    world.Until("ready", [&] { return world.Ready("web"); });
+    EXPECT_EQ(world.containers.sandboxes().size(), 1U);
+    EXPECT_EQ(world.network.addresses.size(), 1U);
+    const api::ObjectPtr web = world.Find("web");
+    const auto status = Pod(web->tree()).status();
+    EXPECT_EQ(status.pod_ip(), world.network.addresses.begin()->second);
+    for (auto condition : status.conditions()) EXPECT_EQ(condition.status(), "True") << condition.type();
+    world.Delete("web");
+    world.ExpectGone("web");
   });
 }
 
