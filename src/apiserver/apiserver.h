@@ -40,7 +40,9 @@ struct ApiServerOptions {
   uint16_t node_port_first = 30000;
   uint16_t node_port_last = 32767;
   SecurityOptions security;
-  size_t in_flight_max = 1000;  ///< short requests; more get 429
+  /// Requests that are answered at once: those that only read, and those that change something. More get 429.
+  size_t in_flight_max = 2000;
+  size_t in_flight_writes_max = 1000;
   Duration request_timeout = std::chrono::seconds(60);
   Duration event_ttl = std::chrono::hours(1);
   AdmissionOptions admission;

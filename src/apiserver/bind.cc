@@ -12,22 +12,13 @@ namespace {
 
 using doc::Value;
 
-// As upstream's storage says it.
-Status PreconditionError(const ObjectName& name, std::string_view what, std::string_view wanted,
-                         std::string_view present) {
-  return ConflictError({"", "pods"}, name.name,
-                       fmt::format("StorageError: invalid object, Code: 4, Key: /registry/pods/{}/{}, ResourceVersion: "
-                                   "0, AdditionalErrorMsg: Precondition failed: {} in precondition: {}, {} in object "
-                                   "meta: {}",
-                                   name.ns, name.name, what, wanted, what, present));
-}
-
-Result<doc::Document> Bound(const Value& pod, const Value& binding, const ObjectName& name, WallTime now) {
+Result<doc::Document> Bound(const Resource& pods, const Value& pod, const Value& binding, const ObjectName& name,
+                            WallTime now) {
   const GroupResource what{"", "pods/binding"};
   for (const auto& [member, text] : {std::pair{"uid", "UID"}, std::pair{"resourceVersion", "ResourceVersion"}}) {
     const std::string_view wanted = binding.Get("metadata", member).AsString();
     const std::string_view present = pod.Get("metadata", member).AsString();
-    if (!wanted.empty() && wanted != present) return PreconditionError(name, text, wanted, present);
+    if (!wanted.empty() && wanted != present) return PreconditionError(pods, name, text, wanted, present);
   }
   if (IsDeleting(pod)) {
     return ConflictError(what, name.name,
@@ -93,7 +84,7 @@ Ok BindPod(RequestContext& context, ResourceRegistry& registry, Resource& pods, 
   update.target = Target::kSpecial;
   update.admission = Admission::kDone;
   update.dry_run = dry_run;
-  update.make = [&](const Value& current) { return Bound(current, binding, name, context.runtime.Wall()); };
+  update.make = [&](const Value& current) { return Bound(pods, current, binding, name, context.runtime.Wall()); };
   TRY(registry.Update(context, pods, update));
   return {};
 }

@@ -66,6 +66,7 @@ std::optional<OutputForm> FormOf(const MediaType& accepted, bool tables) {
     form.view = View::kTable;
   } else if (as == "PartialObjectMetadata" || as == "PartialObjectMetadataList") {
     form.view = View::kPartial;
+    form.of_list = as == "PartialObjectMetadataList";
   } else {
     return std::nullopt;
   }

@@ -31,6 +31,7 @@ enum class View : uint8_t { kObject, kTable, kPartial };
 struct OutputForm {
   Encoding encoding = Encoding::kJson;
   View view = View::kObject;
+  bool of_list = false;  ///< the partial form that was asked for is that of lists
   /// "v1" or "v1beta1" of meta.k8s.io, for tables and partial objects.
   std::string_view meta_version = "v1";
 };

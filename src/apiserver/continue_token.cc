@@ -19,7 +19,7 @@ std::string EncodeContinueToken(const ContinueToken& token) {
 
 Result<ContinueToken> DecodeContinueToken(std::string_view text) {
   const auto refuse = [](std::string_view why) {
-    return BadRequest(fmt::format("continue key is not valid: {}", why));
+    return BadRequest(fmt::format("invalid continue token: continue key is not valid: {}", why));
   };
   Result<std::string> json = Base64UrlDecode(TrimRight(text, "="));
   if (!json.ok()) return refuse(json.status().message());
@@ -27,14 +27,14 @@ Result<ContinueToken> DecodeContinueToken(std::string_view text) {
   if (!document.ok()) return refuse(document.status().message());
   const doc::Value& root = document->root;
   if (root.At("v").AsString() != "meta.k8s.io/v1") {
-    return refuse(fmt::format("server does not recognize this encoded version \"{}\"", root.At("v").AsString()));
+    return refuse(fmt::format("server does not recognize this encoded version {}", root.At("v").AsString()));
   }
   ContinueToken token;
   token.revision = root.At("rv").AsInt();
   if (token.revision == 0) return refuse("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
   std::string_view start = root.At("start").AsString();
   if (start.empty()) return refuse("encoded start key empty (version meta.k8s.io/v1)");
-  if (start.find("..") != std::string_view::npos) return refuse("invalid encoded start key");
+  if (start.find("..") != std::string_view::npos) return refuse(start);
   ConsumeSuffix(start, std::string_view("\0", 1));
   token.start_after = start;
   return token;

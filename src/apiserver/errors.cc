@@ -73,7 +73,20 @@ Status InternalError(std::string_view why) {
   return {Reason::kInternalError, fmt::format("Internal error occurred: {}", why), std::move(details)};
 }
 
-Status NoSuchResourceError() { return NotFound("the server could not find the requested resource"); }
+Status NoSuchResourceError() {
+  return RouteError(Reason::kNotFound, "the server could not find the requested resource");
+}
+
+Status RouteMethodError() {
+  return RouteError(Reason::kMethodNotAllowed, "the server does not allow this method on the requested resource");
+}
+
+// Details that stand in the answer though they say nothing: a cause without a word, which no other error has.
+Status RouteError(Reason reason, std::string message) {
+  StatusDetails details;
+  details.causes.emplace_back();
+  return {reason, std::move(message), std::move(details)};
+}
 
 Status TooLargeResourceVersionError(int64_t asked, int64_t current) {
   StatusDetails details;
@@ -93,14 +106,16 @@ doc::Value DetailsValue(const StatusDetails& details, doc::Arena& arena) {
   if (!details.kind.empty()) out.AddMember(arena, "kind", Value::String(arena, details.kind));
   if (!details.uid.empty()) out.AddMember(arena, "uid", Value::String(arena, details.uid));
   if (!details.causes.empty()) {
-    Value& causes = out.AddMember(arena, "causes", Value::Array());
+    Value causes = Value::Array();
     for (const StatusCause& cause : details.causes) {
+      if (cause == StatusCause()) continue;
       Value one = Value::Object();
       if (!cause.type.empty()) one.AddMember(arena, "reason", Value::String(arena, cause.type));
       if (!cause.message.empty()) one.AddMember(arena, "message", Value::String(arena, cause.message));
       if (!cause.field.empty()) one.AddMember(arena, "field", Value::String(arena, cause.field));
       causes.Append(arena, one);
     }
+    if (!causes.empty()) out.AddMember(arena, "causes", causes);
   }
   if (details.retry_after_seconds > 0) {
     out.AddMember(arena, "retryAfterSeconds", Value::Int(details.retry_after_seconds));

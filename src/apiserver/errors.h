@@ -37,6 +37,10 @@ Status MethodNotAllowedError(const GroupResource& what, std::string_view verb);
 Status InternalError(std::string_view why);
 /// `the server could not find the requested resource`
 Status NoSuchResourceError();
+/// `the server does not allow this method on the requested resource`
+Status RouteMethodError();
+/// An error that upstream makes of an HTTP code alone: its details are there, and empty.
+Status RouteError(Reason reason, std::string message);
 /// `Too large resource version: 5, current: 3`, as a Timeout that clients know by its cause.
 Status TooLargeResourceVersionError(int64_t asked, int64_t current);
 

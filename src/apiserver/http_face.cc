@@ -11,7 +11,11 @@
 #include "apiserver/health.h"
 #include "apiserver/request_info.h"
 #include "apiserver/reviews.h"
+#include "apiserver/routes.h"
+#include "apiserver/wire_form.h"
 #include "base/log.h"
+#include "base/strings.h"
+#include "base/time.h"
 #include "base/uuid.h"
 #include "doc/json.h"
 
@@ -19,7 +23,6 @@ namespace knarr::apiserver {
 namespace {
 
 constexpr size_t kTargetBytesMax = 16 << 10;
-constexpr int32_t kBusyRetrySeconds = 1;
 
 std::string AuditId(rt::Runtime& runtime) {
   std::array<uint8_t, 16> random{};
@@ -38,19 +41,31 @@ std::string WarningHeader(std::string_view text) {
   return out + '"';
 }
 
+// No Status: upstream answers this before it knows of any form.
+Answer TooManyRequests() {
+  Answer answer;
+  answer.code = 429;
+  answer.content_type = "text/plain; charset=utf-8";
+  answer.headers.Set("Retry-After", "1");
+  answer.headers.Set("X-Content-Type-Options", "nosniff");
+  answer.body.text = "Too many requests, please try again later.\n";
+  return answer;
+}
+
 }  // namespace
 
 HttpFace::HttpFace(Core& core)
     : core_(core),
-      discovery_(core.resources()),
+      discovery_(core.resources(), core.options().listen.ToString()),
       openapi_(core.resources()),
+      in_flight_(core.options().in_flight_max, core.options().in_flight_writes_max),
       requests_(core.metrics().AddCounter("apiserver_request_total", "Requests answered, by verb, resource and code.",
                                           {"verb", "resource", "code"})),
       durations_(core.metrics().AddHistogram("apiserver_request_duration_seconds",
                                              "Time to answer a request that does not stream.", LatencyBuckets(),
                                              {"verb"})) {
   core.metrics().AddGaugeFunction("apiserver_current_inflight_requests", "Requests being answered now.",
-                                  [this] { return static_cast<double>(in_flight_.load()); });
+                                  [this] { return static_cast<double>(in_flight_.reading() + in_flight_.writing()); });
 }
 
 void HttpFace::Handle(net::Request& request, net::Response& response) {
@@ -111,6 +126,12 @@ void HttpFace::Route(Call& call) {
     call.resource = core_.resources().Find(a.group, a.version, a.resource);
   }
   if (call.resource != nullptr) {
+    const Ok fits = CheckRoute(call);
+    if (!fits.ok()) {
+      SendError(call, fits.status());
+      Count(call, fits.status().code(), began);
+      return;
+    }
     const std::string_view deprecated = DeprecationOf(*call.resource->kind);
     if (!deprecated.empty()) call.context.warnings.emplace_back(deprecated);
   }
@@ -120,29 +141,38 @@ void HttpFace::Route(Call& call) {
     Count(call, streamed.ok() ? 200 : streamed.status().code(), began);
     return;
   }
-  if (in_flight_.load(std::memory_order_relaxed) >= static_cast<int>(core_.options().in_flight_max)) {
-    SendError(call, Status(Reason::kTooManyRequests, "too many requests, please try again later")
-                        .WithRetryAfter(kBusyRetrySeconds));
-    Count(call, 429, began);
-    return;
-  }
-  in_flight_.fetch_add(1, std::memory_order_relaxed);
-  Result<Answer> answer = [&] {
-    rt::CancelScope limit(runtime, core_.options().request_timeout);
-    return AnswerShort(call);
-  }();
-  in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  Result<Answer> answer = AnswerInTime(call);
   if (answer.ok()) {
     Count(call, answer->code, began);
     Send(call, std::move(*answer));
     return;
   }
-  Status status = answer.status();
-  if (status.Is(Reason::kTimeout) && status.details().causes.empty()) {
-    status = Timeout("request did not complete within requested timeout - context deadline exceeded");
+  Count(call, answer.status().code(), began);
+  SendError(call, answer.status());
+}
+
+Result<Duration> HttpFace::TimeLimit(const Call& call) const {
+  const Duration most = core_.options().request_timeout;
+  const std::string_view text = call.request.url.Query("timeout");
+  if (text.empty()) return most;
+  const Result<Duration> asked = ParseDuration(text);
+  if (!asked.ok()) {
+    return BadRequest(fmt::format("invalid timeout specified in the request URL - {}", asked.status().message()));
   }
-  Count(call, status.code(), began);
-  SendError(call, status);
+  return *asked > Duration::zero() ? std::min(*asked, most) : most;
+}
+
+Result<Answer> HttpFace::AnswerInTime(Call& call) {
+  const Duration limit = TRY(TimeLimit(call));
+  const auto& groups = call.context.user.groups;
+  const bool master = std::ranges::find(groups, "system:masters") != groups.end();
+  const std::string& method = call.request.method;
+  const auto place = in_flight_.Enter(method != "GET" && method != "HEAD", master);
+  if (!place.has_value()) return TooManyRequests();
+  rt::CancelScope scope(call.context.runtime, limit);
+  Result<Answer> answer = AnswerShort(call);
+  if (!answer.Failed(Reason::kTimeout) || !answer.status().details().causes.empty()) return answer;
+  return RouteError(Reason::kTimeout, "Timeout: request did not complete within the allotted timeout");
 }
 
 Result<Answer> HttpFace::AnswerShort(Call& call) {
@@ -151,29 +181,31 @@ Result<Answer> HttpFace::AnswerShort(Call& call) {
     if (IsComponentStatus(call.attributes)) return AnswerComponentStatus(call, core_);
     // bindings: the old way of binding a pod, a resource that is only created.
     const Attributes& a = call.attributes;
-    if (a.group.empty() && a.version == "v1" && a.resource == "bindings" && a.verb == "create") {
+    if (a.group.empty() && a.version == "v1" && a.resource == "bindings" && a.name.empty()) {
+      if (a.verb != "create" || a.ns.empty()) return RouteMethodError();
       call.resource = core_.resources().Find("", "v1", "pods");
       call.attributes.subresource = "binding";
       return Create(call);
     }
-    return NoSuchResourceError();
+    return discovery_.NoSuchPath(a.path);
   }
   return AnswerResource(call);
 }
 
 Result<Answer> HttpFace::AnswerPath(Call& call) {
   const std::string& path = call.request.url.path;
-  if (call.request.method != "GET" && call.request.method != "HEAD") {
-    return MethodNotAllowedError({"", path}, call.request.method);
-  }
   if (IsHealthPath(path)) return AnswerHealth(call, core_);
+  if (path == "/") return discovery_.ServePaths(HealthPaths(call, core_));
   if (path == "/metrics") {
     Answer answer;
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
     answer.body.text = core_.metrics().Text();
     return answer;
   }
-  if (path == "/version" || path == "/version/") return AnswerVersion();
+  if (path == "/version" || path == "/version/") {
+    if (call.request.method != "GET") return RouteMethodError();
+    return AnswerVersion();
+  }
   if (IsIssuerDiscoveryPath(path)) return AnswerIssuerDiscovery(call, core_);
   if (path.starts_with("/openapi/")) return openapi_.Serve(call);
   return discovery_.Serve(call);
@@ -195,6 +227,24 @@ void HttpFace::Send(Call& call, Answer answer) {
   if (!headers.Has("Cache-Control")) headers.Set("Cache-Control", "no-cache, private");
   headers.Set("Audit-Id", AuditId(call.context.runtime));
   for (const std::string& warning : call.context.warnings) headers.Add("Warning", WarningHeader(warning));
+  const bool json = answer.content_type == ContentTypeOf(Encoding::kJson);
+  if (json && answer.body.rest == nullptr && WantsPretty(call.request)) {
+    answer.body.text = PrettyJson(answer.body.in_pieces() ? Join(answer.body.pieces, "") : answer.body.text);
+    answer.body.pieces.clear();
+  }
+  // Only what is made of objects: the rest is short, or has its own ways.
+  const bool long_answer = answer.body.rest != nullptr || SizeOf(answer.body) > kGzipFrom;
+  if (call.resource != nullptr && long_answer && WantsGzip(call.request)) {
+    headers.Set("Content-Encoding", "gzip");
+    headers.Add("Vary", "Accept-Encoding");
+    Body compressed;
+    compressed.rest = GzipBody(std::move(answer.body), call.context.runtime);
+    answer.body = std::move(compressed);
+  }
+  SendBody(call, std::move(answer));
+}
+
+void HttpFace::SendBody(Call& call, Answer answer) {
   // The peer may have gone: then there is nobody to tell.
   if (answer.body.rest != nullptr) {
     const Ok sent = SendStream(call, answer);
@@ -202,16 +252,16 @@ void HttpFace::Send(Call& call, Answer answer) {
       LOG_WARN("an answer was cut off", {"path", call.request.url.path}, {"error", sent.status()});
     }
   } else if (answer.body.in_pieces()) {
-    (void)call.response.SendPieces(answer.code, std::move(headers), std::move(answer.body.pieces));
+    (void)call.response.SendPieces(answer.code, std::move(answer.headers), std::move(answer.body.pieces));
   } else {
-    (void)call.response.Send(answer.code, std::move(headers), answer.body.text);
+    (void)call.response.Send(answer.code, std::move(answer.headers), answer.body.text);
   }
 }
 
 Ok HttpFace::SendStream(Call& call, Answer& answer) {
   TRY(call.response.Start(answer.code, std::move(answer.headers)));
   std::string& text = answer.body.text;
-  TRY(call.response.Write(text));
+  if (!text.empty()) TRY(call.response.Write(text));
   bool more = true;
   while (more) {
     text.clear();

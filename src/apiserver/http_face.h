@@ -12,6 +12,7 @@
 #include "apiserver/content.h"
 #include "apiserver/core.h"
 #include "apiserver/discovery.h"
+#include "apiserver/in_flight.h"
 #include "apiserver/openapi.h"
 #include "apiserver/render.h"
 #include "net/http.h"
@@ -59,6 +60,10 @@ class HttpFace {
   Result<Answer> Patch(Call& call);
   Result<Answer> Delete(Call& call);
   Ok Stream(Call& call);
+  /// The time this request may take: ?timeout=, but no more than the server's own limit. BadRequest.
+  Result<Duration> TimeLimit(const Call& call) const;
+  Result<Answer> AnswerInTime(Call& call);
+  void SendBody(Call& call, Answer answer);
   void Send(Call& call, Answer answer);
   Ok SendStream(Call& call, Answer& answer);
   void SendError(Call& call, const Status& status);
@@ -67,7 +72,7 @@ class HttpFace {
   Core& core_;
   Discovery discovery_;
   OpenApi openapi_;
-  std::atomic<int> in_flight_{0};
+  InFlight in_flight_;
   Family<Counter>& requests_;
   Family<Histogram>& durations_;
 };
@@ -76,8 +81,5 @@ class HttpFace {
 Ok ServeWatch(Call& call, Core& core);
 Ok ServeLog(Call& call, Core& core);
 Ok ServeExec(Call& call, Core& core);
-
-/// The list options of a request's query.
-Result<ListRequest> ReadListRequest(const Call& call);
 
 }  // namespace knarr::apiserver

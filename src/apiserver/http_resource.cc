@@ -4,8 +4,8 @@
 #include "apiserver/errors.h"
 #include "apiserver/http_face.h"
 #include "apiserver/object_meta.h"
+#include "apiserver/read_options.h"
 #include "apiserver/request_info.h"
-#include "apiserver/reviews.h"
 #include "apiserver/write_options.h"
 #include "base/strings.h"
 #include "doc/json.h"
@@ -13,34 +13,34 @@
 namespace knarr::apiserver {
 namespace {
 
-Status BadQuery(std::string_view name, std::string_view value, std::string_view why) {
-  return BadRequest(fmt::format("invalid query parameter {}={}: {}", name, GoQuote(value), why));
+// Metadata of one object is not asked for as that of a list, nor the other way round.
+Ok CheckPartial(const Call& call, const OutputForm& form) {
+  const bool list = call.attributes.verb == "list" || call.attributes.verb == "deletecollection";
+  if (form.of_list == list) return {};
+  const api::KindInfo& stored = *call.resource->stored;
+  const std::string_view package = stored.type->package.substr(0, stored.type->package.find('/'));
+  return Status(
+      Reason::kNotAcceptable,
+      list ? fmt::format("you requested PartialObjectMetadata, but the requested object is a list (*{}.{}List)",
+                         package, stored.kind)
+           : fmt::format("you requested PartialObjectMetadataList, but the requested object is not a list "
+                         "(*{}.{})",
+                         package, stored.kind));
 }
 
-Result<std::optional<int64_t>> QueryInt(const net::Url& url, std::string_view name) {
-  const std::string_view text = url.Query(name);
-  if (text.empty()) return std::optional<int64_t>();
-  const Result<int64_t> value = ParseInt64(text);
-  if (!value.ok()) return BadQuery(name, text, value.status().message());
-  return std::optional<int64_t>(*value);
+// What has no columns: most subresources, and what is created through them.
+bool HasTable(const Call& call) {
+  const std::string& sub = call.attributes.subresource;
+  return sub.empty() || sub == "status" || sub == "scale";
 }
 
-Result<bool> ReadDryRun(const net::Url& url) {
-  bool dry = false;
-  for (const auto& [name, value] : url.query) {
-    if (name != "dryRun" || value.empty()) continue;
-    if (value != "All") {
-      return Invalid(fmt::format("dryRun: Unsupported value: \"{}\": supported values: \"All\"", value));
-    }
-    dry = true;
-  }
-  return dry;
-}
-
-Result<RenderOptions> ReadRender(const Call& call, bool tables = true) {
+Result<RenderOptions> ReadRender(const Call& call) {
   RenderOptions options;
-  options.form = TRY(Negotiate(call.request, tables));
-  options.include_object = TRY(ReadIncludeObject(call.request.url.Query("includeObject")));
+  options.form = TRY(Negotiate(call.request, HasTable(call)));
+  if (options.form.view == View::kTable) {
+    options.include_object = TRY(ReadIncludeObject(call.request.url.Query("includeObject")));
+  }
+  if (options.form.view == View::kPartial) TRY(CheckPartial(call, options.form));
   options.now = call.context.runtime.Wall();
   options.runtime = &call.context.runtime;
   return options;
@@ -85,43 +85,6 @@ Result<Answer> SuccessAnswer(const RenderOptions& options, int code, const doc::
   return answer;
 }
 
-Result<client::DeleteOptions> ReadDelete(Call& call) {
-  using client::Propagation;
-  const net::Url& url = call.request.url;
-  client::DeleteOptions options;
-  const std::string body = TRY(call.request.read_body(kBodyBytesMax));
-  if (!TrimSpace(body).empty()) {
-    const api::KindInfo* kind = api::FindKind("v1", "DeleteOptions");
-    api::KindInfo own;
-    if (kind == nullptr) {
-      own.kind = "DeleteOptions";
-      own.version = own.api_version = "v1";
-      own.type = api::FindRootType("v1", "DeleteOptions");
-      kind = &own;
-    }
-    const Encoding encoding = TRY(BodyEncoding(call.request));
-    const doc::Document decoded = TRY(DecodeBody(call.context, body, encoding, *kind, FieldValidation::kIgnore));
-    if (!decoded.root.At("orphanDependents").is_null() && !decoded.root.At("propagationPolicy").is_null()) {
-      return Invalid(
-          "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: orphanDependents and "
-          "deletionPropagation cannot be both set");
-    }
-    options = ReadDeleteOptions(decoded.root);
-  }
-  const auto grace = TRY(QueryInt(url, "gracePeriodSeconds"));
-  if (grace.has_value()) options.grace_seconds = grace;
-  const std::string_view policy = url.Query("propagationPolicy");
-  if (policy == "Orphan") options.propagation = Propagation::kOrphan;
-  if (policy == "Background") options.propagation = Propagation::kBackground;
-  if (policy == "Foreground") options.propagation = Propagation::kForeground;
-  if (url.HasQuery("orphanDependents")) {
-    options.propagation = QueryBool(url, "orphanDependents") ? Propagation::kOrphan : Propagation::kBackground;
-  }
-  const bool dry_run = TRY(ReadDryRun(url));
-  options.dry_run = options.dry_run || dry_run;
-  return options;
-}
-
 Result<client::PatchType> PatchTypeOf(const net::Request& request) {
   std::string_view type = request.headers.Get("Content-Type");
   type = TrimSpace(type.substr(0, type.find(';')));
@@ -137,41 +100,8 @@ Result<client::PatchType> PatchTypeOf(const net::Request& request) {
 
 }  // namespace
 
-Result<ListRequest> ReadListRequest(const Call& call) {
-  const net::Url& url = call.request.url;
-  ListRequest request;
-  request.ns = call.attributes.ns;
-  request.selection =
-      TRY(Selection::Parse(*call.resource->kind, url.Query("labelSelector"), url.Query("fieldSelector")));
-  // The old form of watching has the name in the path.
-  if (!call.attributes.name.empty() && !request.selection.name().has_value()) {
-    std::vector<FieldRequirement> fields = request.selection.fields.requirements();
-    fields.push_back({"metadata.name", true, call.attributes.name});
-    request.selection.fields = FieldSelector(std::move(fields));
-  }
-  request.limit = TRY(QueryInt(url, "limit")).value_or(0);
-  request.continue_token = url.Query("continue");
-  request.resource_version = url.Query("resourceVersion");
-  request.resource_version_match = url.Query("resourceVersionMatch");
-  return request;
-}
-
 Result<Answer> HttpFace::AnswerResource(Call& call) {
   const std::string& verb = call.attributes.verb;
-  if (call.resource->kind->namespaced && call.attributes.ns.empty() && verb != "list") {
-    // Across all namespaces there are lists, and nothing else.
-    if (!call.attributes.name.empty() || IsReview(*call.resource->kind)) return NoSuchResourceError();
-    return Status(Reason::kMethodNotAllowed, "the server does not allow this method on the requested resource");
-  }
-  if (!call.resource->kind->namespaced && !call.attributes.ns.empty() && call.resource->kind->plural != "namespaces") {
-    return NoSuchResourceError();
-  }
-  if (IsReview(*call.resource->kind) && verb != "create") {
-    // Only the collection is there, for creating.
-    const bool nowhere = call.resource->kind->namespaced && call.attributes.ns.empty();
-    if (!call.attributes.name.empty() || nowhere) return NoSuchResourceError();
-    return MethodNotAllowedError(ResourceOf(*call.resource->kind), verb);
-  }
   if (verb == "get" || verb == "list") return GetOrList(call);
   if (verb == "create") return Create(call);
   if (verb == "update") return Update(call);
@@ -184,7 +114,7 @@ Result<Answer> HttpFace::GetOrList(Call& call) {
   const RenderOptions options = TRY(ReadRender(call));
   Operations& operations = core_.operations();
   if (call.attributes.verb == "list") {
-    const ListRequest request = TRY(ReadListRequest(call));
+    const ListRequest request = TRY(ReadListOptions(call));
     ListPage page = TRY(operations.List(call.context, *call.resource, request));
     Answer answer;
     answer.content_type = ContentTypeOf(options.form.encoding);
@@ -203,7 +133,6 @@ Result<Answer> HttpFace::Create(Call& call) {
   const api::KindInfo* kind = KindOf(call);
   if (kind == nullptr) return NoSuchResourceError();
   const bool sub = !call.attributes.subresource.empty();
-  if (!sub && !call.attributes.name.empty()) return MethodNotAllowedError(ResourceOf(*kind), "create");
   const Encoding encoding = TRY(BodyEncoding(call.request));
   const std::string body = TRY(call.request.read_body(kBodyBytesMax));
   doc::Document object = TRY(DecodeBody(call.context, body, encoding, *kind, write.validation));
@@ -227,7 +156,6 @@ Result<Answer> HttpFace::Update(Call& call) {
   const WriteRequest write = TRY(ReadWriteOptions(call.request, "UpdateOptions"));
   const api::KindInfo* kind = KindOf(call);
   if (kind == nullptr) return NoSuchResourceError();
-  if (call.attributes.name.empty()) return MethodNotAllowedError(ResourceOf(*kind), "update");
   const Encoding encoding = TRY(BodyEncoding(call.request));
   const std::string body = TRY(call.request.read_body(kBodyBytesMax));
   doc::Document object = TRY(DecodeBody(call.context, body, encoding, *kind, write.validation));
@@ -240,7 +168,6 @@ Result<Answer> HttpFace::Patch(Call& call) {
   const RenderOptions options = TRY(ReadRender(call));
   const api::KindInfo* kind = KindOf(call);
   if (kind == nullptr) return NoSuchResourceError();
-  if (call.attributes.name.empty()) return MethodNotAllowedError(ResourceOf(*kind), "patch");
   PatchRequest patch;
   patch.type = TRY(PatchTypeOf(call.request));
   const WriteRequest write = TRY(ReadWriteOptions(call.request, "PatchOptions", patch.type));
@@ -252,17 +179,12 @@ Result<Answer> HttpFace::Patch(Call& call) {
 
 Result<Answer> HttpFace::Delete(Call& call) {
   const RenderOptions options = TRY(ReadRender(call));
-  if (!call.attributes.subresource.empty()) {
-    return MethodNotAllowedError(ResourceOf(*call.resource->kind), "delete");
-  }
   const api::KindInfo& kind = *call.resource->kind;
-  const client::DeleteOptions wanted = TRY(ReadDelete(call));
+  const DeleteRequest request = TRY(ReadDeleteRequest(call));
+  const client::DeleteOptions& wanted = request.options;
   Operations& operations = core_.operations();
   if (call.attributes.verb == "deletecollection") {
-    if (std::ranges::find(kind.verbs, "deletecollection") == kind.verbs.end()) {
-      return MethodNotAllowedError(ResourceOf(kind), "delete");
-    }
-    ListRequest list = TRY(ReadListRequest(call));
+    const ListRequest list = TRY(ReadListOptions(call));
     ListPage page = TRY(operations.DeleteCollection(call.context, *call.resource, list, wanted));
     Answer answer;
     answer.content_type = ContentTypeOf(options.form.encoding);
@@ -270,7 +192,8 @@ Result<Answer> HttpFace::Delete(Call& call) {
     return answer;
   }
   const DeleteOutcome outcome = TRY(operations.Delete(call.context, *call.resource, call.name(), wanted));
-  const bool waits = !outcome.gone && wanted.propagation == client::Propagation::kForeground;
+  // As ever since the old way of asking for it.
+  const bool waits = !outcome.gone && request.cascades;
   if (!outcome.gone || call.resource->strategy->returns_deleted_object()) {
     return ObjectAnswer(kind, outcome.object, options, waits ? 202 : 200);
   }

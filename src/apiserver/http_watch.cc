@@ -2,7 +2,7 @@
 
 #include "apiserver/errors.h"
 #include "apiserver/http_face.h"
-#include "apiserver/request_info.h"
+#include "apiserver/read_options.h"
 #include "apiserver/streams.h"
 #include "base/strings.h"
 
@@ -11,25 +11,6 @@ namespace {
 
 // Events that are written together: what is ready at once, up to about this many bytes.
 constexpr size_t kWriteBytes = 64 << 10;
-
-Result<WatchRequest> ReadWatchRequest(const Call& call) {
-  const net::Url& url = call.request.url;
-  const ListRequest list = TRY(ReadListRequest(call));
-  WatchRequest request;
-  request.ns = list.ns;
-  request.selection = list.selection;
-  request.resource_version = list.resource_version;
-  request.resource_version_match = list.resource_version_match;
-  request.bookmarks = QueryBool(url, "allowWatchBookmarks");
-  if (url.HasQuery("sendInitialEvents")) request.send_initial_events = QueryBool(url, "sendInitialEvents");
-  const std::string_view timeout = url.Query("timeoutSeconds");
-  if (!timeout.empty()) {
-    const Result<int32_t> seconds = ParseInt<int32_t>(timeout);
-    if (!seconds.ok()) return BadRequest(fmt::format("timeoutSeconds: {}", seconds.status().message()));
-    if (*seconds > 0) request.timeout = std::chrono::seconds(*seconds);
-  }
-  return request;
-}
 
 class WatchWriter {
  public:
@@ -97,14 +78,16 @@ Ok ServeWatch(Call& call, Core& core) {
   options.form = TRY(Negotiate(call.request, true));
   if (options.form.encoding == Encoding::kYaml) {
     return Status(Reason::kNotAcceptable,
-                  "only the following media types are accepted: application/json, "
-                  "application/vnd.kubernetes.protobuf");
+                  "only the following media types are accepted: application/json;stream=watch, "
+                  "application/vnd.kubernetes.protobuf;stream=watch");
   }
   options.include_object = TRY(ReadIncludeObject(call.request.url.Query("includeObject")));
-  WatchRequest request = TRY(ReadWatchRequest(call));
+  WatchRequest request = TRY(ReadWatchOptions(call));
   Result<std::unique_ptr<WatchSession>> session =
       core.operations().Watch(call.context, *call.resource, std::move(request));
-  if (!session.ok() && !session.Failed(Reason::kExpired)) return session.status();
+  // What is wrong with the revision is told in the stream, as upstream does.
+  const bool told = session.Failed(Reason::kExpired) || session.Failed(Reason::kTimeout);
+  if (!session.ok() && !told) return session.status();
   WatchWriter writer(call, options);
   TRY(writer.Start());
   StreamScope scope(call);

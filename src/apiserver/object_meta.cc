@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "apiserver/errors.h"
 #include "base/uuid.h"
 
 namespace knarr::apiserver {
@@ -43,8 +44,8 @@ Ok FitKind(const api::KindInfo& kind, doc::Document& object) {
 
 void WipeSystemFields(doc::Document& object) {
   Value& metadata = Metadata(object);
-  for (const std::string_view member : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation",
-                                        "uid", "creationTimestamp"}) {
+  for (const std::string_view member :
+       {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "uid", "creationTimestamp"}) {
     metadata.Remove(member);
   }
 }
@@ -71,6 +72,35 @@ void CarryOver(doc::Document& object, const Value& old) {
   Metadata(object).Remove("selfLink");
   // generation is the strategy's to count.
   KeepMetadata(object, old, "generation");
+}
+
+namespace {
+
+// Where upstream keeps an object: its messages say so.
+std::string UpstreamKey(const Resource& resource, const ObjectName& name) {
+  const api::KindInfo& kind = *resource.stored;
+  std::string folder(kind.plural);
+  if (kind.plural == "nodes") folder = "minions";
+  if (kind.plural == "replicationcontrollers") folder = "controllers";
+  if (kind.plural == "services") folder = "services/specs";
+  if (kind.plural == "endpoints") folder = "services/endpoints";
+  if (kind.plural == "ingresses") folder = "ingress";
+  if (kind.group == "apiextensions.k8s.io" || kind.group == "apiregistration.k8s.io") {
+    folder = fmt::format("{}/{}", kind.group, kind.plural);
+  }
+  return kind.namespaced ? fmt::format("/registry/{}/{}/{}", folder, name.ns, name.name)
+                         : fmt::format("/registry/{}/{}", folder, name.name);
+}
+
+}  // namespace
+
+Status PreconditionError(const Resource& resource, const ObjectName& name, std::string_view what,
+                         std::string_view wanted, std::string_view present) {
+  return ConflictError(ResourceOf(*resource.kind), name.name,
+                       fmt::format("StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, "
+                                   "AdditionalErrorMsg: Precondition failed: {} in precondition: {}, {} in object "
+                                   "meta: {}",
+                                   UpstreamKey(resource, name), what, wanted, what, present));
 }
 
 std::optional<int64_t> DeletionGrace(const Value& object) {

@@ -21,6 +21,10 @@ void StampNew(rt::Runtime& runtime, WallTime now, doc::Document& object);
 /// Keeps of the old metadata what an update may not change by leaving it out.
 void CarryOver(doc::Document& object, const doc::Value& old);
 
+/// A write's precondition that the stored object does not meet, as upstream's storage says it.
+Status PreconditionError(const Resource& resource, const ObjectName& name, std::string_view what,
+                         std::string_view wanted, std::string_view present);
+
 /// metadata's numbers and texts, absent ones as nullopt.
 std::optional<int64_t> DeletionGrace(const doc::Value& object);
 bool IsDeleting(const doc::Value& object);

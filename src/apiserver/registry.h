@@ -144,7 +144,9 @@ class ResourceRegistry {
   const AdmissionChain& admission_;
 };
 
-/// "resourceVersion" of lists and watches: BadRequest for anything but "" or digits.
+/// What Go says of text that is no number: "invalid syntax" or "value out of range".
+std::string_view NumberProblem(std::string_view text);
+/// "resourceVersion" of gets, lists and watches; an error without a reason for anything but "" or digits.
 Result<store::Revision> ParseResourceVersion(std::string_view text);
 
 }  // namespace knarr::apiserver

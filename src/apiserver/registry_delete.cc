@@ -87,16 +87,21 @@ class DeleteRun {
   enum class Grace : uint8_t { kNone, kGraceful, kPending };
 
   Ok CheckPreconditions() const {
-    const auto conflict = [&](std::string_view what, std::string_view wanted, std::string_view present) -> Ok {
-      return ConflictError(ResourceOf(*resource_.kind), NameOf(old_.root),
-                           fmt::format("Precondition failed: {} in precondition: {}, {} in object meta: {}", what,
-                                       wanted, what, present));
-    };
+    // Upstream names the kind here, where it names the resource everywhere else.
+    const GroupResource what{resource_.stored->group, resource_.stored->kind};
     const std::string_view uid = old_.root.Get("metadata", "uid").AsString();
-    if (!options_.uid.empty() && options_.uid != uid) return conflict("UID", options_.uid, uid);
+    if (!options_.uid.empty() && options_.uid != uid) {
+      return ConflictError(what, NameOf(old_.root),
+                           fmt::format("the UID in the precondition ({}) does not match the UID in record ({}). The "
+                                       "object might have been deleted and then recreated",
+                                       options_.uid, uid));
+    }
     const std::string version = std::to_string(current_.mod_revision);
     if (!options_.resource_version.empty() && options_.resource_version != version) {
-      return conflict("ResourceVersion", options_.resource_version, version);
+      return ConflictError(what, NameOf(old_.root),
+                           fmt::format("the ResourceVersion in the precondition ({}) does not match the "
+                                       "ResourceVersion in record ({}). The object might have been modified",
+                                       options_.resource_version, version));
     }
     return {};
   }

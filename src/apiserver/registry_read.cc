@@ -17,49 +17,21 @@ constexpr std::string_view kContinueExpired =
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list.";
 
-StatusCause ForbiddenCause(std::string_view field, std::string message) {
-  return {"FieldValueForbidden", "Forbidden: " + std::move(message), std::string(field)};
-}
-
-Status InvalidListOptions(StatusCause cause) {
-  StatusDetails details;
-  details.group = "meta.k8s.io";
-  details.kind = "ListOptions";
-  std::string message = fmt::format("ListOptions.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
-  details.causes.push_back(std::move(cause));
-  return {Reason::kInvalid, std::move(message), std::move(details)};
-}
-
-Ok CheckListOptions(const ListRequest& request) {
-  const std::string& match = request.resource_version_match;
-  if (match.empty()) return {};
-  const auto refuse = [](std::string why) -> Ok {
-    return InvalidListOptions(ForbiddenCause("resourceVersionMatch", std::move(why)));
-  };
-  if (!request.continue_token.empty()) return refuse("resourceVersionMatch is forbidden for continue");
-  if (request.resource_version.empty()) {
-    return refuse("resourceVersionMatch is forbidden unless resourceVersion is provided");
-  }
-  if (match != "Exact" && match != "NotOlderThan") {
-    return InvalidListOptions(
-        {"FieldValueNotSupported",
-         fmt::format("Unsupported value: \"{}\": supported values: \"Exact\", \"NotOlderThan\"", match),
-         "resourceVersionMatch"});
-  }
-  if (match == "Exact" && request.resource_version == "0") {
-    return refuse("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
-  }
-  return {};
-}
-
 }  // namespace
+
+std::string_view NumberProblem(std::string_view text) {
+  const bool digits = std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  return digits ? "value out of range" : "invalid syntax";
+}
 
 Result<store::Revision> ParseResourceVersion(std::string_view text) {
   if (text.empty()) return store::Revision{0};
   const Result<uint64_t> parsed = ParseUint64(text);
   if (!parsed.ok() || *parsed > INT64_MAX) {
-    return BadRequest(
-        fmt::format("Invalid value: \"{}\": {}", text, parsed.ok() ? "value out of range" : parsed.status().message()));
+    // Upstream gives this no reason.
+    return Status(Reason::kUnknown, fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: {}",
+                                                GoQuote(text), GoQuote(text), NumberProblem(text)))
+        .WithCode(500);
   }
   return static_cast<store::Revision>(*parsed);
 }
@@ -87,11 +59,14 @@ Result<std::shared_ptr<const store::Snapshot>> ResourceRegistry::ListSnapshot(co
     if (token.revision < 0) return latest;
     auto then = store_.At(token.revision);
     if (then.ok()) return then;
+    if (token.revision > latest->revision()) return TooLargeResourceVersionError(token.revision, latest->revision());
     // The client may go on in the newest state with the token in this error.
     context.error_continue = EncodeContinueToken({-1, start_after});
     return Status(Reason::kExpired, std::string(kContinueExpired));
   }
-  const store::Revision asked = TRY(ParseResourceVersion(request.resource_version));
+  const Result<store::Revision> version = ParseResourceVersion(request.resource_version);
+  if (!version.ok()) return BadRequest("invalid resource version: " + version.status().message());
+  const store::Revision asked = *version;
   if (asked == 0) return latest;
   const bool exact =
       request.resource_version_match == "Exact" || (request.resource_version_match.empty() && request.limit > 0);
@@ -104,7 +79,6 @@ Result<std::shared_ptr<const store::Snapshot>> ResourceRegistry::ListSnapshot(co
 
 Result<ListPage> ResourceRegistry::List(RequestContext& context, const Resource& resource,
                                         const ListRequest& request) const {
-  TRY(CheckListOptions(request));
   std::string start;
   const auto snapshot = TRY(ListSnapshot(request, context, start));
   const std::string prefix = resource.Prefix(request.ns);
@@ -124,7 +98,9 @@ Result<ListPage> ResourceRegistry::List(RequestContext& context, const Resource&
     return page;
   }
 
-  const size_t limit = request.limit > 0 ? static_cast<size_t>(request.limit) : SIZE_MAX;
+  // Whoever takes any state takes it whole.
+  const bool whole = request.resource_version == "0" && request.continue_token.empty();
+  const size_t limit = request.limit > 0 && !whole ? static_cast<size_t>(request.limit) : SIZE_MAX;
   std::string last;
   bool more = false;
   const auto visit = [&](const store::Entry& entry) {

@@ -7,6 +7,7 @@
 #include "apiserver/object_io.h"
 #include "apiserver/object_meta.h"
 #include "apiserver/registry.h"
+#include "base/strings.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -20,8 +21,8 @@ Ok CheckIdentity(const Resource& resource, const ObjectName& name, doc::Document
   TRY(FitNamespace(*resource.stored, name.ns, object));
   const std::string_view own = NameOf(object.root);
   if (own.empty()) {
-    return BadRequest(fmt::format(
-        "the name of the object ({} based on URL) was undeterminable: name must be provided", name.name));
+    return BadRequest(
+        fmt::format("the name of the object ({} based on URL) was undeterminable: name must be provided", name.name));
   }
   if (own != name.name) {
     return BadRequest(
@@ -36,23 +37,25 @@ Ok CheckVersion(const Resource& resource, const ObjectName& name, const doc::Val
   const std::string_view version = object.Get("metadata", "resourceVersion").AsString();
   if (version.empty() || version == "0") {
     if (resource.strategy->allow_unconditional_update()) return {};
-    // Here upstream names the resource where it names the kind elsewhere.
-    api::KindInfo kind = *resource.kind;
-    kind.kind = kind.plural;
+    // Upstream names the resource here, where it names the kind everywhere else.
+    api::KindInfo named = *resource.kind;
+    named.kind = named.plural;
     return InvalidError(
-        kind, name.name,
+        named, name.name,
         {{"FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"}});
   }
   if (version == std::to_string(current.mod_revision)) return {};
-  TRY(ParseResourceVersion(version));
+  if (!ParseResourceVersion(version).ok()) {
+    return Status(Reason::kUnknown,
+                  fmt::format("strconv.ParseUint: parsing {}: {}", GoQuote(version), NumberProblem(version)))
+        .WithCode(500);
+  }
   return ModifiedError(ResourceOf(*resource.kind), name.name);
 }
 
 Ok CheckUid(const Resource& resource, const ObjectName& name, std::string_view wanted, std::string_view present) {
   if (wanted.empty() || wanted == present) return {};
-  return ConflictError(
-      ResourceOf(*resource.kind), name.name,
-      fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", wanted, present));
+  return PreconditionError(resource, name, "UID", wanted, present);
 }
 
 // A conflict of the store's: it says neither what it is about nor whose fields they are.
@@ -76,9 +79,9 @@ Result<UpdateOutcome> ResourceRegistry::Update(RequestContext& context, Resource
   std::optional<store::KeyValue> current = store_.Latest()->Get(key);
   for (int attempt = 0; attempt < kTries; ++attempt) {
     if (!current.has_value()) {
-      const bool may_create = request.create == CreateWhenAbsent::kYes ||
-                              (request.create == CreateWhenAbsent::kIfStrategyAllows &&
-                               resource.strategy->allow_create_on_update());
+      const bool may_create =
+          request.create == CreateWhenAbsent::kYes ||
+          (request.create == CreateWhenAbsent::kIfStrategyAllows && resource.strategy->allow_create_on_update());
       if (!may_create || !request.uid.empty()) {
         return NotFoundError(ResourceOf(*resource.kind), request.name.name);
       }

@@ -7,6 +7,7 @@
 #include "apiserver/errors.h"
 #include "apiserver/object_io.h"
 #include "apiserver/render_parts.h"
+#include "base/strings.h"
 #include "doc/json.h"
 #include "doc/yaml.h"
 
@@ -116,7 +117,10 @@ Result<api::IncludeObject> ReadIncludeObject(std::string_view text) {
   if (text.empty() || text == "Metadata") return api::IncludeObject::kMetadata;
   if (text == "None") return api::IncludeObject::kNone;
   if (text == "Object") return api::IncludeObject::kObject;
-  return BadRequest(fmt::format("Unsupported value: \"{}\": includeObject is one of None, Metadata, Object", text));
+  return BadRequest(
+      fmt::format("Unable to convert to Table as requested: includeObject: Invalid value: {}: must be "
+                  "'Metadata', 'Object', 'None', or empty",
+                  GoQuote(text)));
 }
 
 Result<std::string> RenderTree(const api::Type* type, const Value& tree, Encoding encoding) {

@@ -10,6 +10,7 @@
 #include "apiserver/render.h"
 #include "apiserver/render_parts.h"
 #include "base/check.h"
+#include "base/strings.h"
 #include "doc/json.h"
 #include "doc/proto.h"
 #include "doc/yaml.h"
@@ -46,6 +47,11 @@ Value ListMetadata(const ListPage& page, doc::Arena& arena) {
   return metadata;
 }
 
+// What an object of the kind begins with; the items of a list leave it out, as their list says it.
+std::string ItemHead(const api::KindInfo& kind) {
+  return fmt::format(R"({{"kind":"{}","apiVersion":"{}",)", kind.kind, kind.api_version);
+}
+
 // JSON lists are the stored bytes joined.
 Body JoinItems(const api::KindInfo& kind, ListPage page) {
   Body body;
@@ -53,9 +59,13 @@ Body JoinItems(const api::KindInfo& kind, ListPage page) {
   body.shared = std::move(page.items);
   body.pieces.reserve(2 * body.shared.size() + 2);
   body.pieces.push_back(body.text);
+  const std::string head = ItemHead(kind);
   for (const store::Bytes& item : body.shared) {
-    if (body.pieces.size() > 1) body.pieces.push_back(",");
-    body.pieces.push_back(*item);
+    const bool first = body.pieces.size() == 1;
+    std::string_view rest = *item;
+    const bool named = ConsumePrefix(rest, head);
+    body.pieces.push_back(named ? (first ? "{" : ",{") : (first ? "" : ","));
+    body.pieces.push_back(rest);
   }
   body.pieces.push_back("]}\n");
   return body;
@@ -243,7 +253,11 @@ Result<std::string> RenderYaml(const api::KindInfo& kind, const ListPage& page, 
   Value items = Value::Array();
   std::vector<const Value*> objects;
   for (const store::Bytes& bytes : page.items) {
-    const Value object = TRY(doc::ParseJsonBorrowing(*bytes, arena));
+    Value object = TRY(doc::ParseJsonBorrowing(*bytes, arena));
+    if (options.form.view == View::kObject) {
+      object.Remove("kind");
+      object.Remove("apiVersion");
+    }
     items.Append(arena, partial ? PartialObject(object, options.form.meta_version, arena) : object);
   }
   if (options.form.view == View::kTable) {

@@ -100,7 +100,8 @@ Ok CheckOptions(const ApiServerOptions& options) {
   }
   TRY(ServiceAccountTokens::Create(options.security.service_account_key_pem, options.security.issuer));
   if (options.security.oidc.has_value()) TRY(CheckOidcOptions(options.security.oidc->options));
-  if (options.in_flight_max == 0) return BadRequest("the bound on requests in flight must be at least 1");
+  if (options.in_flight_max == 0 || options.in_flight_writes_max == 0)
+    return BadRequest("the bound on requests in flight must be at least 1");
   return {};
 }
 

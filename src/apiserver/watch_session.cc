@@ -18,34 +18,6 @@ constexpr Duration kBookmarkEvery = std::chrono::minutes(1);
 constexpr Duration kTimeoutLeast = std::chrono::minutes(30);
 constexpr size_t kPresentBatch = 256;
 
-Status InvalidOption(std::string_view field, std::string_view why) {
-  StatusDetails details;
-  details.group = "meta.k8s.io";
-  details.kind = "ListOptions";
-  const std::string message = fmt::format("Forbidden: {}", why);
-  details.causes.push_back({"FieldValueForbidden", message, std::string(field)});
-  return {Reason::kInvalid, fmt::format("ListOptions.meta.k8s.io \"\" is invalid: {}: {}", field, message),
-          std::move(details)};
-}
-
-Ok CheckOptions(const WatchRequest& request) {
-  const std::string& match = request.resource_version_match;
-  if (request.send_initial_events.has_value()) {
-    if (match != "NotOlderThan") {
-      return InvalidOption("resourceVersionMatch",
-                           "sendInitialEvents requires setting resourceVersionMatch to "
-                           "NotOlderThan");
-    }
-    return {};
-  }
-  if (!match.empty()) {
-    return InvalidOption("resourceVersionMatch",
-                         "resourceVersionMatch is forbidden for watch unless sendInitialEvents "
-                         "is provided");
-  }
-  return {};
-}
-
 }  // namespace
 
 WatchSession::WatchSession(RequestContext& context, store::Store& store, const Resource& resource, WatchRequest request)
@@ -65,7 +37,6 @@ WatchSession::WatchSession(RequestContext& context, store::Store& store, const R
 
 Result<std::unique_ptr<WatchSession>> WatchSession::Start(RequestContext& context, store::Store& store,
                                                           const Resource& resource, WatchRequest request) {
-  TRY(CheckOptions(request));
   std::unique_ptr<WatchSession> session(new WatchSession(context, store, resource, std::move(request)));
   TRY(session->Begin());
   return session;
@@ -74,8 +45,9 @@ Result<std::unique_ptr<WatchSession>> WatchSession::Start(RequestContext& contex
 Ok WatchSession::Begin() {
   const store::Revision asked = TRY(ParseResourceVersion(request_.resource_version));
   const auto snapshot = store_.Latest();
-  if (asked > snapshot->revision()) return TooLargeResourceVersionError(asked, snapshot->revision());
   const bool present = request_.send_initial_events.value_or(asked == 0);
+  // A state that is still to come can't be shown; changes behind it come when they come.
+  if (present && asked > snapshot->revision()) return TooLargeResourceVersionError(asked, snapshot->revision());
   store::Revision after = asked;
   if (present) {
     TakePresent(*snapshot);
@@ -87,7 +59,8 @@ Ok WatchSession::Begin() {
     if (!status.Is(Reason::kExpired)) return status;
     return Expired(fmt::format("too old resource version: {} ({})", after, snapshot->revision()));
   };
-  auto hub = local_.Hub(resource_, after);
+  // The hub is everybody's: it must not begin in the future.
+  auto hub = local_.Hub(resource_, std::min(after, snapshot->revision()));
   if (!hub.ok()) return too_old(hub.status());
   cursor_ = std::make_unique<WatchCursor>(runtime_, store_, std::move(*hub), resource_, after,
                                           [this](const store::Event& event) { return MayConcern(event); });

@@ -8,6 +8,7 @@
 #include "controller/resource_quota.h"
 #include "controller/root_ca.h"
 #include "controller/service_account.h"
+#include "controller/service_cidrs.h"
 #include "controller/token_cleaner.h"
 #include "controller/token_secrets.h"
 #include "controller/volume_protection.h"
@@ -30,6 +31,7 @@ std::span<const ControllerEntry> AllControllers() {
       {"certificatesigningrequest-signing-controller", "certificate-controller", MakeCertificateSigner},
       {"certificatesigningrequest-cleaner-controller", "certificate-controller", MakeCertificateCleaner},
       {"garbage-collector-controller", "generic-garbage-collector", MakeGarbageCollector},
+      {"service-cidr-controller", "service-cidrs-controller", MakeServiceCidrController},
       {"resourcequota-controller", "resourcequota-controller", MakeResourceQuotaController},
       {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", MakeRootCaController},
       {"persistentvolumeclaim-protection-controller", "pvc-protection-controller", MakeClaimProtectionController},
