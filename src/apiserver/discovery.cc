@@ -100,8 +100,8 @@ Answer Discovery::ServePaths(std::vector<std::string> more) const {
   for (const auto& [path, document] : plain_) {
     if (path != "/api" && path != "/apis") more.push_back(path);
   }
-  for (const std::string_view path :
-       {"/api", "/apis", "/apis/", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"}) {
+  for (const std::string_view path : {"/.well-known/openid-configuration", "/api", "/apis", "/apis/", "/metrics",
+                                      "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version"}) {
     more.emplace_back(path);
   }
   std::ranges::sort(more);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "apiserver/encryption.h"
+#include "base/strings.h"
 #include "doc/json.h"
 #include "doc/yaml.h"
 #include "rt/file_system.h"
@@ -29,6 +30,24 @@ Result<std::shared_ptr<const store::Sealer>> ReadSealer(rt::Runtime& runtime, co
   auto sealer = apiserver::MakeSealer(*text);
   if (!sealer.ok()) return sealer.status().WithContext(path);
   return sealer;
+}
+
+Ok ApplyRequestFlags(const PolicyFlags& options, apiserver::ApiServerOptions& out) {
+  if (options.requests_max < 1) return BadRequest("--max-requests-inflight: want at least 1");
+  if (options.writing_requests_max < 1) return BadRequest("--max-mutating-requests-inflight: want at least 1");
+  out.in_flight_max = static_cast<size_t>(options.requests_max);
+  out.in_flight_writes_max = static_cast<size_t>(options.writing_requests_max);
+  const std::string_view range = options.node_ports;
+  const size_t dash = range.find('-');
+  const Result<int64_t> first = ParseInt64(range.substr(0, dash));
+  const Result<int64_t> last = dash == range.npos ? first : ParseInt64(range.substr(dash + 1));
+  constexpr int64_t kPortMax = 65535;
+  if (!first.ok() || !last.ok() || *first < 1 || *first > *last || *last > kPortMax) {
+    return BadRequest(fmt::format("--service-node-port-range: {}: want two ports with a dash between", GoQuote(range)));
+  }
+  out.node_port_first = static_cast<uint16_t>(*first);
+  out.node_port_last = static_cast<uint16_t>(*last);
+  return {};
 }
 
 Result<apiserver::AdmissionOptions> ReadAdmissionOptions(rt::Runtime& runtime, const PolicyFlags& options) {

@@ -1,6 +1,7 @@
 #pragma once
 
-// The files behind some of the server's flags: what is encrypted on the disk, how admission plugins are configured.
+// Flags about what the API server lets through, and the files behind some of them: how many requests at once, how
+// admission plugins are configured, what is encrypted on the disk.
 
 #include <memory>
 #include <string>
@@ -19,12 +20,18 @@ struct PolicyFlags {
   std::string admission_file;  ///< AdmissionConfiguration; "": none
   int64_t not_ready_toleration_seconds = 300;
   int64_t unreachable_toleration_seconds = 300;
+  int64_t requests_max = 2000;          ///< at once, of those that only read
+  int64_t writing_requests_max = 1000;  ///< at once, of those that change something
+  std::string node_ports = "30000-32767";
   std::string encryption_file;  ///< EncryptionConfiguration; "": the server's own, "<data>/encryption.yaml"
 };
 
 /// From the configuration that is named, or the server's own, made on first use. Errors name the file.
 Result<std::shared_ptr<const store::Sealer>> ReadSealer(rt::Runtime& runtime, const PolicyFlags& options,
                                                         const std::string& data_directory);
+
+/// Checks the bounds on requests and the range of node ports, and sets them in `out`.
+Ok ApplyRequestFlags(const PolicyFlags& options, apiserver::ApiServerOptions& out);
 
 /// The flags and the plugins' configurations, which may lie in files of their own.
 Result<apiserver::AdmissionOptions> ReadAdmissionOptions(rt::Runtime& runtime, const PolicyFlags& options);

@@ -179,6 +179,7 @@ class Server {
     security_ = TRY(SetUpSecurity(world_, options_.security));
     options.security = std::move(security_.options);
     options.security.service_account_key_pem = certificates_.service_account_key;
+    TRY(ApplyRequestFlags(options_.policy, options));
     options.admission = TRY(ReadAdmissionOptions(world_, options_.policy));
     std::vector<rt::Runtime*> io;
     for (auto& runtime : io_) io.push_back(runtime.get());

@@ -15,6 +15,10 @@ namespace {
 constexpr size_t kConfigMax = 1 << 20;
 
 void RegisterPolicyFlags(cli::FlagSet& flags, PolicyFlags& out) {
+  flags.Int(&out.requests_max, "max-requests-inflight", 0, "Requests that only read, answered at once; more get 429");
+  flags.Int(&out.writing_requests_max, "max-mutating-requests-inflight", 0,
+            "Requests that change something, answered at once; more get 429");
+  flags.String(&out.node_ports, "service-node-port-range", 0, "The ports of nodes that Services get");
   flags.StringSlice(&out.enable_admission, "enable-admission-plugins", 0,
                     "Admission plugins to switch on besides those that are on by default");
   flags.StringSlice(&out.disable_admission, "disable-admission-plugins", 0, "Admission plugins to switch off");
