@@ -9,10 +9,12 @@
 #include "base/time.h"
 #include "doc/json.h"
 #include "doc/number.h"
+#include "doc/text.h"
 
 namespace knarr::api {
 namespace {
 
+using doc::GoKind;
 using doc::Value;
 
 // A step of the way to where the walk is.
@@ -32,25 +34,6 @@ void AppendEmbedded(const Type& owner, std::string_view name, std::string& text)
     text += std::string(field.message->name) + ".";
     return AppendEmbedded(*field.message, name, text);
   }
-}
-
-std::string_view GoKind(const Value& value) {
-  switch (value.kind()) {
-    case doc::Kind::kNull:
-      return "null";
-    case doc::Kind::kBool:
-      return "bool";
-    case doc::Kind::kInt:
-    case doc::Kind::kDouble:
-      return "number";
-    case doc::Kind::kString:
-      return "string";
-    case doc::Kind::kArray:
-      return "array";
-    case doc::Kind::kObject:
-      return "object";
-  }
-  return "value";
 }
 
 std::string NumberText(const Value& value) {

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "doc/json.h"
+#include "doc/text.h"
 #include "doc/yaml.h"
 
 namespace knarr::api {
@@ -14,26 +15,27 @@ using doc::Value;
 
 // Reads what the object says it is. Upstream's messages.
 Ok Identify(Decoded& decoded, const DefaultKind& fallback) {
-  const Value& root = decoded.document.root;
+  Value& root = decoded.document.root;
+  if (root.is_null()) root = Value::Object();
+  const std::string wrong = "couldn't get version/kind; json parse error: json: cannot unmarshal ";
   if (!root.is_object()) {
-    return BadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal " +
-                      std::string(root.is_array()    ? "array"
-                                  : root.is_string() ? "string"
-                                  : root.is_number() ? "number"
-                                  : root.is_bool()   ? "bool"
-                                                     : "null") +
+    return BadRequest(wrong + std::string(doc::GoKind(root)) +
                       " into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind "
                       "string \"json:\\\"kind,omitempty\\\"\" }");
   }
   for (const std::string_view name : {"apiVersion", "kind"}) {
     const Value& value = root.At(name);
     if (!value.is_string() && !value.is_null()) {
-      return BadRequest("couldn't get version/kind; json parse error: field " + std::string(name) + " is no string");
+      return BadRequest(wrong + std::string(doc::GoKind(value)) + " into Go struct field ." + std::string(name) +
+                        " of type string");
     }
   }
-  decoded.api_version = root.At("apiVersion").AsString(fallback.api_version);
-  decoded.kind = root.At("kind").AsString(fallback.kind);
-  if (decoded.api_version.empty()) decoded.api_version = fallback.api_version;
+  const std::string_view version = root.At("apiVersion").AsString();
+  if (std::ranges::count(version, '/') > 1) {
+    return BadRequest("unexpected GroupVersion string: " + std::string(version));
+  }
+  decoded.api_version = version.empty() ? fallback.api_version : version;
+  decoded.kind = root.At("kind").AsString();
   if (decoded.kind.empty()) decoded.kind = fallback.kind;
   if (decoded.kind.empty()) return BadRequest("Object 'Kind' is missing in '" + doc::ToJson(root) + "'");
   if (decoded.api_version.empty()) return BadRequest("Object 'apiVersion' is missing in '" + doc::ToJson(root) + "'");
@@ -67,6 +69,22 @@ void SortMembers(Value& value) {
   std::ranges::sort(value.members(), {}, &doc::Member::key);
 }
 
+Ok ReadJson(std::string_view text, const DefaultKind& fallback, Decoded& decoded) {
+  const doc::JsonOptions options = {
+      .on_duplicate = [&decoded](std::string_view path) { AddDuplicate(decoded.strict, path); }};
+  decoded.document = TRY(doc::ParseJson(text, options));
+  return Finish(decoded, fallback);
+}
+
+Ok ReadYaml(std::string_view text, const DefaultKind& fallback, Decoded& decoded) {
+  const doc::YamlOptions options = {
+      .on_duplicate = [&decoded](std::string_view path, doc::Position) { AddDuplicate(decoded.strict, path); }};
+  doc::YamlDocument parsed = TRY(doc::ParseYaml(text, options));
+  decoded.document = std::move(parsed.document);
+  SortMembers(decoded.document.root);
+  return Finish(decoded, fallback);
+}
+
 }  // namespace
 
 Status UnknownKind(std::string_view api_version, std::string_view kind) {
@@ -76,36 +94,34 @@ Status UnknownKind(std::string_view api_version, std::string_view kind) {
 
 std::string StrictErrorText(const StrictErrors& errors) { return "strict decoding error: " + Join(errors, ", "); }
 
-Result<Decoded> DecodeJson(std::string_view text, const DefaultKind& fallback) {
-  Decoded decoded;
-  const doc::JsonOptions options = {
-      .on_duplicate = [&decoded](std::string_view path) { AddDuplicate(decoded.strict, path); }};
-  decoded.document = TRY(doc::ParseJson(text, options));
-  TRY(Finish(decoded, fallback));
-  return decoded;
-}
-
-Result<Decoded> DecodeYaml(std::string_view text, const DefaultKind& fallback) {
-  Decoded decoded;
-  const doc::YamlOptions options = {
-      .on_duplicate = [&decoded](std::string_view path, doc::Position) { AddDuplicate(decoded.strict, path); }};
-  doc::YamlDocument parsed = TRY(doc::ParseYaml(text, options));
-  decoded.document = std::move(parsed.document);
-  SortMembers(decoded.document.root);
-  TRY(Finish(decoded, fallback));
-  return decoded;
+Ok DecodeInto(WireFormat format, std::string_view bytes, const DefaultKind& fallback, Decoded& out) {
+  switch (format) {
+    case WireFormat::kJson:
+      return ReadJson(bytes, fallback, out);
+    case WireFormat::kYaml:
+      return ReadYaml(bytes, fallback, out);
+    case WireFormat::kProtobuf:
+      return DecodeProtobufInto(bytes, fallback, out);
+  }
+  return Internal("unknown wire format");
 }
 
 Result<Decoded> Decode(WireFormat format, std::string_view bytes, const DefaultKind& fallback) {
-  switch (format) {
-    case WireFormat::kJson:
-      return DecodeJson(bytes, fallback);
-    case WireFormat::kYaml:
-      return DecodeYaml(bytes, fallback);
-    case WireFormat::kProtobuf:
-      return DecodeProtobuf(bytes, fallback);
-  }
-  return Internal("unknown wire format");
+  Decoded decoded;
+  TRY(DecodeInto(format, bytes, fallback, decoded));
+  return decoded;
+}
+
+Result<Decoded> DecodeJson(std::string_view text, const DefaultKind& fallback) {
+  return Decode(WireFormat::kJson, text, fallback);
+}
+
+Result<Decoded> DecodeYaml(std::string_view text, const DefaultKind& fallback) {
+  return Decode(WireFormat::kYaml, text, fallback);
+}
+
+Result<Decoded> DecodeProtobuf(std::string_view bytes, const DefaultKind& fallback) {
+  return Decode(WireFormat::kProtobuf, bytes, fallback);
 }
 
 Result<std::string> Encode(WireFormat format, const Type& type, const Value& tree) {

@@ -62,6 +62,9 @@ Result<Decoded> DecodeYaml(std::string_view text, const DefaultKind& fallback = 
 Result<Decoded> DecodeProtobuf(std::string_view bytes, const DefaultKind& fallback = {});
 
 Result<Decoded> Decode(WireFormat format, std::string_view bytes, const DefaultKind& fallback = {});
+/// The same. On an error `out` has what was found of api_version, kind and type until then.
+Ok DecodeInto(WireFormat format, std::string_view bytes, const DefaultKind& fallback, Decoded& out);
+Ok DecodeProtobufInto(std::string_view bytes, const DefaultKind& fallback, Decoded& out);
 /// A canonical tree in the given form; JSON and YAML end with a line break, as Kubernetes' serializers write them.
 Result<std::string> Encode(WireFormat format, const Type& type, const doc::Value& tree);
 

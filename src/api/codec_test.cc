@@ -103,7 +103,7 @@ TEST(ConvertTest, ErrorsSayWhere) {
            Case{WireFormat::kProtobuf, std::string("k8s\0\nfoo", 8),
                 "protobuf: unexpected end of field of 102 bytes at byte 6"},
            Case{WireFormat::kProtobuf, "{}",
-                "protobuf: byte 0: the bytes do not begin with the Kubernetes protobuf prefix"},
+                "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"},
        }) {
     const Result<Converted> got = ConvertObject(c.input, c.format, WireFormat::kJson);
     ASSERT_FALSE(got.ok()) << c.input;

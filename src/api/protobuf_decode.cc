@@ -55,8 +55,9 @@ struct Envelope {
 // `base`: where the outermost bytes begin, which errors count from.
 Result<Envelope> OpenEnvelope(std::string_view bytes, const char* base) {
   if (!bytes.starts_with(kProtobufMagic)) {
-    return BadRequest("protobuf: byte " + std::to_string(bytes.data() - base) +
-                      ": the bytes do not begin with the Kubernetes protobuf prefix");
+    return BadRequest(bytes.empty() ? "empty data"
+                                    : "provided data does not appear to be a protobuf message, expected prefix "
+                                      "[107 56 115 0]");
   }
   Envelope envelope;
   ProtoReader reader(bytes.substr(kProtobufMagic.size()), base);
@@ -336,18 +337,14 @@ Result<doc::Document> DecodeProtobufMessage(const Type& type, std::string_view b
   return DecodeAt(type, bytes, bytes.data(), identity);
 }
 
-Result<Decoded> DecodeProtobuf(std::string_view bytes, const DefaultKind& fallback) {
+Ok DecodeProtobufInto(std::string_view bytes, const DefaultKind& fallback, Decoded& out) {
   const Envelope envelope = TRY(OpenEnvelope(bytes, bytes.data()));
-  const DefaultKind identity = {envelope.api_version.empty() ? fallback.api_version : envelope.api_version,
-                                envelope.kind.empty() ? fallback.kind : envelope.kind};
-  const Type* type = FindRootType(identity.api_version, identity.kind);
-  if (type == nullptr) return UnknownKind(identity.api_version, identity.kind);
-  Decoded decoded;
-  decoded.document = TRY(DecodeAt(*type, envelope.raw, bytes.data(), identity));
-  decoded.type = type;
-  decoded.api_version = identity.api_version;
-  decoded.kind = identity.kind;
-  return decoded;
+  out.api_version = envelope.api_version.empty() ? fallback.api_version : envelope.api_version;
+  out.kind = envelope.kind.empty() ? fallback.kind : envelope.kind;
+  out.type = FindRootType(out.api_version, out.kind);
+  if (out.type == nullptr) return UnknownKind(out.api_version, out.kind);
+  out.document = TRY(DecodeAt(*out.type, envelope.raw, bytes.data(), {out.api_version, out.kind}));
+  return {};
 }
 
 }  // namespace knarr::api

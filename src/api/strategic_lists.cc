@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "doc/json.h"
-#include "doc/number.h"
 
 namespace knarr::api::strategic {
 
@@ -36,38 +34,6 @@ Value FromList(const List& list, doc::Arena& arena) {
   return array;
 }
 
-std::string GoText(const Value& value) {
-  switch (value.kind()) {
-    case doc::Kind::kNull:
-      return "<nil>";
-    case doc::Kind::kBool:
-      return value.AsBool() ? "true" : "false";
-    case doc::Kind::kInt:
-      return std::to_string(value.AsInt());
-    case doc::Kind::kDouble: {
-      std::string text;
-      doc::AppendShortestFloat(value.AsDouble(), text);
-      return text;
-    }
-    case doc::Kind::kString:
-      return std::string(value.AsString());
-    case doc::Kind::kArray: {
-      std::vector<std::string> parts;
-      for (const Value& item : value.items()) parts.push_back(GoText(item));
-      return "[" + Join(parts, " ") + "]";
-    }
-    case doc::Kind::kObject: {
-      std::vector<std::string> parts;
-      for (const doc::Member& member : value.members()) {
-        parts.push_back(std::string(member.key) + ":" + GoText(member.value));
-      }
-      std::ranges::sort(parts);
-      return "map[" + Join(parts, " ") + "]";
-    }
-  }
-  return {};
-}
-
 Status NoMergeKey(const Value& item, std::string_view key) {
   return BadRequest("map: " + GoText(item) + " does not contain declared merge key: " + std::string(key));
 }
@@ -81,7 +47,14 @@ Result<bool> HoldsObjects(const List& a, const List& b) {
       (item.is_object() ? objects : scalars) = true;
     }
   }
-  if (objects && scalars) return BadRequest("list element types are not identical: map and scalar");
+  if (objects && scalars) {
+    const auto text = [](const List& list) {
+      std::vector<std::string> parts;
+      for (const Value& item : list) parts.push_back(GoText(item));
+      return "[" + Join(parts, " ") + "]";
+    };
+    return BadRequest("list element types are not identical: [" + text(a) + " " + text(b) + "]");
+  }
   return objects;
 }
 

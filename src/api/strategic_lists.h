@@ -9,6 +9,7 @@
 
 #include "api/schema.h"
 #include "base/status.h"
+#include "doc/text.h"
 #include "doc/value.h"
 
 namespace knarr::api::strategic {
@@ -35,8 +36,7 @@ Result<Meta> Lookup(const Type* type, std::string_view name);
 List ToList(const doc::Value& array);
 doc::Value FromList(const List& list, doc::Arena& arena);
 
-/// A scalar as Go's %v prints it, maps and lists too.
-std::string GoText(const doc::Value& value);
+using doc::GoText;
 Status NoMergeKey(const doc::Value& item, std::string_view key);
 
 /// Whether all elements are objects (true) or none is (false); BadRequest for mixed lists and lists of lists.

@@ -73,12 +73,12 @@ Ok BindPod(RequestContext& context, ResourceRegistry& registry, Resource& pods, 
            const Value& binding, bool dry_run) {
   if (NameOf(binding) != name.name) return BadRequest("name in URL does not match name in Binding object");
   // Upstream answers what is wrong with a binding as it comes, without a reason.
-  const auto wrong = [](std::string text) { return Status(Reason::kUnknown, std::move(text)).WithCode(500); };
   const std::string_view kind = binding.Get("target", "kind").AsString();
   if (!kind.empty() && kind != "Node") {
-    return wrong(fmt::format("target.kind: Unsupported value: \"{}\": supported values: \"Node\", \"<empty>\"", kind));
+    return BareError(
+        fmt::format("target.kind: Unsupported value: \"{}\": supported values: \"Node\", \"<empty>\"", kind));
   }
-  if (binding.Get("target", "name").AsString().empty()) return wrong("target.name: Required value");
+  if (binding.Get("target", "name").AsString().empty()) return BareError("target.name: Required value");
   UpdateRequest update;
   update.name = name;
   update.target = Target::kSpecial;

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "api/codec.h"
-#include "apiserver/field_managers.h"
 #include "base/strings.h"
 
 namespace knarr::apiserver {
@@ -122,27 +120,6 @@ Result<Encoding> BodyEncoding(const net::Request& request) {
   return Status(
       Reason::kUnsupportedMediaType,
       fmt::format("the body of the request was in an unknown format - accepted media types include: {}", kAll));
-}
-
-Result<doc::Document> DecodeBody(RequestContext& context, std::string_view body, Encoding encoding,
-                                 const api::KindInfo& kind, FieldValidation validation) {
-  const api::DefaultKind fallback{kind.api_version, kind.kind};
-  Result<api::Decoded> decoded = encoding == Encoding::kJson   ? api::DecodeJson(body, fallback)
-                                 : encoding == Encoding::kYaml ? api::DecodeYaml(body, fallback)
-                                                               : api::DecodeProtobuf(body, fallback);
-  if (!decoded.ok()) {
-    if (!decoded.Failed(Reason::kBadRequest)) return decoded.status();
-    return DecodeError(kind, decoded.status());
-  }
-  const bool shared = decoded->type == kind.type;  // DeleteOptions and the like belong to every group-version
-  if (!shared && (decoded->kind != kind.kind || decoded->api_version != kind.api_version)) {
-    return BadRequest(fmt::format("the object provided is a {} of {}, and this path takes a {} of {}", decoded->kind,
-                                  decoded->api_version, kind.kind, kind.api_version));
-  }
-  const Ok accepted = ReportStrict(context, decoded->strict, validation);
-  if (!accepted.ok()) return DecodeError(kind, accepted.status());
-  if (decoded->empty_managed_fields) ForgetManagers(decoded->document);
-  return std::move(decoded->document);
 }
 
 }  // namespace knarr::apiserver

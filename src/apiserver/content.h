@@ -42,8 +42,4 @@ std::string_view ContentTypeOf(Encoding encoding);
 /// How the body is encoded. UnsupportedMediaType, as upstream says it, for others.
 Result<Encoding> BodyEncoding(const net::Request& request);
 
-/// A request's object: of `kind` unless its text says otherwise (then BadRequest). Canonical.
-Result<doc::Document> DecodeBody(RequestContext& context, std::string_view body, Encoding encoding,
-                                 const api::KindInfo& kind, FieldValidation validation);
-
 }  // namespace knarr::apiserver

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "api/conversion/conversion.h"
 #include "doc/json.h"
 
 namespace knarr::apiserver {
@@ -94,6 +95,16 @@ Status TooLargeResourceVersionError(int64_t asked, int64_t current) {
   details.retry_after_seconds = 1;
   return {Reason::kTimeout, fmt::format("Timeout: Too large resource version: {}, current: {}", asked, current),
           std::move(details)};
+}
+
+Status BareError(std::string message) {
+  constexpr int kInternalServerError = 500;
+  return Status(Reason::kUnknown, std::move(message)).WithCode(kInternalServerError);
+}
+
+std::string InternalName(const api::KindInfo& kind) {
+  const std::string_view package = api::StorageKind(kind).type->package;
+  return fmt::format("{}.{}", package.substr(0, package.find('/')), kind.kind);
 }
 
 namespace {

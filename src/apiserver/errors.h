@@ -44,6 +44,12 @@ Status RouteError(Reason reason, std::string message);
 /// `Too large resource version: 5, current: 3`, as a Timeout that clients know by its cause.
 Status TooLargeResourceVersionError(int64_t asked, int64_t current);
 
+/// What upstream passes on without a reason of its own: code 500, and the message alone.
+Status BareError(std::string message);
+
+/// What upstream's own code calls a kind, where its messages tell: "core.ConfigMap".
+std::string InternalName(const api::KindInfo& kind);
+
 /// The metav1.Status object of an error, as it goes over the wire. `continue_token` stands in its metadata.
 void WriteStatusObject(const Status& status, std::string& json, std::string_view continue_token = {});
 doc::Document StatusDocument(const Status& status, std::string_view continue_token = {});

@@ -156,9 +156,8 @@ class Eviction {
     }
     const std::vector<api::ObjectPtr> covering = BudgetsOf(pod);
     if (covering.size() > 1) {
-      return Status(Reason::kUnknown,
-                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
-          .WithCode(500);
+      return BareError(
+          "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
     }
     if (covering.empty()) return MarkAndDelete(options, nullptr);
     const Value& budget = covering.front()->tree();

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "apiserver/bind.h"
+#include "apiserver/decode.h"
 #include "apiserver/errors.h"
 #include "apiserver/http_face.h"
 #include "apiserver/object_meta.h"
@@ -17,15 +18,12 @@ namespace {
 Ok CheckPartial(const Call& call, const OutputForm& form) {
   const bool list = call.attributes.verb == "list" || call.attributes.verb == "deletecollection";
   if (form.of_list == list) return {};
-  const api::KindInfo& stored = *call.resource->stored;
-  const std::string_view package = stored.type->package.substr(0, stored.type->package.find('/'));
+  const std::string name = InternalName(*call.resource->stored);
   return Status(
       Reason::kNotAcceptable,
-      list ? fmt::format("you requested PartialObjectMetadata, but the requested object is a list (*{}.{}List)",
-                         package, stored.kind)
-           : fmt::format("you requested PartialObjectMetadataList, but the requested object is not a list "
-                         "(*{}.{})",
-                         package, stored.kind));
+      list
+          ? fmt::format("you requested PartialObjectMetadata, but the requested object is a list (*{}List)", name)
+          : fmt::format("you requested PartialObjectMetadataList, but the requested object is not a list (*{})", name));
 }
 
 // What has no columns: most subresources, and what is created through them.

@@ -61,13 +61,14 @@ void StampNew(rt::Runtime& runtime, WallTime now, doc::Document& object) {
 void CarryOver(doc::Document& object, const Value& old) {
   const Value& before = old.At("metadata");
   Value& metadata = Metadata(object);
-  // A client that leaves these out keeps them; validation refuses other values.
   for (const std::string_view member :
        {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"}) {
-    const Value* present = before.Find(member);
-    if (present == nullptr || present->is_null()) continue;
+    if (before.At(member).is_null()) continue;
+    // Other times than these are ignored; a client that leaves the others out keeps them, and validation refuses other
+    // values.
     const Value& given = metadata.At(member);
-    if (given.is_null() || (given.is_string() && given.AsString().empty())) KeepMetadata(object, old, member);
+    const bool absent = given.is_null() || (given.is_string() && given.AsString().empty());
+    if (absent || member.ends_with("Timestamp")) KeepMetadata(object, old, member);
   }
   Metadata(object).Remove("selfLink");
   // generation is the strategy's to count.
@@ -101,6 +102,11 @@ Status PreconditionError(const Resource& resource, const ObjectName& name, std::
                                    "AdditionalErrorMsg: Precondition failed: {} in precondition: {}, {} in object "
                                    "meta: {}",
                                    UpstreamKey(resource, name), what, wanted, what, present));
+}
+
+Ok CheckUid(const Resource& resource, const ObjectName& name, std::string_view wanted, std::string_view present) {
+  if (wanted.empty() || wanted == present) return {};
+  return PreconditionError(resource, name, "UID", wanted, present);
 }
 
 std::optional<int64_t> DeletionGrace(const Value& object) {

@@ -25,6 +25,9 @@ void CarryOver(doc::Document& object, const doc::Value& old);
 Status PreconditionError(const Resource& resource, const ObjectName& name, std::string_view what,
                          std::string_view wanted, std::string_view present);
 
+/// A UID that is wanted and not there; "" wants none.
+Ok CheckUid(const Resource& resource, const ObjectName& name, std::string_view wanted, std::string_view present);
+
 /// metadata's numbers and texts, absent ones as nullopt.
 std::optional<int64_t> DeletionGrace(const doc::Value& object);
 bool IsDeleting(const doc::Value& object);

@@ -105,8 +105,7 @@ Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource
   TRY(Prepare(*resource.kind, object));
   if (IsReview(*resource.kind)) return Review(context, *resource.kind, ns, std::move(object));
   WipeSystemFields(object);
-  TrackFields(context, *FindSubresource(*resource.kind, "")->fields, doc::Value::Null(), object,
-              request.field_manager);
+  TrackFields(context, *FindSubresource(*resource.kind, "")->fields, doc::Value::Null(), object, request.field_manager);
   TRY(ToStoredForm(resource, object));
   TRY(security_.role_guard().Check(context, *resource.kind, ns, "", object.root, nullptr));
   ObjectPtr made = TRY(registry_.Create(context, resource, {std::string(ns), std::move(object), request.dry_run}));
@@ -191,6 +190,10 @@ Result<UpdateOutcome> Operations::UpdateView(
     }
     if (view.kind != &kind) ShareManagedFields(kind, served.root, shown);
     doc::Document changed = TRY(change(shown.root));
+    if (write == ViewWrite::kPut && !current.is_null()) {
+      TRY(CheckUid(resource, name, changed.root.Get("metadata", "uid").AsString(),
+                   current.Get("metadata", "uid").AsString()));
+    }
     TRY(Prepare(*view.kind, changed));
     if (write != ViewWrite::kApply) TrackFields(context, *view.fields, shown.root, changed, request.field_manager);
     if (current.is_null()) TRY(AuthorizeCreate(context, resource, name, view.name));
@@ -226,14 +229,11 @@ Result<UpdateOutcome> Operations::Patch(RequestContext& context, Resource& resou
   if (view == nullptr || !view->writable || !view->readable) return NoSuchResourceError();
   const ParsedPatch parsed = TRY(ParsePatch(patch.type, patch.body));
   if (patch.type == client::PatchType::kApply) return Apply(context, resource, name, *view, parsed, request);
-  TRY(ReportStrict(context, parsed.strict, request.validation));
   const size_t warnings = context.warnings.size();
   return UpdateView(context, resource, name, *view, request, ViewWrite::kPatch,
                     [&](const doc::Value& current) -> Result<doc::Document> {
                       context.warnings.resize(warnings);  // of the attempt before
-                      doc::Document patched = TRY(ApplyPatch(*view->kind, current, parsed));
-                      TRY(Normalize(context, *view->kind, patched, request.validation));
-                      return patched;
+                      return Patched(context, *view->kind, current, parsed, request.validation);
                     });
 }
 

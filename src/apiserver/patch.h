@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "api/schema.h"
+#include "apiserver/operations.h"
 #include "base/status.h"
 #include "client/client.h"
 #include "doc/value.h"
@@ -19,8 +20,12 @@ struct ParsedPatch {
 /// BadRequest for what is no patch.
 Result<ParsedPatch> ParsePatch(client::PatchType type, std::string_view body);
 
-/// The patched object; not for apply patches. BadRequest or Invalid with upstream's messages when the patch does not
-/// fit.
+/// The patched tree, which may be anything; not for apply patches.
 Result<doc::Document> ApplyPatch(const api::KindInfo& kind, const doc::Value& object, const ParsedPatch& patch);
+
+/// The patched object, canonical; not for apply patches. Errors are upstream's; what is odd about the patch or the
+/// result is a warning or an error, as `validation` says.
+Result<doc::Document> Patched(RequestContext& context, const api::KindInfo& kind, const doc::Value& object,
+                              const ParsedPatch& patch, FieldValidation validation);
 
 }  // namespace knarr::apiserver

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "api/codec.h"
 #include "apiserver/bind.h"
+#include "apiserver/decode.h"
 #include "apiserver/errors.h"
 #include "apiserver/request_info.h"
 #include "base/strings.h"
@@ -121,18 +121,6 @@ Causes CheckWatch(const Options& options) {
   return causes;
 }
 
-const api::KindInfo& DeleteOptionsKind() {
-  static const api::KindInfo kKind = [] {
-    api::KindInfo kind;
-    kind.kind = "DeleteOptions";
-    kind.version = kind.api_version = "v1";
-    kind.type = api::FindRootType("v1", "DeleteOptions");
-    CHECK(kind.type != nullptr);
-    return kind;
-  }();
-  return kKind;
-}
-
 // The options a query says, as the tree of a body that says the same.
 Result<doc::Document> QueryOptions(const net::Url& url) {
   doc::Document out;
@@ -210,7 +198,7 @@ Result<DeleteRequest> ReadDeleteRequest(Call& call) {
     options = TRY(QueryOptions(call.request.url));
   } else {
     const Encoding encoding = TRY(BodyEncoding(call.request));
-    options = TRY(DecodeBody(call.context, body, encoding, DeleteOptionsKind(), FieldValidation::kIgnore));
+    options = TRY(DecodeDeleteOptions(body, encoding));
   }
   TRY(Checked("DeleteOptions", CheckDelete(options.root)));
   const Value& orphan = options.root.At("orphanDependents");

@@ -62,7 +62,7 @@ Result<ObjectPtr> ResourceRegistry::Create(RequestContext& context, Resource& re
   TRY(FitKind(kind, object));
   TRY(FitNamespace(kind, request.ns, object));
   if (!Metadata(object).At("resourceVersion").AsString().empty()) {
-    return Status(Reason::kUnknown, "resourceVersion should not be set on objects to be created");
+    return BareError("resourceVersion should not be set on objects to be created");
   }
   WipeSystemFields(object);
   AdmissionRequest admission = MakeAdmission(context, resource, AdmissionOperation::kCreate, request.dry_run);

@@ -28,10 +28,8 @@ Result<store::Revision> ParseResourceVersion(std::string_view text) {
   if (text.empty()) return store::Revision{0};
   const Result<uint64_t> parsed = ParseUint64(text);
   if (!parsed.ok() || *parsed > INT64_MAX) {
-    // Upstream gives this no reason.
-    return Status(Reason::kUnknown, fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: {}",
-                                                GoQuote(text), GoQuote(text), NumberProblem(text)))
-        .WithCode(500);
+    return BareError(fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: {}", GoQuote(text),
+                                 GoQuote(text), NumberProblem(text)));
   }
   return static_cast<store::Revision>(*parsed);
 }

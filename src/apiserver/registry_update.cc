@@ -46,16 +46,9 @@ Ok CheckVersion(const Resource& resource, const ObjectName& name, const doc::Val
   }
   if (version == std::to_string(current.mod_revision)) return {};
   if (!ParseResourceVersion(version).ok()) {
-    return Status(Reason::kUnknown,
-                  fmt::format("strconv.ParseUint: parsing {}: {}", GoQuote(version), NumberProblem(version)))
-        .WithCode(500);
+    return BareError(fmt::format("strconv.ParseUint: parsing {}: {}", GoQuote(version), NumberProblem(version)));
   }
   return ModifiedError(ResourceOf(*resource.kind), name.name);
-}
-
-Ok CheckUid(const Resource& resource, const ObjectName& name, std::string_view wanted, std::string_view present) {
-  if (wanted.empty() || wanted == present) return {};
-  return PreconditionError(resource, name, "UID", wanted, present);
 }
 
 // A conflict of the store's: it says neither what it is about nor whose fields they are.
@@ -116,8 +109,6 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   admission.old_object = &old.root;
   const bool admits = request.admission == Admission::kRun;
   if (admits) TRY(admission_.Mutate(admission));
-  const std::string_view given_uid = object.root.Get("metadata", "uid").AsString();
-  TRY(CheckUid(resource, request.name, given_uid, old.root.Get("metadata", "uid").AsString()));
   TRY(CheckVersion(resource, request.name, object.root, current));
   CarryOver(object, old.root);
   Metadata(object).Set(object.arena, "resourceVersion",

@@ -7,27 +7,12 @@
 #include "base/strings.h"
 #include "doc/json.h"
 #include "doc/json_pointer.h"
+#include "doc/text.h"
 
 namespace knarr::doc {
 namespace {
 
 constexpr std::string_view kMissing = ": missing value";
-
-std::string_view GoTypeOf(const Value& value) {
-  switch (value.kind()) {
-    case Kind::kBool:
-      return "bool";
-    case Kind::kInt:
-    case Kind::kDouble:
-      return "number";
-    case Kind::kString:
-      return "string";
-    case Kind::kArray:
-      return "array";
-    default:
-      return "object";
-  }
-}
 
 Status Failed(std::string message) { return Invalid(std::move(message)); }
 
@@ -58,8 +43,7 @@ class Patcher {
     if (field.is_string()) return field.AsString();
     std::string message = std::string(kind) + " operation failed to decode " + std::string(name) + ": ";
     if (!field.is_null()) {
-      return Failed(message + "json: cannot unmarshal " + std::string(GoTypeOf(field)) +
-                    " into Go value of type string");
+      return Failed(message + "json: cannot unmarshal " + std::string(GoKind(field)) + " into Go value of type string");
     }
     if (name == "path" && (kind == "add" || kind == "remove" || kind == "copy"))
       return Failed(message + "missing value");
@@ -238,12 +222,12 @@ class Patcher {
 
 Ok ApplyJsonPatch(const Value& patch, Value& target, Arena& arena) {
   if (!patch.is_array() && !patch.is_null()) {
-    return BadRequest("json: cannot unmarshal " + std::string(GoTypeOf(patch)) +
+    return BadRequest("json: cannot unmarshal " + std::string(GoKind(patch)) +
                       " into Go value of type jsonpatch.Patch");
   }
   for (const Value& operation : patch.items()) {
     if (operation.is_object() || operation.is_null()) continue;
-    return BadRequest("json: cannot unmarshal " + std::string(GoTypeOf(operation)) +
+    return BadRequest("json: cannot unmarshal " + std::string(GoKind(operation)) +
                       " into Go value of type jsonpatch.Operation");
   }
   if (patch.size() > kPatchOperationsMax) {

@@ -1,5 +1,5 @@
 // What a client can say to the API server before anybody knows who it is: path and query, Accept, continue tokens,
-// bearer tokens, patches.
+// bearer tokens, patches, options of deletions.
 
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "apiserver/content.h"
 #include "apiserver/continue_token.h"
+#include "apiserver/decode.h"
 #include "apiserver/patch.h"
 #include "apiserver/request_info.h"
 #include "base/check.h"
@@ -17,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knarr;
   if (size == 0) return 0;
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 4) {
+  switch (data[0] % 5) {
     case 0: {
       const Result<net::Url> url = net::Url::Parse(text);
       if (!url.ok()) break;
@@ -37,6 +38,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       CHECK(again.ok() && again->revision == token->revision && again->start_after == token->start_after);
       break;
     }
+    case 3:
+      for (const auto encoding :
+           {apiserver::Encoding::kJson, apiserver::Encoding::kYaml, apiserver::Encoding::kProtobuf}) {
+        const auto options = apiserver::DecodeDeleteOptions(text, encoding);
+        CHECK(options.ok() || !options.status().message().empty());
+      }
+      break;
     default: {
       const auto parts = Cut(text, "\n");
       if (!parts.has_value()) break;

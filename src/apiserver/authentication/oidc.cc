@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "doc/json.h"
+#include "doc/text.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -65,16 +66,9 @@ Result<RemoteAnswer> Fetch(Remote& remote, const std::string& url) {
   return answer;
 }
 
-std::string_view TypeName(const Value& value) {
-  if (value.is_bool()) return "bool";
-  if (value.is_string()) return "string";
-  if (value.is_number()) return "number";
-  return value.is_array() ? "array" : "object";
-}
-
 // What Go says of a claim that should be a text.
 std::string WrongType(const Value& value, std::string_view wanted) {
-  return fmt::format("json: cannot unmarshal {} into Go value of type {}", TypeName(value), wanted);
+  return fmt::format("json: cannot unmarshal {} into Go value of type {}", doc::GoKind(value), wanted);
 }
 
 Result<std::vector<std::string>> Groups(const OidcOptions& options, const Value& claims) {
