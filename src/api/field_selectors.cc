@@ -13,9 +13,10 @@ using doc::Value;
 
 constexpr std::string_view kNamespaced[] = {"metadata.name", "metadata.namespace"};
 constexpr std::string_view kClusterWide[] = {"metadata.name"};
-constexpr std::string_view kPod[] = {
-    "metadata.name",           "metadata.namespace", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
-    "spec.serviceAccountName", "spec.hostNetwork",   "status.phase",  "status.podIP",       "status.nominatedNodeName"};
+constexpr std::string_view kPod[] = {"metadata.name",    "metadata.namespace", "spec.nodeName",
+                                     "spec.host",        "spec.restartPolicy", "spec.schedulerName",
+                                     "status.phase",     "status.podIP",       "spec.serviceAccountName",
+                                     "spec.hostNetwork", "status.podIPs",      "status.nominatedNodeName"};
 constexpr std::string_view kNode[] = {"metadata.name", "spec.unschedulable"};
 constexpr std::string_view kReplicas[] = {"metadata.name", "metadata.namespace", "status.replicas"};
 constexpr std::string_view kJob[] = {"metadata.name", "metadata.namespace", "status.successful"};
@@ -52,7 +53,6 @@ constexpr struct {
     {"", "Pod", kPod},
     {"", "Node", kNode},
     {"", "ReplicationController", kReplicas},
-    {"apps", "ReplicaSet", kReplicas},
     {"batch", "Job", kJob},
     {"", "Event", kEvent},
     {"events.k8s.io", "Event", kNewEvent},
@@ -106,6 +106,7 @@ std::string SelectableValue(const KindInfo& kind, const Value& object, std::stri
     const std::string_view component = object.Get("source", "component").AsString();
     return std::string(component.empty() ? object.At("reportingComponent").AsString() : component);
   }
+  if (field == "status.podIPs") return {};  // upstream takes it, and knows no value for it
   const Value* at = &object;
   for (const std::string_view step : Split(field, '.')) at = &at->At(step);
   return Text(*at);

@@ -24,11 +24,10 @@ namespace {
 
 Result<StoredForm> EncodeForStore(const Resource& resource, doc::Document& object) {
   StoredForm form = TRY(EncodeStored(*resource.stored, object));
-  if (form.bytes.size() > kObjectBytesMax) {
-    return Status(Reason::kRequestEntityTooLarge,
-                  fmt::format("etcdserver: request is too large: {} \"{}\" has {} bytes, the limit is {}",
-                              resource.kind->kind, NameOf(object.root), form.bytes.size(), kObjectBytesMax));
-  }
+  if (form.bytes.size() <= kObjectBytesMax) return form;
+  // Upstream measures its own form, which is never the longer one.
+  const std::string protobuf = TRY(api::EncodeProtobuf(*resource.stored->type, object.root));
+  if (protobuf.size() > kObjectBytesMax) return BareError("etcdserver: request is too large");
   return form;
 }
 
@@ -79,12 +78,14 @@ Result<ObjectPtr> ResourceRegistry::Create(RequestContext& context, Resource& re
       Metadata(object).Set(object.arena, "name", doc::Value::String(object.arena, name));
     }
     Result<ObjectPtr> created = CreateNamed(context, resource, object, request.dry_run);
-    if (!generate || !created.Failed(Reason::kAlreadyExists)) return created;
-    if (attempt == kGenerateTries) {
-      return Status(Reason::kAlreadyExists,
-                    created.status().message() + ", the server was not able to generate a unique name for the object",
-                    created.status().details());
-    }
+    if (base.empty() || !created.Failed(Reason::kAlreadyExists)) return created;
+    if (generate && attempt < kGenerateTries) continue;
+    // Also of a name that the client chose, as upstream has it.
+    StatusDetails details = created.status().details();
+    details.retry_after_seconds = 1;
+    return Status(Reason::kAlreadyExists,
+                  created.status().message() + ", the server was not able to generate a unique name for the object",
+                  std::move(details));
   }
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "apiserver/test_server.h"
 
 namespace knarr::apiserver {
@@ -98,6 +100,35 @@ TEST(Registry, GenerateNameAndDryRun) {
     ASSERT_TRUE(dry.ok());
     EXPECT_EQ((*dry)->resource_version(), "");
     EXPECT_TRUE(server.client().Get(TestServer::Kind("Pod"), {"default", "dry"}).Failed(Reason::kNotFound));
+  });
+}
+
+TEST(Registry, NamesThatCouldHaveBeenGenerated) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    constexpr std::string_view kJson = R"({"metadata":{"name":"a-b","generateName":"a-"}})";
+    MUST(server.Create("ConfigMap", kJson));
+    const auto again = server.Create("ConfigMap", kJson);
+    ASSERT_TRUE(again.Failed(Reason::kAlreadyExists));
+    EXPECT_EQ(again.status().message(),
+              "configmaps \"a-b\" already exists, the server was not able to generate a unique name for the object");
+    EXPECT_EQ(again.status().details().retry_after_seconds, 1);
+  });
+}
+
+TEST(Registry, ObjectsAreBounded) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const auto pod = [](std::string_view name, size_t size) {
+      return fmt::format(R"({{"metadata":{{"name":"{}"}},"spec":{{"containers":[{{"name":"a","image":"i","env":)"
+                         R"([{{"name":"E","value":"{}"}}]}}]}}}})",
+                         name, std::string(size, 'x'));
+    };
+    MUST(server.Create("Pod", pod("fits", 1500 << 10)));
+    const auto refused = server.Create("Pod", pod("large", 1540 << 10));
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.status().message(), "etcdserver: request is too large");
+    EXPECT_EQ(refused.status().code(), 500);
   });
 }
 

@@ -84,6 +84,7 @@ Result<doc::Document> ConvertKind(const Value& object, const KindInfo& from, con
 }
 
 std::string_view StoredFieldLabel(const KindInfo& kind, std::string_view label) {
+  if (&kind == &core_v1::PodInfo()) return label == "spec.host" ? "spec.nodeName" : label;
   if (&kind != &events_v1::EventInfo()) return label;
   static constexpr struct {
     std::string_view label;

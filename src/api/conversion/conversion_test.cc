@@ -163,6 +163,7 @@ TEST(ConversionTest, EventsGoBothWays) {
   EXPECT_EQ(Converted(core_v1::EventInfo(), events_v1::EventInfo(), core), events);
   EXPECT_EQ(Converted(events_v1::EventInfo(), core_v1::EventInfo(), events), core);
   EXPECT_EQ(StoredFieldLabel(events_v1::EventInfo(), "regarding.kind"), "involvedObject.kind");
+  EXPECT_EQ(StoredFieldLabel(core_v1::PodInfo(), "spec.host"), "spec.nodeName");
   EXPECT_EQ(StoredFieldLabel(events_v1::EventInfo(), "type"), "type");
   EXPECT_EQ(StoredFieldLabel(core_v1::EventInfo(), "regarding.kind"), "regarding.kind");
 }
