@@ -36,7 +36,7 @@ installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = i
 
 # g++ 12 is what Debian 12 has; whatever is newer does as well.
 packages=(ca-certificates g++ cmake ninja-build python3 ccache mold libssl-dev libnghttp2-dev libsqlite3-dev libyaml-dev
-  zlib1g-dev libzstd-dev libfmt-dev libgtest-dev crun iproute2 nftables musl-tools busybox-static)
+  zlib1g-dev libzstd-dev libfmt-dev libre2-dev pkgconf libgtest-dev crun iproute2 nftables musl-tools busybox-static)
 
 # Debian 12's default Boost is too old for it; its packages of 1.81 stand beside it. Later releases have one.
 release=$(. /etc/os-release && echo "${ID}-${VERSION_ID:-}")

@@ -22,6 +22,7 @@ enum class FieldErrorType : uint8_t {
   kForbidden,
   kTooLong,
   kTooMany,
+  kTypeInvalid,
   kInternal,
 };
 

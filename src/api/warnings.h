@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/meta_v1.h"
+#include "doc/value.h"
 
 namespace knarr::api {
 
@@ -29,5 +30,8 @@ std::vector<std::string> WarningsOfPod(std::string_view path, const doc::Value& 
 std::vector<std::string> WarningsOfHostName(std::string_view name, std::string_view use);
 /// Of the spec of a claim for a volume.
 std::vector<std::string> WarningsOfClaimSpec(const std::string& path, const doc::Value& spec);
+
+/// The formats in a custom resource definition's schemas that nothing checks; of an update (`old`) the new ones.
+std::vector<std::string> WarningsOfDefinition(const doc::Value& definition, const doc::Value* old);
 
 }  // namespace knarr::api

@@ -203,6 +203,38 @@ TEST(DeviceTest, AdministratorsAccessNeedsTheNamespacesLabel) {
   });
 }
 
+constexpr char kDefinition[] =
+    R"({"metadata":{"name":"xs.g.example.com"},"spec":{"group":"g.example.com","scope":"Cluster",)"
+    R"("names":{"plural":"xs","kind":"X"},"versions":[{"name":"v1","served":true,"storage":true,)"
+    R"("schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":{)"
+    R"("a":{"type":"string","default":"x","pattern":"^[a-z]$"}}}}}}}]}})";
+
+TEST(DefinitionTest, SchemasAreCheckedAndAnUpdateNeedsNoMoreThanBefore) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer world(runtime);
+    const api::KindInfo& kind = TestServer::Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1");
+    const auto made = world.client().Create(kind, "", TestServer::Json(kDefinition).root);
+    ASSERT_TRUE(made.ok()) << made.status().message();
+    EXPECT_EQ(doc::ToJson((*made)->tree().Get("status", "storedVersions")), R"(["v1"])");
+    EXPECT_EQ((*made)->tree().Get("spec", "names").At("listKind").AsString(), "XList");
+    doc::Document changed = doc::Document::Copy((*made)->tree());
+    Value& field = *(*changed.root.Find("spec")->Find("versions"))[0]
+                        .Find("schema")
+                        ->Find("openAPIV3Schema")
+                        ->Find("properties")
+                        ->Find("spec")
+                        ->Find("properties")
+                        ->Find("a");
+    field.Set(changed.arena, "default", Value::Borrow("X"));
+    const auto refused = world.client().Update(kind, {"", "xs.g.example.com"}, changed.root);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.status().message(),
+              "CustomResourceDefinition.apiextensions.k8s.io \"xs.g.example.com\" is invalid: "
+              "spec.validation.openAPIV3Schema.properties[spec].properties[a].default: Invalid value: \"X\":  in body "
+              "should match '^[a-z]$'");
+  });
+}
+
 // Schemas hold schemas: the deepest that a request's text can have must fit a fiber's stack.
 TEST(DefinitionTest, DeepSchemasFitTheStack) {
   InSim([](rt::Runtime& runtime) {

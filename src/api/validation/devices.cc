@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/validation/metadata.h"
+#include "api/validation/storage_kinds.h"
 #include "base/names.h"
 #include "base/strings.h"
 #include "doc/json.h"
@@ -19,7 +20,6 @@ constexpr size_t kSelectorsMax = 32;
 constexpr size_t kExpressionMax = 10 * 1024;
 constexpr size_t kParametersMax = 10 * 1024;
 constexpr size_t kBindingConditionsMax = 4;
-constexpr size_t kDriverNameMax = 63;
 constexpr size_t kUuidSize = 36;
 
 void ValidateIdentifier(std::string_view text, const Path& path, Errors& errors) {
@@ -90,12 +90,6 @@ void ValidateTextSet(const Value& list, size_t most,
   if (!ValidateSize(list, most, path, errors)) return;
   for (size_t i = 0; i < list.size(); ++i) item(list[i].AsString(), path[i]);
   ValidateUnique(list, [](const Value& text) { return std::string(text.AsString()); }, path, errors);
-}
-
-void ValidateDriverName(std::string_view name, const Path& path, Errors& errors) {
-  if (name.empty()) return errors.Required(path);
-  if (name.size() > kDriverNameMax) errors.TooLong(path, kDriverNameMax);
-  errors.InvalidAll(path, name, CheckDns1123Subdomain(ToLower(name)));
 }
 
 void ValidatePoolName(std::string_view name, const Path& path, Errors& errors) {

@@ -38,8 +38,6 @@ void ValidateTextSet(const doc::Value& list, size_t most,
                      const std::function<void(std::string_view text, const Path& path)>& item, const Path& path,
                      Errors& errors);
 
-/// The name of a driver in a field; Required when it is empty.
-void ValidateDriverName(std::string_view name, const Path& path, Errors& errors);
 void ValidatePoolName(std::string_view name, const Path& path, Errors& errors);
 /// "name" or "domain/name".
 void ValidateDeviceQualifiedName(std::string_view name, const Path& path, Errors& errors);

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "doc/json.h"
+#include "doc/number.h"
 
 namespace knarr::api {
 namespace validation {
@@ -29,7 +30,13 @@ Path Path::Key(std::string_view key) const {
   return path;
 }
 
-std::string Shown(const doc::Value& value) { return value.is_string() ? Shown(value.AsString()) : doc::ToJson(value); }
+std::string Shown(const doc::Value& value) {
+  if (value.is_string()) return Shown(value.AsString());
+  if (!value.is_double()) return doc::ToJson(value);
+  std::string out;
+  doc::AppendShortestFloat(value.AsDouble(), out);
+  return out;
+}
 std::string Shown(std::string_view text) { return GoQuote(text); }
 std::string Shown(int64_t number) { return std::to_string(number); }
 
@@ -44,6 +51,10 @@ void Errors::Add(FieldErrorType type, const Path& path, std::string body, std::s
 
 void Errors::InvalidUnshown(const Path& path, std::string_view detail) {
   Add(FieldErrorType::kInvalid, path, "Invalid value", detail);
+}
+
+void Errors::TypeInvalid(const Path& path, std::string_view value, std::string_view detail) {
+  Add(FieldErrorType::kTypeInvalid, path, "Invalid value: " + Shown(value), detail);
 }
 
 void Errors::Required(const Path& path, std::string_view detail) {
@@ -79,13 +90,13 @@ void Errors::NotFound(const Path& path, std::string_view value) {
 void Errors::Forbidden(const Path& path, std::string_view detail) {
   Add(FieldErrorType::kForbidden, path, "Forbidden", detail);
 }
-void Errors::TooLong(const Path& path, size_t most) {
-  Add(FieldErrorType::kTooLong, path, "Too long",
-      "may not be more than " + std::to_string(most) + (most == 1 ? " byte" : " bytes"));
+void Errors::TooLong(const Path& path, int64_t most) {
+  const std::string bound = "may not be more than " + std::to_string(most) + (most == 1 ? " byte" : " bytes");
+  Add(FieldErrorType::kTooLong, path, "Too long", most < 0 ? "value is too long" : bound);
 }
-void Errors::TooMany(const Path& path, size_t actual, size_t most) {
-  Add(FieldErrorType::kTooMany, path, "Too many: " + std::to_string(actual),
-      "must have at most " + std::to_string(most) + (most == 1 ? " item" : " items"));
+void Errors::TooMany(const Path& path, size_t actual, int64_t most) {
+  const std::string bound = "must have at most " + std::to_string(most) + (most == 1 ? " item" : " items");
+  Add(FieldErrorType::kTooMany, path, "Too many: " + std::to_string(actual), most < 0 ? "has too many items" : bound);
 }
 
 void Errors::OneOf(const Path& path, std::string_view value, std::initializer_list<std::string_view> supported) {
@@ -101,9 +112,10 @@ void Errors::NonNegative(const Path& path, int64_t value) {
 }
 
 void Errors::Append(Errors&& other) {
-  std::ranges::move(other.list_, std::back_inserter(list_));
+  Append(std::move(other.list_));
   other.list_.clear();
 }
+void Errors::Append(ErrorList&& list) { std::ranges::move(list, std::back_inserter(list_)); }
 
 namespace {
 
@@ -117,6 +129,8 @@ std::string_view CauseType(FieldErrorType type) {
       return "FieldValueDuplicate";
     case FieldErrorType::kInvalid:
       return "FieldValueInvalid";
+    case FieldErrorType::kTypeInvalid:
+      return "FieldValueTypeInvalid";
     case FieldErrorType::kNotSupported:
       return "FieldValueNotSupported";
     case FieldErrorType::kForbidden:

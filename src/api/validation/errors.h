@@ -51,6 +51,7 @@ class Errors {
   void InvalidAll(const Path& path, int64_t value, const std::vector<std::string>& problems) {
     for (const std::string& problem : problems) Invalid(path, value, problem);
   }
+  void TypeInvalid(const Path& path, std::string_view value, std::string_view detail);
   void NotSupported(const Path& path, std::string_view value, std::span<const std::string_view> supported);
   void NotSupported(const Path& path, std::string_view value, std::initializer_list<std::string_view> supported) {
     NotSupported(path, value, std::span(supported.begin(), supported.size()));
@@ -64,8 +65,9 @@ class Errors {
   void Duplicate(const Path& path, const doc::Value& value, std::string_view detail = {});
   void NotFound(const Path& path, std::string_view value);
   void Forbidden(const Path& path, std::string_view detail);
-  void TooLong(const Path& path, size_t most);
-  void TooMany(const Path& path, size_t actual, size_t most);
+  /// A bound below zero is not told.
+  void TooLong(const Path& path, int64_t most);
+  void TooMany(const Path& path, size_t actual, int64_t most);
 
   /// Required when it is empty; NotSupported when it is none of these.
   void OneOf(const Path& path, std::string_view value, std::initializer_list<std::string_view> supported);
@@ -74,6 +76,7 @@ class Errors {
   bool empty() const { return list_.empty(); }
   size_t size() const { return list_.size(); }
   void Append(Errors&& other);
+  void Append(ErrorList&& list);
   ErrorList Take() && { return std::move(list_); }
 
  private:

@@ -4,6 +4,7 @@
 #include "api/validation/go_form.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
+#include "api/validation/storage_kinds.h"
 #include "base/names.h"
 #include "base/quantity.h"
 #include "base/strings.h"

@@ -7,7 +7,7 @@
 
 namespace knarr::api::validation {
 
-/// The name of a CSI driver in a field; Required when it is empty.
+/// The name of a driver (of storage, of devices) in a field; Required when it is empty.
 void ValidateDriverName(std::string_view name, const Path& path, Errors& errors);
 
 void ValidateStorageClass(const doc::Value& object, Errors& errors);

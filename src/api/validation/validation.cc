@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <set>
-#include <tuple>
 
 #include "api/validation/access.h"
 #include "api/validation/admission.h"
@@ -101,6 +99,8 @@ constexpr Rules kRules[] = {
     {"resource.k8s.io", "ResourceSlice", ValidateResourceSlice, ValidateResourceSliceUpdate, nullptr},
     {"apiregistration.k8s.io", "APIService", ValidateApiService, ValidateApiServiceUpdate,
      ValidateApiServiceStatusUpdate},
+    {"apiextensions.k8s.io", "CustomResourceDefinition", ValidateDefinition, ValidateDefinitionUpdate,
+     ValidateDefinitionStatusUpdate},
     {"coordination.k8s.io", "Lease", ValidateLease, ValidateLeaseUpdate, nullptr},
     {"batch", "Job", ValidateJob, ValidateJobUpdate, ValidateJobStatusUpdate},
     {"batch", "CronJob", ValidateCronJob, ValidateCronJobUpdate, nullptr},
@@ -167,19 +167,6 @@ void ValidateGeneric(const KindInfo& kind, const Value& object, Errors& errors) 
 }  // namespace
 }  // namespace validation
 
-namespace {
-
-// A rule for updates may look at what the rules for creation have looked at.
-ErrorList WithoutRepetitions(validation::Errors&& errors) {
-  ErrorList list = std::move(errors).Take();
-  std::set<std::tuple<FieldErrorType, std::string, std::string>> seen;
-  std::erase_if(
-      list, [&seen](const FieldError& error) { return !seen.insert({error.type, error.field, error.body}).second; });
-  return list;
-}
-
-}  // namespace
-
 ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object) {
   validation::Errors errors;
   if (const validation::Rules* rules = validation::FindRules(kind)) {
@@ -187,7 +174,7 @@ ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object) {
   } else {
     validation::ValidateGeneric(kind, object, errors);
   }
-  return WithoutRepetitions(std::move(errors));
+  return std::move(errors).Take();
 }
 
 ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {
@@ -195,7 +182,7 @@ ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const d
   const validation::Rules* rules = validation::FindRules(kind);
   if (rules != nullptr && rules->update != nullptr) {
     rules->update(object, old, errors);
-    return WithoutRepetitions(std::move(errors));
+    return std::move(errors).Take();
   }
   validation::ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), validation::MetadataPath(), errors);
   if (rules != nullptr) {
@@ -203,7 +190,7 @@ ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const d
   } else {
     validation::ValidateGeneric(kind, object, errors);
   }
-  return WithoutRepetitions(std::move(errors));
+  return std::move(errors).Take();
 }
 
 ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {
@@ -214,7 +201,7 @@ ErrorList ValidateStatusUpdate(const KindInfo& kind, const doc::Value& object, c
   } else {
     validation::ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), validation::MetadataPath(), errors);
   }
-  return WithoutRepetitions(std::move(errors));
+  return std::move(errors).Take();
 }
 
 ErrorList ValidateApproval(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/warnings.h"
 #include "apiserver/strategies/extension.h"
 #include "apiserver/strategies/strategies.h"
 
@@ -41,6 +42,11 @@ class DefinitionStrategy : public ExtensionStrategy {
     TRY(ExtensionStrategy::PrepareForUpdate(context, target, object, old));
     if (target == Target::kObject) NoteStorageVersion(object);
     return {};
+  }
+
+  std::vector<std::string> Warnings(Target target, const Value& object, const Value* old) const override {
+    if (target != Target::kObject) return {};
+    return api::WarningsOfDefinition(object, old);
   }
 };
 
