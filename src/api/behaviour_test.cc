@@ -181,6 +181,7 @@ void CheckValidation(const std::string& file) {
 
 TEST(BehaviourTest, Validation) { CheckValidation("validation.jsonl"); }
 TEST(BehaviourTest, ValidationOfExtensions) { CheckValidation("extensions_validation.jsonl"); }
+TEST(BehaviourTest, ValidationOfDefinitions) { CheckValidation("definitions_validation.jsonl"); }
 TEST(BehaviourTest, ValidationOfGroups) { CheckValidation("groups_validation.jsonl"); }
 
 TEST(BehaviourTest, WarningsOfPods) {
