@@ -32,8 +32,7 @@ constexpr std::string_view kStatus =
     R"({"phase":"Running","podIP":"10.42.0.7","podIPs":[{"ip":"10.42.0.7"}],"hostIP":"10.0.0.1","conditions":[)"
     R"({"type":"Initialized","status":"True"},{"type":"Ready","status":"True"},{"type":"ContainersReady",)"
     R"("status":"True"},{"type":"PodScheduled","status":"True"}],"containerStatuses":[{"name":"c",)"
-    R"("image":"nginx:1.25",)"
-    R"("imageID":"sha256:1","ready":true,"restartCount":0}],"startTime":"2026-01-01T00:00:00Z"})";
+    R"("image":"nginx:1.25","imageID":"sha256:1","ready":true,"restartCount":0}],"startTime":"2026-01-01T00:00:00Z"})";
 
 class Measure {
  public:

@@ -90,10 +90,7 @@ Result<client::PatchType> PatchTypeOf(const net::Request& request) {
   if (type == "application/merge-patch+json") return client::PatchType::kMerge;
   if (type == "application/strategic-merge-patch+json") return client::PatchType::kStrategicMerge;
   if (type == "application/apply-patch+yaml") return client::PatchType::kApply;
-  return Status(Reason::kUnsupportedMediaType,
-                "the body of the request was in an unknown format - accepted media types include: "
-                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
-                "application/apply-patch+yaml");
+  return Status(Reason::kUnsupportedMediaType, "415: Unsupported Media Type");
 }
 
 }  // namespace

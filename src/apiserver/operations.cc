@@ -184,20 +184,26 @@ Result<UpdateOutcome> Operations::UpdateView(
   update.make = [&](const doc::Value& current) -> Result<doc::Document> {
     doc::Document served;
     doc::Document shown;
-    if (!current.is_null()) {
+    const doc::Value* object = &current;
+    if (!current.is_null() && !resource.is_stored_form()) {
       served = ServedCopy(resource, current);
-      shown = TRY(view.project(kind, served.root));
+      object = &served.root;
     }
-    if (view.kind != &kind) ShareManagedFields(kind, served.root, shown);
-    doc::Document changed = TRY(change(shown.root));
+    const doc::Value* seen = object;
+    if (!current.is_null() && view.project != nullptr) {
+      shown = TRY(view.project(kind, *object));
+      ShareManagedFields(kind, *object, shown);
+      seen = &shown.root;
+    }
+    doc::Document changed = TRY(change(*seen));
     if (write == ViewWrite::kPut && !current.is_null()) {
       TRY(CheckUid(resource, name, changed.root.Get("metadata", "uid").AsString(),
                    current.Get("metadata", "uid").AsString()));
     }
     TRY(Prepare(*view.kind, changed));
-    if (write != ViewWrite::kApply) TrackFields(context, *view.fields, shown.root, changed, request.field_manager);
+    if (write != ViewWrite::kApply) TrackFields(context, *view.fields, *seen, changed, request.field_manager);
     if (current.is_null()) TRY(AuthorizeCreate(context, resource, name, view.name));
-    doc::Document merged = TRY(view.merge(kind, served.root, changed.root));
+    doc::Document merged = view.merge == nullptr ? std::move(changed) : TRY(view.merge(kind, *object, changed.root));
     TRY(ToStoredForm(resource, merged));
     TRY(security_.role_guard().Check(context, kind, name.ns, name.name, merged.root,
                                      current.is_null() ? nullptr : &current));

@@ -11,18 +11,10 @@ namespace {
 using doc::Document;
 using doc::Value;
 
-Result<Document> ProjectWhole(const api::KindInfo& /*kind*/, const Value& object) { return Document::Copy(object); }
-Result<Document> MergeWhole(const api::KindInfo& /*kind*/, const Value& /*object*/, const Value& view) {
-  return Document::Copy(view);
-}
-
-// Only the finalizers and the status of what is written count.
+// All of what is written counts, but for the status.
 Result<Document> MergeFinalize(const api::KindInfo& /*kind*/, const Value& object, const Value& view) {
-  Document out = Document::Copy(object);
-  Value& spec = out.root.Ensure(out.arena, "spec");
-  if (!spec.is_object()) spec = Value::Object();
-  spec.Set(out.arena, "finalizers", view.Get("spec", "finalizers").Clone(out.arena));
-  Metadata(out).Set(out.arena, "resourceVersion", view.Get("metadata", "resourceVersion").Clone(out.arena));
+  Document out = Document::Copy(view);
+  KeepMember(out, object, "status");
   return out;
 }
 
@@ -41,22 +33,22 @@ struct ViewTable {
   std::vector<std::pair<const api::KindInfo*, Subresource>> views;
   ViewTable() {
     for (const api::KindInfo& kind : api::AllKinds()) {
-      Add(kind, {"", &kind, Target::kObject, true, true, ProjectWhole, MergeWhole});
-      if (Has(kind, "status")) Add(kind, {"status", &kind, Target::kStatus, true, true, ProjectWhole, MergeWhole});
+      Add(kind, {"", &kind, Target::kObject, true, true});
+      if (Has(kind, "status")) Add(kind, {"status", &kind, Target::kStatus, true, true});
       if (Has(kind, "scale")) {
         Add(kind, {"scale", &ScaleKind(), Target::kSpecial, true, true, ProjectScale, MergeScale});
       }
       if (Has(kind, "approval")) {
-        Add(kind, {"approval", &kind, Target::kSpecial, true, true, ProjectWhole, MergeWhole});
+        Add(kind, {"approval", &kind, Target::kSpecial, true, true});
       }
       if (Has(kind, "ephemeralcontainers")) {
-        Add(kind, {"ephemeralcontainers", &kind, Target::kEphemeralContainers, true, true, ProjectWhole, MergeWhole});
+        Add(kind, {"ephemeralcontainers", &kind, Target::kEphemeralContainers, true, true});
       }
       if (Has(kind, "resize")) {
-        Add(kind, {"resize", &kind, Target::kResize, true, true, ProjectWhole, MergeWhole});
+        Add(kind, {"resize", &kind, Target::kResize, true, true});
       }
       if (Has(kind, "finalize")) {
-        Add(kind, {"finalize", &kind, Target::kSpecial, false, true, ProjectWhole, MergeFinalize});
+        Add(kind, {"finalize", &kind, Target::kSpecial, false, true, nullptr, MergeFinalize});
       }
     }
   }

@@ -20,10 +20,11 @@ struct Subresource {
   Target target = Target::kObject;
   bool readable = true;
   bool writable = true;
-  /// The view of an object.
-  Result<doc::Document> (*project)(const api::KindInfo& kind, const doc::Value& object);
-  /// The object that a written view asks for.
-  Result<doc::Document> (*merge)(const api::KindInfo& kind, const doc::Value& object, const doc::Value& view);
+  /// The view of an object; nullptr: the object itself.
+  Result<doc::Document> (*project)(const api::KindInfo& kind, const doc::Value& object) = nullptr;
+  /// The object that a written view asks for; nullptr: what was written.
+  Result<doc::Document> (*merge)(const api::KindInfo& kind, const doc::Value& object,
+                                 const doc::Value& view) = nullptr;
   /// Of writes through it.
   std::shared_ptr<const api::managed::FieldManager> fields;
 };

@@ -14,7 +14,7 @@ using Form = Atom::Form;
 
 enum class Verb : uint8_t { kPlain, kSyntax };  // Go's %v and %#v
 
-// A value as Go prints one that was decoded without a schema: all numbers are floats then.
+// A value as Go prints one that was decoded without a schema.
 std::string Shown(const Value& value, Verb verb) {
   const bool syntax = verb == Verb::kSyntax;
   std::string out;
@@ -24,6 +24,7 @@ std::string Shown(const Value& value, Verb verb) {
     case doc::Kind::kBool:
       return value.AsBool() ? "true" : "false";
     case doc::Kind::kInt:
+      return std::to_string(value.AsInt());
     case doc::Kind::kDouble:
       doc::AppendShortestFloat(value.AsDouble(), out);
       return out;
@@ -58,6 +59,7 @@ std::string_view GoType(const Value& value) {
     case doc::Kind::kBool:
       return "bool";
     case doc::Kind::kInt:
+      return "int64";
     case doc::Kind::kDouble:
       return "float64";
     case doc::Kind::kString:

@@ -44,6 +44,17 @@ std::string NameOf(const Value& object) {
 
 Status PlainError(std::string message) { return {Reason::kUnknown, std::move(message)}; }
 
+// Why a merged object is none of its kind, as upstream's converter says it.
+std::string ConversionError(const KindInfo& kind, std::string_view why) {
+  std::string text(why);
+  if (why.starts_with("json: cannot unmarshal number")) {
+    text = "cannot convert float64 to " + text.substr(text.rfind(' ') + 1);
+  } else if (why.starts_with("illegal base64")) {
+    text = "error decoding from json: " + text;
+  }
+  return fmt::format("unable to convert unstructured object to {}: {}", KindText(kind.api_version, kind.kind), text);
+}
+
 bool HasLastApplied(const Value& object) {
   return !object.Get("metadata", "annotations", kLastApplied).AsString().empty();
 }
@@ -176,7 +187,7 @@ Result<doc::Document> FieldManager::Apply(const Value& live, const Value& config
   const Ok canonical = Canonicalize(*kind_.type, out.root, out.arena);
   if (!canonical.ok()) {
     return PlainError(fmt::format("failed to convert new object ({}) to proper version: {}", NameOf(configuration),
-                                  canonical.status().message()));
+                                  ConversionError(kind_, canonical.status().message())));
   }
   if (!applied.object.is_null()) ApplyDefaults(*kind_.type, out.root, out.arena);
   if (request.manager == kKubectl && HasLastApplied(out.root)) RefreshLastApplied(out, configuration);

@@ -96,11 +96,23 @@ Atom AtomicListOf(TypeRef element) {
   return atom;
 }
 
-// What an absent key counts as; nullptr: nothing.
+// What an absent key counts as, as JSON; "": nothing. Fields that are always there have their zero value as default.
 std::string_view KeyDefault(const Atom& list, std::string_view name, const Value& item) {
   const Atom element = Atom::Resolve(list.element, &item);
   const Field* field = element.fields != nullptr ? element.fields->Find(name) : nullptr;
-  return field != nullptr ? field->default_json : std::string_view();
+  if (field == nullptr || !field->default_json.empty()) return field == nullptr ? "" : field->default_json;
+  if (field->shape != Shape::kSingle || field->Has(FieldFlag::kOmitEmpty) || field->Has(FieldFlag::kPointer)) return "";
+  switch (field->type) {
+    case FieldType::kString:
+      return R"("")";
+    case FieldType::kBool:
+      return "false";
+    case FieldType::kInt32:
+    case FieldType::kInt64:
+      return "0";
+    default:
+      return "";
+  }
 }
 
 }  // namespace
@@ -133,16 +145,10 @@ Atom Atom::Resolve(const TypeRef& type, const Value* value) {
   return Free(value, false);
 }
 
-TypeRef Atom::Member(std::string_view name, const Field** field) const {
-  *field = nullptr;
-  if (fields == nullptr) return element;
-  *field = fields->Find(name);
-  return *field != nullptr ? TypeRef::Of(**field) : TypeRef();
-}
-
 TypeRef Atom::Member(std::string_view name) const {
-  const Field* field = nullptr;
-  return Member(name, &field);
+  if (fields == nullptr) return element;
+  const Field* field = fields->Find(name);
+  return field != nullptr ? TypeRef::Of(*field) : TypeRef();
 }
 
 Result<std::string_view> ItemElement(const Atom& list, const Value& item, doc::Arena& arena) {

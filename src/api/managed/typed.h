@@ -68,8 +68,6 @@ struct Atom {
   static Atom Resolve(const TypeRef& type, const doc::Value* value);
   /// Of a member; no place when the schema has none of the name.
   TypeRef Member(std::string_view name) const;
-  /// The same, with `field` set to the struct's field that it is, if it is one.
-  TypeRef Member(std::string_view name, const Field** field) const;
 };
 
 /// The path element of an item of a list that is not atomic ("k:…" or "v:…"), in the arena. BadRequest when it has
