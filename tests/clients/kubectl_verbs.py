@@ -80,8 +80,8 @@ def reads(k, sample, what, name):
     need(name in k("get", what, name, "-o", "custom-columns=N:.metadata.name", "--no-headers"), "custom-columns")
     listed = json.loads(k("get", what, "-o", "json", "--field-selector", f"metadata.name={name}"))
     need([item["metadata"]["name"] for item in listed["items"]] == [name], f"field selector: {listed}")
-    # kubectl up to 1.33 describes these two through their beta version, which is not served by default any more.
-    if sample.kind not in ("ServiceCIDR", "IPAddress") or k.minor > 33:
+    # kubectl up to 1.33 describes these through their beta version, which is not served by default any more.
+    if sample.kind not in ("ServiceCIDR", "IPAddress", "VolumeAttributesClass") or k.minor > 33:
         need(name in k("describe", what, name), "describe")
 
 
