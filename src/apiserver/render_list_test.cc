@@ -72,7 +72,7 @@ TEST_P(RenderListTest, EveryFormIsAsIfMadeWhole) {
   size_t stretches = 0;
   const auto render = [&](Encoding encoding, View view) {
     RenderOptions options;
-    options.form = {encoding, view, "v1"};
+    options.form = {.encoding = encoding, .view = view};
     return Whole(MUST(RenderList(Pods(), page_, options)), stretches);
   };
   const bool much = GetParam() > 1000;

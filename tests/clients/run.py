@@ -32,12 +32,13 @@ import objects  # noqa: E402
 CLIENT_NODE = "@kubernetes/client-node@1.4.0"
 
 
-def kubectls():
-    """The kubectl on PATH, and those beside it with a version behind their name."""
+def kubectls(more=()):
+    """The kubectl on PATH, those beside it with a version behind their name, and `more`."""
     found = shutil.which("kubectl")
     if found is None:
-        return []
-    return [found] + sorted(glob.glob(found + ".1.*"))
+        return list(more)
+    beside = sorted(set(glob.glob(found + ".1.*") + glob.glob(os.path.realpath(found) + ".1.*")))
+    return [found] + beside + list(more)
 
 
 class Server:
@@ -103,7 +104,7 @@ class Run:
 
     def namespace(self, kubeconfig, name):
         """A new namespace, with what its objects need."""
-        k = kubectl_verbs.Kubectl(kubectls()[0], kubeconfig, self.work, name)
+        k = kubectl_verbs.Kubectl(kubectls(self.options.kubectl)[0], kubeconfig, self.work, name)
         k("create", "namespace", name)
         end = time.monotonic() + 5
         while "default" not in k("get", "serviceaccounts", "-o", "name"):
@@ -113,9 +114,9 @@ class Run:
         return objects.load(name)
 
     def kubectl(self, kubeconfig):
-        if not kubectls():
+        if not kubectls(self.options.kubectl):
             self.record("kubectl", "skipped", "there is no kubectl on PATH")
-        for number, program in enumerate(kubectls()):
+        for number, program in enumerate(kubectls(self.options.kubectl)):
             namespace = f"clients-kubectl-{number}"
             samples = self.namespace(kubeconfig, namespace)
             home = os.path.join(self.work, f"home-{number}")
@@ -177,6 +178,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin/knarr"))
     parser.add_argument("--kubeconfig")
+    parser.add_argument("--kubectl", action="append", default=[], help="one more kubectl to drive")
     parser.add_argument("--client", choices=["kubectl", "python", "javascript"])
     parser.add_argument("--only", default="")
     parser.add_argument("--node-modules")
