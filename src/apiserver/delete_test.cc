@@ -1,5 +1,7 @@
 #include "apiserver/test_server.h"
 
+#include <fmt/format.h>
+
 namespace knarr::apiserver {
 namespace {
 
@@ -172,9 +174,9 @@ TEST(Delete, PreconditionsHold) {
     options.uid = "other";
     const auto refused = server.client().Delete(kind, {"default", "x"}, options);
     EXPECT_EQ(refused.status().message(),
-              "Operation cannot be fulfilled on configmaps \"x\": Precondition failed: UID in precondition: other, "
-              "UID in object meta: " +
-                  std::string((*made)->uid()));
+              fmt::format("Operation cannot be fulfilled on ConfigMap \"x\": the UID in the precondition (other) does "
+                          "not match the UID in record ({}). The object might have been deleted and then recreated",
+                          (*made)->uid()));
     options.uid = (*made)->uid();
     options.dry_run = true;
     ASSERT_TRUE(server.client().Delete(kind, {"default", "x"}, options).ok());

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "api/conversion/conversion.h"
@@ -246,7 +247,12 @@ doc::Document AggregatedDocument(const KindList& kinds, bool core) {
 }
 
 std::string StorageVersionHash(const api::KindInfo& stored) {
-  const std::string hash = net::Sha256(fmt::format("{}/{}/{}", stored.group, stored.version, stored.kind));
+  // Upstream stores these as they were before they were v1; clients only compare the hash with what it was.
+  static constexpr std::array<std::string_view, 3> kBefore = {"CustomResourceDefinition", "MutatingAdmissionPolicy",
+                                                         "MutatingAdmissionPolicyBinding"};
+  const bool before = std::ranges::find(kBefore, stored.kind) != kBefore.end();
+  const std::string_view version = before ? "v1beta1" : stored.version;
+  const std::string hash = net::Sha256(fmt::format("{}/{}/{}", stored.group, version, stored.kind));
   return Base64Encode(std::string_view(hash).substr(0, 8));
 }
 

@@ -90,7 +90,7 @@ Result<client::PatchType> PatchTypeOf(const net::Request& request) {
   if (type == "application/merge-patch+json") return client::PatchType::kMerge;
   if (type == "application/strategic-merge-patch+json") return client::PatchType::kStrategicMerge;
   if (type == "application/apply-patch+yaml") return client::PatchType::kApply;
-  return Status(Reason::kUnsupportedMediaType, "415: Unsupported Media Type");
+  return RouteError(Reason::kUnsupportedMediaType, "415: Unsupported Media Type");
 }
 
 }  // namespace

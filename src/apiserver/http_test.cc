@@ -30,8 +30,8 @@ TEST(Http, WhoMayWhat) {
          "nodes is forbidden: User \"jane\" cannot list resource \"nodes\" in API group \"\" at the cluster scope"},
         {"secret", "/api/v1/nodes", 200, ""},
         {"secret", "/api/v1/toads", 404, "the server could not find the requested resource"},
-        {"secret", "/nowhere", 404, "the server could not find the requested resource"},
-        {"secret", "/livez/nothing", 404, "the server could not find the requested resource"},
+        {"secret", "/nowhere", 404, ""},
+        {"secret", "/livez/nothing", 404, ""},
     };
     for (const Case& test : cases) {
       const Raw raw = world.Send("GET", test.target, "", "", test.token);
@@ -88,11 +88,11 @@ TEST(Http, BodiesAndForms) {
         {"POST", pods + "?fieldValidation=Strict", unknown, "", 400,
          R"(Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.foo\")"},
         {"POST", pods, unknown, "", 201, R"(299 - "unknown field \"spec.foo\"")"},
-        {"POST", pods, "{", "", 400, "cannot be handled as a Pod"},
+        {"POST", pods, "{", "", 400, "unexpected end of JSON input"},
         {"POST", pods, "kind: Pod\nmetadata: {name: yy}\nspec: {containers: [{name: a, image: b}]}\n",
          "Content-Type: application/yaml\r\n", 201, R"("name":"yy")"},
         {"POST", pods, "x", "Content-Type: text/plain\r\n", 415, "the body of the request was in an unknown format"},
-        {"GET", pods, "", "Accept: text/html\r\n", 406, "only the following media types are accepted"},
+        {"GET", pods, "", "Accept: text/html\r\n", 406, "406: Not Acceptable"},
         {"GET", pods, "", "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n", 200, R"("kind":"Table")"},
         {"GET", pods, "", "Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io\r\n", 200,
          R"("kind":"PartialObjectMetadata")"},
@@ -142,7 +142,7 @@ TEST(Http, WatchStreamsEvents) {
       MUST(runtime.Sleep(1s));
       MUST(world.server.Create("ConfigMap", R"({"metadata":{"name":"a"}})"));
     });
-    const Raw raw = world.Send("GET", "/api/v1/configmaps?watch=1&timeoutSeconds=3");
+    const Raw raw = world.Send("GET", "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=3");
     group.Join();
     EXPECT_EQ(raw.code, 200);
     EXPECT_TRUE(raw.body.starts_with(R"({"type":"ADDED","object":{"kind":"ConfigMap","apiVersion":"v1")")) << raw.body;
@@ -195,9 +195,11 @@ TEST(Http, TooManyInFlight) {
     HttpWorld world(runtime, options);
     world.server.server().AddReadyCheck("slow", [&runtime]() -> Ok { return runtime.Sleep(5s); });
     rt::TaskGroup group(runtime, "first");
-    group.Spawn("first", [&] { EXPECT_EQ(world.Send("GET", "/readyz").code, 200); });
+    group.Spawn("first", [&] { EXPECT_EQ(world.Send("GET", "/readyz", "", "", "weak").code, 200); });
     MUST(runtime.Sleep(1s));
-    const Raw raw = world.Send("GET", "/api/v1/nodes");
+    // Those who own the cluster are never turned away.
+    EXPECT_EQ(world.Send("GET", "/api/v1/nodes").code, 200);
+    const Raw raw = world.Send("GET", "/version", "", "", "weak");
     EXPECT_EQ(raw.code, 429) << raw.body;
     EXPECT_NE(ToLower(raw.head).find("retry-after: 1"), std::string::npos);
     group.Join();

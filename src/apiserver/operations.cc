@@ -29,6 +29,16 @@ Ok Prepare(const api::KindInfo& kind, doc::Document& object) {
   return {};
 }
 
+// Who applies with a UID means an object that is there.
+Ok CheckNoUid(const Resource& resource, const ObjectName& name, const doc::Value& applied) {
+  const std::string_view uid = applied.Get("metadata", "uid").AsString();
+  if (uid.empty()) return {};
+  return ConflictError(ResourceOf(*resource.kind), name.name,
+                       fmt::format("uid mismatch: the provided object specified uid {}, and no existing object was "
+                                   "found",
+                                   uid));
+}
+
 }  // namespace
 
 Result<FieldValidation> ParseFieldValidation(std::string_view text) {
@@ -269,8 +279,13 @@ Result<UpdateOutcome> Operations::Apply(RequestContext& context, Resource& resou
                       doc::Document applied =
                           TRY(view.fields->Apply(current, patch.document.root,
                                                  {request.field_manager, request.force, context.runtime.Wall()}));
-                      const Ok accepted = ReportStrict(context, patch.strict, request.validation);
-                      if (!accepted.ok()) return BadRequest("error strict decoding YAML: " + patch.strict.front());
+                      if (current.is_null()) TRY(CheckNoUid(resource, name, applied.root));
+                      if (request.validation == FieldValidation::kStrict && !patch.strict.empty()) {
+                        return BadRequest(
+                            "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  " +
+                            Join(patch.strict, "\n  "));
+                      }
+                      TRY(ReportStrict(context, patch.strict, request.validation));
                       return applied;
                     });
 }

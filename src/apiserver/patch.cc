@@ -34,12 +34,11 @@ Status UnfitResult(std::string_view value, std::string_view why) {
 Result<ParsedPatch> ParseApplyPatch(std::string_view body) {
   ParsedPatch out;
   out.type = client::PatchType::kApply;
-  std::string repeated;
   doc::YamlOptions options;
   options.on_duplicate = [&](std::string_view path, doc::Position at) {
     const size_t dot = path.rfind('.');
     const std::string_view key = dot == std::string_view::npos ? path : path.substr(dot + 1);
-    repeated += fmt::format("\n  line {}: key {} already set in map", at.line, GoQuote(key));
+    out.strict.push_back(fmt::format("line {}: key {} already set in map", at.line, GoQuote(key)));
   };
   Result<doc::YamlDocument> parsed = doc::ParseYaml(body, options);
   if (!parsed.ok()) {
@@ -52,7 +51,6 @@ Result<ParsedPatch> ParseApplyPatch(std::string_view body) {
                     "unmarshal {} into Go value of type map[string]interface {{}}",
                     doc::GoKind(parsed->root())));
   }
-  if (!repeated.empty()) out.strict.push_back("error converting YAML to JSON: yaml: unmarshal errors:" + repeated);
   out.document = std::move(parsed->document);
   return out;
 }

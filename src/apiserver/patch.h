@@ -14,7 +14,7 @@ namespace knarr::apiserver {
 struct ParsedPatch {
   client::PatchType type = client::PatchType::kMerge;
   doc::Document document;
-  /// Duplicate fields and the like in the body itself; of an apply patch in one text.
+  /// Duplicate fields and the like in the body itself.
   std::vector<std::string> strict;
 };
 /// BadRequest for what is no patch.

@@ -52,8 +52,9 @@ class EndpointsController : public Controller {
       if (before != nullptr) PodChanged(*before);
       if (after != nullptr) PodChanged(*after);
     });
+    // Also after our own writes: what was computed beside a copy that did not show them yet may have been wrong.
     endpoints_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) {
-      if (after == nullptr) worker_.Add(NameOf(*before));
+      worker_.Add(NameOf(after != nullptr ? *after : *before));
     });
     slices_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) {
       for (const std::string& service : ServiceOfSlice(after != nullptr ? *after : *before)) {

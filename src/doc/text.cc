@@ -95,10 +95,15 @@ std::string_view GoJsonError(std::string_view error) { return error.substr(Place
 std::string GoYamlError(std::string_view error) {
   const Place place = PlaceOf(error);
   error.remove_prefix(place.length);
+  int64_t line = ParseInt64(place.line).value_or(1);
+  // go-yaml counts lines from 0 and does not tell that one; it adds 1 to what its scanner finds, not to what its parser
+  // does.
+  const bool parsed = error.find(" (while parsing ") != error.npos || error.starts_with("did not find expected <");
+  if (parsed || line == 1) --line;
   // Our own hint at where the thing began.
   if (error.ends_with(')')) error = error.substr(0, error.rfind(" (while "));
   std::string out = "yaml: ";
-  if (!place.line.empty() && place.line != "1") out += "line " + std::string(place.line) + ": ";
+  if (line > 0) out += "line " + std::to_string(line) + ": ";
   return out.append(error);
 }
 
