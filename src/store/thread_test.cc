@@ -52,12 +52,14 @@ int Sum(const Snapshot& snapshot) {
 /// What a thread beside the world does.
 struct Side {
   std::unique_ptr<rt::RealRuntime> runtime;
+  std::atomic<bool> started = false;
   std::atomic<bool> ended = false;
   std::atomic<uint64_t> rounds = 0;
 };
 
 void ReadAll(Side& side, Store& store, const std::atomic<bool>& stop) {
-  while (!stop) {
+  side.started = true;
+  do {
     auto latest = store.Latest();
     ASSERT_EQ(Sum(*latest), 0);
     ASSERT_EQ(latest->Count("/account/"), latest->Range("/account/").items.size());
@@ -71,7 +73,7 @@ void ReadAll(Side& side, Store& store, const std::atomic<bool>& stop) {
     (void)store.stats();
     side.rounds++;
     side.runtime->Yield();
-  }
+  } while (!stop);
 }
 
 /// Follows all changes from a snapshot on and holds its own copy of the state against each.
@@ -81,6 +83,7 @@ void FollowAll(Side& side, Store& store, Revision last) {
   for (const KeyValue& item : start->Range("/account/").items) copy[item.key] = *item.value;
   auto watch = store.StartWatch(*side.runtime, {.prefix = "/account/", .after = start->revision()});
   ASSERT_TRUE(watch.ok()) << watch.status().ToString();
+  side.started = true;
   Revision seen = start->revision();
   while ((*watch)->progress() < last) {
     auto events = (*watch)->Next(7, side.runtime->Mono() + 20ms);
@@ -133,6 +136,10 @@ TEST_P(ThreadTest, ReadersAndWatchersSeeWholeTransactionsInOrder) {
         }
         side.ended = true;
       });
+    }
+    // On a busy machine the writers could be done before another thread has had a turn.
+    for (const auto& side : sides) {
+      while (!side->started) ASSERT_TRUE(world->Sleep(1ms).ok());
     }
     rt::TaskGroup group(*world, "writers");
     for (int w = 0; w < 8; w++) {
