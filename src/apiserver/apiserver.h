@@ -32,6 +32,14 @@ struct AdmissionOptions {
   int64_t unreachable_toleration_seconds = 300;
 };
 
+struct AuditOptions {
+  std::string policy;  ///< the text of an audit.k8s.io/v1 Policy; "": nothing is logged
+  std::string path;    ///< of the log; "-": standard output, "": nothing is logged
+  int64_t max_size_megabytes = 100;  ///< 0: one file, however long
+  int64_t max_backups = 100;         ///< 0: all are kept
+  int64_t max_age_days = 0;          ///< 0: however old
+};
+
 struct ApiServerOptions {
   net::Endpoint listen;  ///< 127.0.0.1:6443
   std::shared_ptr<net::TlsServerContext> tls;
@@ -46,6 +54,7 @@ struct ApiServerOptions {
   Duration request_timeout = std::chrono::seconds(60);
   Duration event_ttl = std::chrono::hours(1);
   AdmissionOptions admission;
+  AuditOptions audit;
   /// Where the server's figures go, and what /metrics shows; null: its own.
   knarr::Registry* metrics = nullptr;
 };

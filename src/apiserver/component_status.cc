@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/codec.h"
+#include "apiserver/audit/http.h"
 #include "apiserver/errors.h"
 #include "doc/json.h"
 
@@ -50,6 +51,7 @@ Result<Answer> AnswerComponentStatus(Call& call, Core& core) {
   Answer answer;
   answer.content_type = ContentTypeOf(options.form.encoding);
   call.context.warnings.emplace_back("v1 ComponentStatus is deprecated in v1.19+");
+  if (call.context.audit != nullptr) NoteDeprecated(*call.context.audit);
 
   const std::vector<Core::ReadyCheck> checks = core.ReadyChecks(call.context.runtime);
   ListPage page;
@@ -63,7 +65,7 @@ Result<Answer> AnswerComponentStatus(Call& call, Core& core) {
     answer.body = TRY(RenderList(*kind, std::move(page), options));
     return answer;
   }
-  if (page.items.empty()) return NotFoundError(ResourceOf(*kind), call.attributes.name);
+  if (page.items.empty()) return NotFoundError({"", "componentstatus"}, call.attributes.name);
   answer.body = TRY(RenderObject(*kind, *api::Object::FromBytes(page.items.front()), options));
   return answer;
 }

@@ -28,17 +28,19 @@ std::vector<rt::Runtime*> AllRuntimes(rt::Runtime& world, std::vector<rt::Runtim
 }  // namespace
 
 Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options,
-           std::unique_ptr<AdmissionChain> admission)
+           std::unique_ptr<AdmissionChain> admission, std::unique_ptr<AuditLog> audit)
     : world_(world),
       store_(store),
       options_(std::move(options)),
       metrics_(options_.metrics != nullptr ? *options_.metrics : own_metrics_),
       security_(world, AllRuntimes(world, io), store, options_.security),
       admission_(std::move(admission)),
+      audit_(std::move(audit)),
       resources_(StrategiesOf(options_)),
       registry_(world, store, *admission_),
       operations_(registry_, resources_, security_) {
   admission_->UseAuthorizer(security_.authorizer());
+  if (audit_ != nullptr) audit_->AddMetrics(metrics_);
   ready_checks_.push_back({"store", [this]() -> Ok {
                              if (store_.Latest() == nullptr) return Unavailable("no state");
                              return {};

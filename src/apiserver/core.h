@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apiserver/apiserver.h"
+#include "apiserver/audit/log.h"
 #include "apiserver/local.h"
 #include "apiserver/operations.h"
 #include "base/metrics.h"
@@ -19,7 +20,7 @@ namespace knarr::apiserver {
 class Core {
  public:
   Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options,
-       std::unique_ptr<AdmissionChain> admission);
+       std::unique_ptr<AdmissionChain> admission, std::unique_ptr<AuditLog> audit);
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -31,6 +32,8 @@ class Core {
   const ResourceTable& resources() const { return resources_; }
   Security& security() { return security_; }
   knarr::Registry& metrics() { return metrics_; }
+  /// Null when nothing is logged.
+  AuditLog* audit() { return audit_.get(); }
 
   /// What is kept for the runtime this is called on. REQUIRES: it is one of the server's.
   Local& local();
@@ -59,6 +62,7 @@ class Core {
   knarr::Registry& metrics_;
   Security security_;
   std::unique_ptr<AdmissionChain> admission_;
+  std::unique_ptr<AuditLog> audit_;
   ResourceTable resources_;
   ResourceRegistry registry_;
   Operations operations_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "apiserver/audit/http.h"
 #include "apiserver/authentication/issuer_discovery.h"
 #include "apiserver/component_status.h"
 #include "apiserver/errors.h"
@@ -23,13 +24,6 @@ namespace knarr::apiserver {
 namespace {
 
 constexpr size_t kTargetBytesMax = 16 << 10;
-
-std::string AuditId(rt::Runtime& runtime) {
-  std::array<uint8_t, 16> random{};
-  const uint64_t halves[2] = {runtime.Random(), runtime.Random()};
-  std::memcpy(random.data(), halves, sizeof halves);
-  return MakeUuid(random);
-}
 
 // RFC 7234 warn-text: quoted, without what would break a header.
 std::string WarningHeader(std::string_view text) {
@@ -71,7 +65,7 @@ HttpFace::HttpFace(Core& core)
 void HttpFace::Handle(net::Request& request, net::Response& response) {
   Local& local = core_.local();
   rt::Runtime& runtime = local.runtime();
-  Call call{request, response, {runtime, local, {}, {}, {}, {}}, {}, nullptr};
+  Call call{request, response, {runtime, local, {}, {}, nullptr, {}}, {}, nullptr};
   const MonoTime began = runtime.Mono();
   if (request.target.size() > kTargetBytesMax) {
     SendError(call, BadRequest("the request's path and query are too long").WithCode(414));
@@ -79,14 +73,32 @@ void HttpFace::Handle(net::Request& request, net::Response& response) {
   }
   call.attributes = ReadAttributes(request.method, request.url);
   Result<UserInfo> user = core_.security().authenticator().Authenticate(runtime, request);
-  if (!user.ok()) {
-    SendError(call, user.status());
-    Count(call, 401, began);
+  if (user.ok()) {
+    call.context.user = std::move(*user);
+    call.attributes.user = call.context.user;
+  }
+  const Ok known = user.ok() ? Ok() : Ok(user.status());
+  AuditLog* log = core_.audit();
+  call.audit_id = request.headers.Get("Audit-Id");
+  if (call.audit_id.empty()) call.audit_id = NewAuditId(runtime);
+  if (log == nullptr) {
+    HandleKnown(call, known, began);
     return;
   }
-  call.context.user = std::move(*user);
-  call.attributes.user = call.context.user;
-  const Ok became = Impersonate(call);
+  AuditEvent event(*log, runtime, AuditRequestOf(call));
+  if (event.enabled()) call.context.audit = &event;
+  if (known.ok()) {
+    event.Stage(AuditStage::kRequestReceived);
+    HandleKnown(call, known, began);
+    event.Complete(IsLongRunning(call));
+  } else {
+    HandleKnown(call, known, began);
+    event.Stage(AuditStage::kResponseStarted);
+  }
+}
+
+void HttpFace::HandleKnown(Call& call, const Ok& known, MonoTime began) {
+  const Ok became = known.ok() ? Impersonate(call) : known;
   if (!became.ok()) {
     SendError(call, became.status());
     Count(call, became.status().code(), began);
@@ -102,6 +114,7 @@ Ok HttpFace::Impersonate(Call& call) {
   call.context.impersonator = std::move(call.context.user);
   call.context.user = std::move(user);
   call.attributes.user = call.context.user;
+  if (call.context.audit != nullptr) call.context.audit->SetImpersonated(call.context.user);
   return {};
 }
 
@@ -134,9 +147,10 @@ void HttpFace::Route(Call& call) {
     }
     const std::string_view deprecated = DeprecationOf(*call.resource->kind);
     if (!deprecated.empty()) call.context.warnings.emplace_back(deprecated);
+    if (!deprecated.empty() && call.context.audit != nullptr) NoteDeprecated(*call.context.audit);
   }
   if (IsLongRunning(call) && call.resource != nullptr) {
-    const Ok streamed = Stream(call);
+    const Ok streamed = call.context.audit == nullptr ? Stream(call) : StreamAudited(call);
     if (!streamed.ok() && !call.response.started()) SendError(call, streamed.status());
     Count(call, streamed.ok() ? 200 : streamed.status().code(), began);
     return;
@@ -207,8 +221,14 @@ Result<Answer> HttpFace::AnswerPath(Call& call) {
     return AnswerVersion();
   }
   if (IsIssuerDiscoveryPath(path)) return AnswerIssuerDiscovery(call, core_);
-  if (path.starts_with("/openapi/")) return openapi_.Serve(call);
+  if (OpenApi::Serves(path)) return openapi_.Serve(call);
   return discovery_.Serve(call);
+}
+
+Ok HttpFace::StreamAudited(Call& call) {
+  AuditedResponse response(call.response, *call.context.audit);
+  Call audited{call.request, response, call.context, call.attributes, call.resource, call.audit_id};
+  return Stream(audited);
 }
 
 Ok HttpFace::Stream(Call& call) {
@@ -225,7 +245,11 @@ void HttpFace::Send(Call& call, Answer answer) {
   net::Headers& headers = answer.headers;
   headers.Set("Content-Type", answer.content_type);
   if (!headers.Has("Cache-Control")) headers.Set("Cache-Control", "no-cache, private");
-  headers.Set("Audit-Id", AuditId(call.context.runtime));
+  headers.Set("Audit-Id", call.audit_id.empty() ? NewAuditId(call.context.runtime) : std::move(call.audit_id));
+  if (call.context.audit != nullptr) {
+    AuditAnswer(call, answer);
+    if (IsLongRunning(call)) call.context.audit->Stage(AuditStage::kResponseStarted);
+  }
   for (const std::string& warning : call.context.warnings) headers.Add("Warning", WarningHeader(warning));
   const bool json = answer.content_type == ContentTypeOf(Encoding::kJson);
   if (json && answer.body.rest == nullptr && WantsPretty(call.request)) {
@@ -262,12 +286,16 @@ Ok HttpFace::SendStream(Call& call, Answer& answer) {
   TRY(call.response.Start(answer.code, std::move(answer.headers)));
   std::string& text = answer.body.text;
   if (!text.empty()) TRY(call.response.Write(text));
+  const bool audited = call.context.audit != nullptr && call.context.audit->wants_response();
+  std::string all = audited ? text : std::string();
   bool more = true;
   while (more) {
     text.clear();
     more = TRY(answer.body.rest->Next(text));
+    if (audited && all.size() <= kAuditedBodyMax) all += text;
     TRY(call.response.Write(text));
   }
+  if (audited && all.size() <= kAuditedBodyMax) AuditResponseBody(call, answer.content_type, std::move(all));
   return call.response.Finish();
 }
 
@@ -288,6 +316,8 @@ void HttpFace::SendError(Call& call, const Status& status) {
   if (status.details().retry_after_seconds > 0) {
     answer.headers.Set("Retry-After", std::to_string(status.details().retry_after_seconds));
   }
+  // Nobody reads a Status that goes out though the client takes no form of it: it is not told of.
+  if (call.context.audit != nullptr && form.ok()) call.context.audit->SetError(status);
   if (status.Is(Reason::kInternalError)) {
     LOG_WARN("request failed", {"verb", call.attributes.verb}, {"path", call.request.url.path}, {"error", status});
   }

@@ -34,6 +34,7 @@ struct Call {
   RequestContext context;
   Attributes attributes;
   Resource* resource = nullptr;  ///< null for paths that are no resource's
+  std::string audit_id = {};     ///< the request's own, or a new one; "": one is made for the answer
 
   ObjectName name() const { return {attributes.ns, attributes.name}; }
 };
@@ -59,11 +60,13 @@ class HttpFace {
   Result<Answer> Update(Call& call);
   Result<Answer> Patch(Call& call);
   Result<Answer> Delete(Call& call);
+  void HandleKnown(Call& call, const Ok& known, MonoTime began);
   Ok Stream(Call& call);
   /// The time this request may take: ?timeout=, but no more than the server's own limit. BadRequest.
   Result<Duration> TimeLimit(const Call& call) const;
   Result<Answer> AnswerInTime(Call& call);
   void SendBody(Call& call, Answer answer);
+  Ok StreamAudited(Call& call);
   void Send(Call& call, Answer answer);
   Ok SendStream(Call& call, Answer& answer);
   void SendError(Call& call, const Status& status);

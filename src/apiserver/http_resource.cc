@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "apiserver/audit/http.h"
 #include "apiserver/bind.h"
 #include "apiserver/decode.h"
 #include "apiserver/errors.h"
@@ -64,7 +65,8 @@ Result<Answer> ObjectAnswer(const api::KindInfo& kind, const ObjectPtr& object, 
 }
 
 // metav1.Status "Success", for what has no object to answer with.
-Result<Answer> SuccessAnswer(const RenderOptions& options, int code, const doc::Value* details, doc::Arena& arena) {
+Result<Answer> SuccessAnswer(const Call& call, const RenderOptions& options, int code, const doc::Value* details,
+                             doc::Arena& arena) {
   using doc::Value;
   Value root = Value::Object();
   root.AddMember(arena, "kind", Value::Borrow("Status"));
@@ -76,6 +78,7 @@ Result<Answer> SuccessAnswer(const RenderOptions& options, int code, const doc::
   } else {
     root.AddMember(arena, "code", Value::Int(code));
   }
+  if (call.context.audit != nullptr) call.context.audit->SetStatus(root);
   Answer answer;
   answer.code = code;
   answer.content_type = ContentTypeOf(options.form.encoding);
@@ -131,6 +134,7 @@ Result<Answer> HttpFace::Create(Call& call) {
   const Encoding encoding = TRY(BodyEncoding(call.request));
   const std::string body = TRY(call.request.read_body(kBodyBytesMax));
   doc::Document object = TRY(DecodeBody(call.context, body, encoding, *kind, write.validation));
+  AuditBody(call, *kind, object.root);
   Operations& operations = core_.operations();
   if (!sub) {
     const ObjectPtr made =
@@ -143,7 +147,7 @@ Result<Answer> HttpFace::Create(Call& call) {
       operations.CreateSub(call.context, *call.resource, name, call.attributes.subresource, std::move(object), write));
   if (made != nullptr) return ObjectAnswer(*kind, made, options, 201);
   doc::Arena arena;
-  return SuccessAnswer(options, 201, nullptr, arena);
+  return SuccessAnswer(call, options, 201, nullptr, arena);
 }
 
 Result<Answer> HttpFace::Update(Call& call) {
@@ -154,6 +158,7 @@ Result<Answer> HttpFace::Update(Call& call) {
   const Encoding encoding = TRY(BodyEncoding(call.request));
   const std::string body = TRY(call.request.read_body(kBodyBytesMax));
   doc::Document object = TRY(DecodeBody(call.context, body, encoding, *kind, write.validation));
+  AuditBody(call, *kind, object.root);
   const UpdateOutcome outcome = TRY(core_.operations().Update(call.context, *call.resource, call.name(),
                                                               call.attributes.subresource, std::move(object), write));
   return ObjectAnswer(*kind, outcome.object, options, outcome.created ? 201 : 200);
@@ -167,6 +172,7 @@ Result<Answer> HttpFace::Patch(Call& call) {
   patch.type = TRY(PatchTypeOf(call.request));
   const WriteRequest write = TRY(ReadWriteOptions(call.request, "PatchOptions", patch.type));
   patch.body = TRY(call.request.read_body(kBodyBytesMax));
+  if (call.context.audit != nullptr) call.context.audit->SetRequestPatch(patch.body);
   const UpdateOutcome outcome = TRY(
       core_.operations().Patch(call.context, *call.resource, call.name(), call.attributes.subresource, patch, write));
   return ObjectAnswer(*kind, outcome.object, options, outcome.created ? 201 : 200);
@@ -198,7 +204,7 @@ Result<Answer> HttpFace::Delete(Call& call) {
   if (!kind.group.empty()) details.AddMember(arena, "group", doc::Value::Borrow(kind.group));
   details.AddMember(arena, "kind", doc::Value::Borrow(kind.plural));
   details.AddMember(arena, "uid", doc::Value::String(arena, outcome.object->uid()));
-  return SuccessAnswer(options, 200, &details, arena);
+  return SuccessAnswer(call, options, 200, &details, arena);
 }
 
 }  // namespace knarr::apiserver

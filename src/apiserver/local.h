@@ -17,6 +17,7 @@
 
 namespace knarr::apiserver {
 
+class AuditEvent;
 class WatchHub;
 
 /// Objects that requests look up again and again: each state of one is decoded once. One for each runtime: no locks.
@@ -45,6 +46,25 @@ class Local {
   ObjectCache& objects() { return objects_; }
   /// The hub that fans out the resource's changes; made, beginning after `after`, when there is none that runs.
   Result<std::shared_ptr<WatchHub>> Hub(const Resource& resource, store::Revision after);
+  /// For as long as it lives, calls of the current fiber are noted in the event.
+  class Auditing {
+   public:
+    Auditing(Local& local, AuditEvent& event) : local_(local) {
+      local_.audits_.insert_or_assign(local_.runtime_.current(), &event);
+    }
+    ~Auditing() { local_.audits_.erase(local_.runtime_.current()); }
+    Auditing(const Auditing&) = delete;
+    Auditing& operator=(const Auditing&) = delete;
+
+   private:
+    Local& local_;
+  };
+  /// The event of the current fiber's call; null: it is not audited.
+  AuditEvent* audit() const {
+    if (audits_.empty()) return nullptr;
+    const auto at = audits_.find(runtime_.current());
+    return at == audits_.end() ? nullptr : at->second;
+  }
   /// Scopes of answers that stream: stopped by StopStreams.
   /// One that comes after StopStreams (a client watches again at once) is stopped before it begins.
   void AddStream(rt::CancelScope* scope) {
@@ -62,6 +82,7 @@ class Local {
   store::Store& store_;
   ObjectCache objects_;
   std::map<const Resource*, std::shared_ptr<WatchHub>> hubs_;
+  std::map<const rt::Fiber*, AuditEvent*> audits_;
   std::set<rt::CancelScope*> streams_;
   bool stopped_ = false;
   bool streams_stopped_ = false;

@@ -140,7 +140,7 @@ class LocalClient : public client::Client {
   /// One call: its context, and the way in past the authoriser.
   struct Call {
     explicit Call(LocalClient& owner)
-        : client(owner), context{owner.local_.runtime(), owner.local_, owner.user_, {}, {}, {}} {}
+        : client(owner), context{owner.local_.runtime(), owner.local_, owner.user_, {}, owner.local_.audit(), {}} {}
 
     Result<Resource*> Enter(std::string_view verb, const KindInfo& kind, std::string_view ns, std::string_view name,
                             std::string_view subresource, std::string_view field_text = {},

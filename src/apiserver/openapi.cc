@@ -148,12 +148,16 @@ bool Accepts(const Call& call, std::string_view type) {
 
 }  // namespace
 
+bool OpenApi::Serves(std::string_view path) {
+  return path == "/openapi/v2" || path == "/openapi/v3" || path.starts_with("/openapi/v3/");
+}
+
 Result<Answer> OpenApi::Serve(Call& call) {
   std::string_view path = call.request.url.path;
   if (path == "/openapi/v2") return ServeV2(call);
   if (path == "/openapi/v3" || path == "/openapi/v3/") return ServeIndex(call);
-  if (ConsumePrefix(path, "/openapi/v3/")) return ServeV3(call, path);
-  return NoSuchResourceError();
+  CHECK(ConsumePrefix(path, "/openapi/v3/"));
+  return ServeV3(call, path);
 }
 
 std::vector<std::string> OpenApi::Places() const {

@@ -18,6 +18,8 @@ struct Call;
 class OpenApi {
  public:
   explicit OpenApi(const ResourceTable& resources) : resources_(resources) {}
+  static bool Serves(std::string_view path);
+  /// REQUIRES: Serves(its path).
   Result<Answer> Serve(Call& call);
   /// Where documents of version 3 are: "api", "apis", "apis/batch", "apis/batch/v1".
   std::vector<std::string> Places() const;

@@ -4,6 +4,7 @@
 
 #include "api/codec.h"
 #include "api/defaulting.h"
+#include "apiserver/audit/event.h"
 #include "apiserver/authentication/token_request.h"
 #include "apiserver/bind.h"
 #include "apiserver/errors.h"
@@ -84,6 +85,10 @@ Ok Normalize(RequestContext& context, const api::KindInfo& kind, doc::Document& 
 
 Ok Operations::Authorize(const RequestContext& context, const Attributes& attributes) const {
   const Verdict verdict = security_.authorizer().Authorize(context.runtime, attributes);
+  if (context.audit != nullptr) {
+    context.audit->Annotate("authorization.k8s.io/decision", verdict.allowed() ? "allow" : "forbid");
+    context.audit->Annotate("authorization.k8s.io/reason", verdict.reason);
+  }
   if (verdict.allowed()) return {};
   if (!verdict.error.empty()) return Internal("Internal Server Error: " + verdict.error);
   return ForbiddenTo(attributes, verdict.reason);
@@ -113,9 +118,10 @@ Result<ListPage> Operations::List(RequestContext& context, Resource& resource, c
 Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource, std::string_view ns,
                                      doc::Document object, const WriteRequest& request) {
   TRY(Prepare(*resource.kind, object));
-  if (IsReview(*resource.kind)) return Review(context, *resource.kind, ns, std::move(object));
-  WipeSystemFields(object);
+  const bool review = IsReview(*resource.kind);
+  if (!review) WipeSystemFields(object);
   TrackFields(context, *FindSubresource(*resource.kind, "")->fields, doc::Value::Null(), object, request.field_manager);
+  if (review) return Review(context, *resource.kind, ns, std::move(object));
   TRY(ToStoredForm(resource, object));
   TRY(security_.role_guard().Check(context, *resource.kind, ns, "", object.root, nullptr));
   ObjectPtr made = TRY(registry_.Create(context, resource, {std::string(ns), std::move(object), request.dry_run}));
@@ -145,7 +151,7 @@ Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resou
   }
   if (subresource == "token") {
     const ObjectPtr account = TRY(registry_.Get(context, resource, name));
-    doc::Document answer = TRY(AnswerTokenRequest(security_.tokens(), security_.api_audiences(), context.runtime,
+    doc::Document answer = TRY(AnswerTokenRequest(security_.tokens(), security_.api_audiences(), context,
                                                   *registry_.store().Latest(), account->tree(), std::move(object)));
     TRY(api::Canonicalize(*kind->type, answer.root, answer.arena));
     return api::Object::FromDocument(std::move(answer));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "apiserver/audit/http.h"
 #include "apiserver/bind.h"
 #include "apiserver/decode.h"
 #include "apiserver/errors.h"
@@ -199,6 +200,7 @@ Result<DeleteRequest> ReadDeleteRequest(Call& call) {
   } else {
     const Encoding encoding = TRY(BodyEncoding(call.request));
     options = TRY(DecodeDeleteOptions(body, encoding));
+    if (call.context.audit != nullptr) AuditDelete(call, options);
   }
   TRY(Checked("DeleteOptions", CheckDelete(options.root)));
   const Value& orphan = options.root.At("orphanDependents");

@@ -3,7 +3,6 @@
 // What goes along with one request through the pipeline.
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 
 namespace knarr::apiserver {
 
+class AuditEvent;
 class Local;
 
 struct RequestContext {
@@ -28,8 +28,8 @@ struct RequestContext {
       if (std::ranges::find(warnings, text) == warnings.end()) warnings.push_back(text);
     }
   }
-  /// What admission notes for the request's audit event.
-  std::map<std::string, std::string> audit_annotations;
+  /// What is noted of the request for the audit log; null: nothing.
+  AuditEvent* audit = nullptr;
   /// Set with an Expired error of a list: the token with which the client may go on (in a newer state).
   std::string error_continue;
   /// Who sends the request, when it acts as another user.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "apiserver/audit/audited_client.h"
 #include "apiserver/authentication/legacy_token_tracking.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/core.h"
@@ -14,9 +15,9 @@ namespace {
 class Server : public ApiServer {
  public:
   Server(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store, ApiServerOptions options,
-         std::unique_ptr<AdmissionChain> admission)
+         std::unique_ptr<AdmissionChain> admission, std::unique_ptr<AuditLog> audit)
       : io_(std::move(io)),
-        core_(world, io_, store, std::move(options), std::move(admission)),
+        core_(world, io_, store, std::move(options), std::move(admission), std::move(audit)),
         face_(core_),
         expiry_(world, store, core_.options().event_ttl),
         keeper_(core_),
@@ -26,6 +27,7 @@ class Server : public ApiServer {
   ~Server() override { CHECK(stopped_); }
 
   Ok Bootstrap() override {
+    if (core_.audit() != nullptr) core_.audit()->Start();
     core_.security().Start();
     TRY(MakeBootstrapObjects(core_));
     expiry_.Start();
@@ -48,7 +50,10 @@ class Server : public ApiServer {
   net::Endpoint local() const override { return http_ != nullptr ? http_->local() : core_.options().listen; }
 
   std::unique_ptr<client::Client> LocalClient(UserInfo user, std::string agent) override {
-    return MakeLocalClient(core_.operations(), *core_.locals().front(), std::move(user), std::move(agent));
+    Local& local = *core_.locals().front();
+    if (core_.audit() == nullptr) return MakeLocalClient(core_.operations(), local, std::move(user), std::move(agent));
+    auto client = MakeLocalClient(core_.operations(), local, user, agent);
+    return MakeAuditedClient(std::move(client), *core_.audit(), local, std::move(user), std::move(agent));
   }
 
   Result<std::string> SignSecretToken(std::string_view ns, std::string_view account, std::string_view account_uid,
@@ -78,6 +83,7 @@ class Server : public ApiServer {
     if (http_ != nullptr) http_->Stop(grace);
     core_.security().Stop();
     core_.StopLocals();
+    if (core_.audit() != nullptr) core_.audit()->Stop();
   }
 
  private:
@@ -111,8 +117,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Create(rt::Runtime& world, std::ve
                                                      store::Store& store, ApiServerOptions options) {
   TRY(CheckOptions(options));
   auto admission = TRY(AdmissionChain::Create(options.admission));
-  return std::unique_ptr<ApiServer>(
-      std::make_unique<Server>(world, std::move(io), store, std::move(options), std::move(admission)));
+  auto audit = TRY(AuditLog::Create(world, options.audit));
+  return std::unique_ptr<ApiServer>(std::make_unique<Server>(world, std::move(io), store, std::move(options),
+                                                             std::move(admission), std::move(audit)));
 }
 
 }  // namespace knarr::apiserver

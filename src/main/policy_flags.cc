@@ -80,4 +80,19 @@ Result<apiserver::AdmissionOptions> ReadAdmissionOptions(rt::Runtime& runtime, c
   return out;
 }
 
+Result<apiserver::AuditOptions> ReadAuditOptions(rt::Runtime& runtime, const PolicyFlags& options) {
+  apiserver::AuditOptions out;
+  out.path = options.audit_log;
+  out.max_size_megabytes = options.audit_max_size_megabytes;
+  out.max_backups = options.audit_max_backups;
+  out.max_age_days = options.audit_max_age_days;
+  if (out.max_size_megabytes < 0 || out.max_backups < 0 || out.max_age_days < 0) {
+    return BadRequest("--audit-log-maxsize, --audit-log-maxbackup and --audit-log-maxage can't be negative numbers");
+  }
+  if (!options.audit_policy_file.empty()) {
+    out.policy = TRY(runtime.files().ReadFile(options.audit_policy_file, kFileMax).Context("--audit-policy-file"));
+  }
+  return out;
+}
+
 }  // namespace knarr::main

@@ -23,6 +23,11 @@ struct PolicyFlags {
   int64_t requests_max = 2000;          ///< at once, of those that only read
   int64_t writing_requests_max = 1000;  ///< at once, of those that change something
   std::string node_ports = "30000-32767";
+  std::string audit_policy_file;  ///< audit.k8s.io/v1 Policy; "": nothing is logged
+  std::string audit_log;          ///< "": nothing is logged
+  int64_t audit_max_size_megabytes = 100;
+  int64_t audit_max_backups = 100;
+  int64_t audit_max_age_days = 0;
   std::string encryption_file;  ///< EncryptionConfiguration; "": the server's own, "<data>/encryption.yaml"
 };
 
@@ -35,5 +40,8 @@ Ok ApplyRequestFlags(const PolicyFlags& options, apiserver::ApiServerOptions& ou
 
 /// The flags and the plugins' configurations, which may lie in files of their own.
 Result<apiserver::AdmissionOptions> ReadAdmissionOptions(rt::Runtime& runtime, const PolicyFlags& options);
+
+/// The audit flags, with the policy's text.
+Result<apiserver::AuditOptions> ReadAuditOptions(rt::Runtime& runtime, const PolicyFlags& options);
 
 }  // namespace knarr::main

@@ -181,6 +181,7 @@ class Server {
     options.security.service_account_key_pem = certificates_.service_account_key;
     TRY(ApplyRequestFlags(options_.policy, options));
     options.admission = TRY(ReadAdmissionOptions(world_, options_.policy));
+    options.audit = TRY(ReadAuditOptions(world_, options_.policy));
     std::vector<rt::Runtime*> io;
     for (auto& runtime : io_) io.push_back(runtime.get());
     api_ = TRY(apiserver::ApiServer::Create(world_, io, *store_, std::move(options)));

@@ -32,6 +32,12 @@ void RegisterPolicyFlags(cli::FlagSet& flags, PolicyFlags& out) {
       &out.encryption_file, "encryption-provider-config", 0,
       "An EncryptionConfiguration: what is encrypted on the disk, and with which keys, instead of secrets with "
       "a key of the server's own");
+  flags.String(&out.audit_policy_file, "audit-policy-file", 0, "An audit Policy: what of which requests is logged");
+  flags.String(&out.audit_log, "audit-log-path", 0, "The audit log; - is standard output");
+  flags.Int(&out.audit_max_size_megabytes, "audit-log-maxsize", 0,
+            "The size in megabytes at which the audit log is rotated; 0: never");
+  flags.Int(&out.audit_max_backups, "audit-log-maxbackup", 0, "How many rotated audit logs are kept; 0: all");
+  flags.Int(&out.audit_max_age_days, "audit-log-maxage", 0, "How many days rotated audit logs are kept; 0: for ever");
 }
 
 void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_t& io_threads) {

@@ -221,7 +221,8 @@ class RealFile : public File {
   Ok Append(std::string_view bytes) override {
     return On([&]() -> Ok {
       // Not O_APPEND, which would make WriteAt append too; a File is written by one fiber at a time.
-      if (lseek(fd_.get(), 0, SEEK_END) < 0) return Failed("seek", path_);
+      // A pipe or a socket has but one place to write to.
+      if (lseek(fd_.get(), 0, SEEK_END) < 0 && errno != ESPIPE) return Failed("seek", path_);
       return WriteAll(fd_.get(), bytes, -1, path_);
     });
   }
@@ -279,7 +280,11 @@ class RealFileSystem : public FileSystem {
   explicit RealFileSystem(Runtime& runtime) : runtime_(runtime) {}
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode, uint32_t permissions) override {
-    OwnedFd fd = On(path, [&] { return OwnedFd(open(path.c_str(), OpenFlags(mode) | O_CLOEXEC, permissions)); });
+    OwnedFd fd = On(path, [&] {
+      // Not opened anew: it may be a socket, which can't be.
+      if (path == "/dev/stdout") return OwnedFd(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+      return OwnedFd(open(path.c_str(), OpenFlags(mode) | O_CLOEXEC, permissions));
+    });
     if (!fd.ok()) return Failed("open", path);
     return std::unique_ptr<File>(std::make_unique<RealFile>(runtime_, std::move(fd), path, IsPseudo(path)));
   }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "apiserver/admission/plugins.h"
+#include "apiserver/audit/event.h"
 #include "apiserver/errors.h"
 #include "apiserver/local.h"
 #include "apiserver/object_meta.h"
@@ -107,7 +108,7 @@ Status AdmissionRequest::Forbidden(std::string_view why) const {
 }
 
 void AdmissionRequest::Annotate(std::string key, std::string value) const {
-  context.audit_annotations.insert_or_assign(std::move(key), std::move(value));
+  if (context.audit != nullptr) context.audit->Annotate(std::move(key), std::move(value));
 }
 
 Result<std::unique_ptr<AdmissionChain>> AdmissionChain::Create(const AdmissionOptions& options) {

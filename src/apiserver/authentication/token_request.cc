@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "apiserver/audit/event.h"
 #include "apiserver/errors.h"
 #include "apiserver/object_io.h"
 #include "apiserver/object_meta.h"
@@ -156,8 +157,9 @@ void Fill(doc::Document& request, const Value& account, const TokenClaims& claim
 }  // namespace
 
 Result<doc::Document> AnswerTokenRequest(const ServiceAccountTokens& tokens,
-                                         const std::vector<std::string>& api_audiences, rt::Runtime& runtime,
+                                         const std::vector<std::string>& api_audiences, RequestContext& context,
                                          const store::Snapshot& snapshot, const Value& account, doc::Document request) {
+  rt::Runtime& runtime = context.runtime;
   TRY(CheckIdentity(request.root.At("metadata"), account));
   const Value& spec = request.root.Ensure(request.arena, "spec");
   const int64_t seconds = TRY(Expiration(spec));
@@ -180,6 +182,9 @@ Result<doc::Document> AnswerTokenRequest(const ServiceAccountTokens& tokens,
   claims.expires = claims.issued + std::chrono::seconds(life);
   const std::string token = TRY(tokens.Issue(claims));
   Fill(request, account, claims, seconds, token);
+  if (context.audit != nullptr) {
+    context.audit->Annotate("authentication.kubernetes.io/issued-credential-id", "JTI=" + claims.id);
+  }
   return request;
 }
 

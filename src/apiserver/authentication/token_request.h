@@ -9,7 +9,7 @@ namespace knarr::apiserver {
 
 /// The answer to a TokenRequest for an account. `api_audiences` are the token's when it asks for none.
 Result<doc::Document> AnswerTokenRequest(const ServiceAccountTokens& tokens,
-                                         const std::vector<std::string>& api_audiences, rt::Runtime& runtime,
+                                         const std::vector<std::string>& api_audiences, RequestContext& context,
                                          const store::Snapshot& snapshot, const doc::Value& account,
                                          doc::Document request);
 

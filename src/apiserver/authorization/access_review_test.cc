@@ -78,7 +78,10 @@ TEST(AccessReview, SubjectAccessReview) {
     }
     EXPECT_EQ(reviewer.Status("SubjectAccessReview", "",
                               R"({"metadata":{"name":"x"},"spec":{"user":"a","nonResourceAttributes":{}}})"),
-              ".authorization.k8s.io \"\" is invalid: metadata: Invalid value: {\"name\":\"x\"}: must be empty");
+              ".authorization.k8s.io \"\" is invalid: metadata: Invalid value: {\"name\":\"x\",\"managedFields\":["
+              "{\"manager\":\"knarr\",\"operation\":\"Update\",\"apiVersion\":\"authorization.k8s.io/v1\",\"time\":"
+              "\"2019-12-20T00:00:00Z\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{"
+              "\"f:nonResourceAttributes\":{},\"f:user\":{}}}}]}: must be empty");
   });
 }
 

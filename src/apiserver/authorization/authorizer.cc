@@ -62,7 +62,7 @@ Status ForbiddenTo(const Attributes& attributes, std::string_view reason) {
   const std::string user = GoQuote(attributes.user.name);
   if (!attributes.resource_request) {
     const std::string text = fmt::format("User {} cannot {} path {}", user, attributes.verb, GoQuote(attributes.path));
-    return Forbidden("forbidden: " + WithoutMarkup(text) + tail);
+    return RouteError(Reason::kForbidden, "forbidden: " + WithoutMarkup(text) + tail);
   }
   std::string resource = attributes.resource;
   if (!attributes.subresource.empty()) resource += "/" + attributes.subresource;
