@@ -98,6 +98,21 @@ const Special* SpecialOf(const Field& field) {
   }
 }
 
+// Types of which one member says which of the others is there, and those of which only one may be there.
+struct Union {
+  std::string_view type;
+  std::string_view discriminator;
+  std::string_view members[3];  // by name
+};
+constexpr Union kUnions[] = {
+    {"io.k8s.api.core.v1.AppArmorProfile", "type", {"localhostProfile"}},
+    {"io.k8s.api.core.v1.PodSchedulingGroup", "", {"podGroupName"}},
+    {"io.k8s.api.core.v1.SeccompProfile", "type", {"localhostProfile"}},
+    {"io.k8s.api.flowcontrol.v1.LimitResponse", "type", {"queuing"}},
+    {"io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec", "type", {"exempt", "limited"}},
+    {"io.k8s.api.flowcontrol.v1.Subject", "kind", {"group", "serviceAccount", "user"}},
+};
+
 Value Simple(std::string_view type, std::string_view format, doc::Arena& arena) {
   Value out = Value::Object();
   if (!type.empty()) out.AddMember(arena, "type", Value::Borrow(type));
@@ -124,6 +139,7 @@ class SchemaWriter {
     if (!properties.empty()) out.AddMember(arena_, "properties", properties);
     AddKinds(type, out);
     if (type.atomic) out.AddMember(arena_, "x-kubernetes-map-type", Value::Borrow("atomic"));
+    AddUnion(type, out);
     return out;
   }
 
@@ -144,6 +160,25 @@ class SchemaWriter {
   }
 
  private:
+  void AddUnion(const api::Type& type, Value& out) {
+    const auto* found = std::ranges::find(kUnions, type.openapi, &Union::type);
+    if (found == std::end(kUnions)) return;
+    Value one = Value::Object();
+    if (!found->discriminator.empty()) {
+      one.AddMember(arena_, "discriminator", Value::Borrow(found->discriminator));
+    }
+    Value members = Value::Object();
+    for (const std::string_view member : found->members) {
+      if (member.empty()) continue;
+      // The value that means it: the member's name in Go.
+      std::string meant(member);
+      meant[0] = static_cast<char>(meant[0] - 'a' + 'A');
+      members.AddMember(arena_, member, Value::String(arena_, meant));
+    }
+    one.AddMember(arena_, "fields-to-discriminateBy", members);
+    out.AddMember(arena_, "x-kubernetes-unions", Value::ArrayOf(arena_, {&one, 1}));
+  }
+
   bool v3() const { return dialect_ == OpenApiDialect::kV3; }
 
   // One value of the field's type, whatever its shape.
