@@ -13,6 +13,9 @@ namespace knarr::api {
 /// REQUIRES: a canonical tree. Leaves it canonical.
 void ApplyDefaults(const Type& type, doc::Value& tree, doc::Arena& arena);
 
+/// Where a DaemonSet shows how often its template was changed.
+inline constexpr std::string_view kTemplateGeneration = "deprecated.daemonset.template.generation";
+
 /// Whether the image is named by the tag "latest", written or meant.
 bool ImageIsLatest(std::string_view image);
 

@@ -28,7 +28,8 @@ void Job(Value& job, Arena& arena) {
   Fill(spec, arena, "manualSelector", Value::Bool(false));
   const Value labels = spec.Get("template", "metadata", "labels");
   Value& metadata = FillObject(job, arena, "metadata");
-  if (!labels.empty() && metadata.At("labels").empty()) metadata.Set(arena, "labels", labels.Clone(arena));
+  // One map in two places: so it can be told whose labels are its own (apiserver/strategies/job.cc).
+  if (!labels.empty() && metadata.At("labels").empty()) metadata.Set(arena, "labels", labels);
 }
 
 void FailurePattern(Value& pattern, Arena& arena) { FillText(pattern, arena, "status", "True"); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "api/defaulting.h"
 #include "api/defaulting_rules.h"
 #include "base/strings.h"
 
@@ -185,6 +186,12 @@ void StatefulSetSpec(Value& spec, Arena& arena) {
   Fill(spec, arena, "revisionHistoryLimit", Value::Int(10));
 }
 
+// How often a DaemonSet's template was changed is a field of Kubernetes' own form of it, which apps/v1 shows like this.
+void DaemonSet(Value& set, Arena& arena) {
+  Value& annotations = FillObject(FillObject(set, arena, "metadata"), arena, "annotations");
+  Fill(annotations, arena, kTemplateGeneration, Value::Borrow("0"));
+}
+
 constexpr struct {
   std::string_view package;
   std::string_view type;
@@ -205,6 +212,7 @@ constexpr struct {
     {"discovery/v1", "EndpointPort", SlicePort},
     {"apps/v1", "ReplicaSetSpec", Replicas},
     {"apps/v1", "DeploymentSpec", DeploymentSpec},
+    {"apps/v1", "DaemonSet", DaemonSet},
     {"apps/v1", "DaemonSetSpec", DaemonSetSpec},
     {"apps/v1", "StatefulSetSpec", StatefulSetSpec},
 };

@@ -31,6 +31,17 @@ std::vector<std::string> WarningsOfHostName(std::string_view name, std::string_v
 /// Of the spec of a claim for a volume.
 std::vector<std::string> WarningsOfClaimSpec(const std::string& path, const doc::Value& spec);
 
+/// Of the spec of a claim, and of annotations that came before its fields.
+std::vector<std::string> WarningsOfClaim(const doc::Value& claim);
+std::vector<std::string> WarningsOfVolume(const doc::Value& volume);
+std::vector<std::string> WarningsOfService(const doc::Value& service);
+/// The addresses in the status of a Service or an Ingress.
+std::vector<std::string> WarningsOfLoadBalancer(const doc::Value& object);
+std::vector<std::string> WarningsOfNode(const doc::Value& node);
+std::vector<std::string> WarningsOfEndpoints(const doc::Value& endpoints);
+/// Requests that allow more than the limits do.
+std::vector<std::string> WarningsOfQuota(const doc::Value& quota);
+
 /// The formats in a custom resource definition's schemas that nothing checks; of an update (`old`) the new ones.
 std::vector<std::string> WarningsOfDefinition(const doc::Value& definition, const doc::Value* old);
 

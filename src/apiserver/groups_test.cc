@@ -46,6 +46,25 @@ TEST(Groups, AJobPicksItsPodsByItsUid) {
   });
 }
 
+TEST(Groups, OnlyAJobWithoutLabelsHasThoseOfItsPods) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const std::string spec = R"("spec":{"template":{"metadata":{"labels":{"x":"y"}},"spec":{"restartPolicy":"Never",)"
+                             R"("containers":[{"name":"c","image":"i"}]}}}})";
+    const std::string head = R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"name":)";
+    const auto bare = MUST(Make(server, head + R"("a"},)" + spec));
+    const Value& all = bare->tree().Get("spec", "template", "metadata", "labels");
+    EXPECT_EQ(all.size(), 5U);
+    EXPECT_TRUE(bare->tree().Get("metadata", "labels").Equals(all));
+    const auto empty = MUST(Make(server, head + R"("b","labels":{}},)" + spec));
+    EXPECT_EQ(empty->tree().Get("metadata", "labels").size(), 5U);
+    // The same ones, but written down.
+    const auto own = MUST(Make(server, head + R"("c","labels":{"x":"y"}},)" + spec));
+    EXPECT_EQ(doc::ToJson(own->tree().Get("metadata", "labels")), R"({"x":"y"})");
+    EXPECT_EQ(own->tree().Get("spec", "template", "metadata", "labels").size(), 5U);
+  });
+}
+
 TEST(Groups, AJobsPodsStayByDefault) {
   InSim([](rt::Runtime& runtime) {
     TestServer server(runtime);

@@ -120,6 +120,7 @@ Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource
   TRY(Prepare(*resource.kind, object));
   const bool review = IsReview(*resource.kind);
   if (!review) WipeSystemFields(object);
+  TRY(ThereAndBack(resource, object));
   TrackFields(context, *FindSubresource(*resource.kind, "")->fields, doc::Value::Null(), object, request.field_manager);
   if (review) return Review(context, *resource.kind, ns, std::move(object));
   TRY(ToStoredForm(resource, object));
@@ -217,6 +218,7 @@ Result<UpdateOutcome> Operations::UpdateView(
                    current.Get("metadata", "uid").AsString()));
     }
     TRY(Prepare(*view.kind, changed));
+    if (view.name.empty()) TRY(ThereAndBack(resource, changed));
     if (write != ViewWrite::kApply) TrackFields(context, *view.fields, *seen, changed, request.field_manager);
     if (current.is_null()) TRY(AuthorizeCreate(context, resource, name, view.name));
     doc::Document merged = view.merge == nullptr ? std::move(changed) : TRY(view.merge(kind, *object, changed.root));

@@ -105,6 +105,7 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
   admission.name = name;
   admission.object = &object;
   TRY(admission_.Validate(admission));
+  resource.strategy->FillStored(object);
 
   const std::string key = resource.Key({std::string(object.root.Get("metadata", "namespace").AsString()), name});
   const auto exists = [&](const store::Bytes& bytes) -> Status {

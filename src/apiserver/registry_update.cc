@@ -123,6 +123,7 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   if (!errors.empty()) return api::InvalidObject(kind, request.name.name, errors);
   context.Warn(resource.strategy->Warnings(request.target, object.root, &old.root));
   if (admits) TRY(admission_.Validate(admission));
+  resource.strategy->FillStored(object);
 
   Metadata(object).Remove("resourceVersion");
   if (ShouldGo(resource, object.root)) {

@@ -21,6 +21,13 @@ doc::Document ServedCopy(const Resource& resource, const doc::Value& stored) {
   return MUST(api::ConvertKind(stored, *resource.stored, *resource.kind));
 }
 
+Ok ThereAndBack(const Resource& resource, doc::Document& object) {
+  if (resource.is_stored_form()) return {};
+  const doc::Document stored = TRY(api::ConvertKind(object.root, *resource.kind, *resource.stored));
+  object = ServedCopy(resource, stored.root);
+  return {};
+}
+
 Ok ToStoredForm(const Resource& resource, doc::Document& object) {
   if (resource.kind->kind == "HorizontalPodAutoscaler" && resource.is_stored_form()) {
     api::DropAutoscalingAnnotations(object.root);

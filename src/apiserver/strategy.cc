@@ -78,6 +78,8 @@ api::ErrorList Strategy::ValidateUpdate(Target target, const Value& object, cons
 std::vector<std::string> Strategy::Warnings(Target /*target*/, const Value& /*object*/, const Value* /*old*/) const {
   return {};
 }
+void Strategy::FillStored(Document& /*object*/) const {}
+
 std::vector<std::string> Strategy::DeleteWarnings() const { return {}; }
 Ok Strategy::CheckDelete(std::string_view /*name*/) const { return {}; }
 std::optional<int64_t> Strategy::GraceSeconds(const Value& /*object*/, std::optional<int64_t> /*asked*/) const {

@@ -95,6 +95,9 @@ class Strategy {
   /// The same of a deletion that says nothing about the objects that this one owns.
   virtual std::vector<std::string> DeleteWarnings() const;
 
+  /// Fills in what upstream does when it reads the object back from its store. Called before it is stored.
+  virtual void FillStored(doc::Document& object) const;
+
   /// Refuses (Forbidden) to delete what the system needs.
   virtual Ok CheckDelete(std::string_view name) const;
   /// The seconds a deletion is delayed (asked for, or the default), or nullopt when the resource goes at once.

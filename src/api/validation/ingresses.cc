@@ -4,6 +4,7 @@
 #include "api/validation/addresses.h"
 #include "api/validation/metadata.h"
 #include "api/validation/networking.h"
+#include "api/validation/services.h"
 #include "base/names.h"
 
 namespace knarr::api::validation {
@@ -192,14 +193,8 @@ void ValidateIngressStatusUpdate(const Value& object, const Value& old, Errors& 
   const Value& before = old.Get("status", "loadBalancer", "ingress");
   const Value& points = object.Get("status", "loadBalancer", "ingress");
   for (size_t i = 0; i < points.size(); ++i) {
-    const std::string_view ip = points[i].At("ip").AsString();
-    const bool kept =
-        std::ranges::any_of(before.items(), [ip](const Value& point) { return point.At("ip").AsString() == ip; });
-    if (!ip.empty() && !kept) ValidateIp(ip, path[i] / "ip", errors);
-    const std::string_view host = points[i].At("hostname").AsString();
-    if (host.empty()) continue;
-    errors.InvalidAll(path[i] / "hostname", host, CheckDns1123Subdomain(host));
-    if (LooksLikeIp(host)) errors.Invalid(path[i] / "hostname", host, kNoName);
+    ValidatePointAddress(points[i], before, path[i], errors);
+    ValidatePointName(points[i], path[i], errors);
   }
 }
 

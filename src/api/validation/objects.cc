@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/core_v1.h"
+#include "api/validation/addresses.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "base/ip.h"
@@ -247,8 +248,7 @@ void ValidateNode(const Value& object, Errors& errors) {
   const Path path = SpecPath() / "podCIDRs";
   const auto ranges = node.spec().pod_cidrs();
   for (size_t i = 0; i < ranges.size(); ++i) {
-    if (Cidr::Parse(ranges[i]).ok()) continue;
-    errors.Invalid(path[i], ranges[i], "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+    ValidateCidr(ranges[i], path[i], errors);
   }
   if (ranges.size() < 2) return;
   const Result<Cidr> first = Cidr::Parse(ranges[0]);

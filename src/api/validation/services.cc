@@ -197,30 +197,46 @@ void ValidatePortNumbers(const ServiceSpec& spec, Errors& errors) {
   }
 }
 
-void ValidateLoadBalancer(const ServiceSpec& spec, Errors& errors) {
-  const bool balanced = spec.type() == "LoadBalancer";
-  constexpr std::string_view kOnly = "may only be used when `type` is 'LoadBalancer'";
-  if (!spec.load_balancer_source_ranges().empty()) {
+constexpr std::string_view kOnlyBalanced = "may only be used when `type` is 'LoadBalancer'";
+
+// The field, or the annotation there was before it. What the object had before may stay.
+void ValidateSourceRanges(const Value& object, const Value& old, bool balanced, Errors& errors) {
+  const Value& ranges = object.Get("spec", "loadBalancerSourceRanges");
+  if (!ranges.empty()) {
     const Path path = SpecPath() / "LoadBalancerSourceRanges";
-    if (!balanced) errors.Forbidden(path, kOnly);
-    size_t index = 0;
-    for (const std::string_view range : spec.load_balancer_source_ranges()) {
-      const std::string_view text = TrimSpace(range);
-      const Path at = path[index++];
-      if (!Cidr::Parse(text).ok()) {
-        errors.Invalid(at, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
-      }
+    if (!balanced) errors.Forbidden(path, kOnlyBalanced);
+    const auto before = old.Get("spec", "loadBalancerSourceRanges").items();
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      const std::string_view text = TrimSpace(ranges[i].AsString());
+      const bool kept =
+          std::ranges::any_of(before, [text](const Value& range) { return TrimSpace(range.AsString()) == text; });
+      if (!kept) ValidateCidr(text, path[i], errors);
     }
+    return;
   }
+  constexpr std::string_view kAnnotation = "service.beta.kubernetes.io/load-balancer-source-ranges";
+  const Value& annotation = object.Get("metadata", "annotations", kAnnotation);
+  if (annotation.is_null()) return;
+  const Path path = (MetadataPath() / "annotations").Key(kAnnotation);
+  if (!balanced) errors.Forbidden(path, kOnlyBalanced);
+  const std::string_view text = TrimSpace(annotation.AsString());
+  if (text.empty() || annotation.Equals(old.Get("metadata", "annotations", kAnnotation))) return;
+  for (const std::string_view range : Split(text, ',')) ValidateCidr(TrimSpace(range), path, errors);
+}
+
+void ValidateLoadBalancer(const Value& object, const Value& old, Errors& errors) {
+  const ServiceSpec spec = Service(object).spec();
+  const bool balanced = spec.type() == "LoadBalancer";
+  ValidateSourceRanges(object, old, balanced, errors);
   if (spec.allocate_load_balancer_node_ports() && !balanced) {
-    errors.Forbidden(SpecPath() / "allocateLoadBalancerNodePorts", kOnly);
+    errors.Forbidden(SpecPath() / "allocateLoadBalancerNodePorts", kOnlyBalanced);
   }
   if (balanced && !spec.allocate_load_balancer_node_ports()) errors.Required(Path("allocateLoadBalancerNodePorts"));
   if (const auto name = spec.load_balancer_class()) {
     if (balanced) {
       ValidateQualifiedName(*name, SpecPath() / "loadBalancerClass", errors);
     } else {
-      errors.Forbidden(SpecPath() / "loadBalancerClass", kOnly);
+      errors.Forbidden(SpecPath() / "loadBalancerClass", kOnlyBalanced);
     }
   }
 }
@@ -262,7 +278,8 @@ void ValidateTraffic(const ServiceSpec& spec, Errors& errors) {
   }
 }
 
-void ValidateSpec(const ServiceSpec& spec, Errors& errors) {
+void ValidateSpec(const Value& object, const Value& old, Errors& errors) {
+  const ServiceSpec spec = Service(object).spec();
   ValidateType(spec, errors);
   std::set<std::string_view> names;
   size_t index = 0;
@@ -275,7 +292,7 @@ void ValidateSpec(const ServiceSpec& spec, Errors& errors) {
   ValidateExternalAddresses(spec, errors);
   errors.OneOf(SpecPath() / "type", spec.type(), {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"});
   ValidatePortNumbers(spec, errors);
-  ValidateLoadBalancer(spec, errors);
+  ValidateLoadBalancer(object, old, errors);
   ValidateTraffic(spec, errors);
 }
 
@@ -334,7 +351,7 @@ void ValidateEndpointIp(std::string_view text, const Path& path, Errors& errors)
 
 void ValidateService(const Value& object, Errors& errors) {
   ValidateMetadata(object.At("metadata"), true, NameIsLabel, MetadataPath(), errors);
-  ValidateSpec(Service(object).spec(), errors);
+  ValidateSpec(object, Value::Null(), errors);
 }
 
 void ValidateServiceUpdate(const Value& object, const Value& old_object, Errors& errors) {
@@ -355,7 +372,44 @@ void ValidateServiceUpdate(const Value& object, const Value& old_object, Errors&
       spec.health_check_node_port() != old.health_check_node_port()) {
     errors.Forbidden(SpecPath() / "healthCheckNodePort", kImmutable);
   }
-  ValidateSpec(spec, errors);
+  ValidateSpec(object, old_object, errors);
+}
+
+void ValidatePointAddress(const Value& point, const Value& before, const Path& path, Errors& errors) {
+  const std::string_view ip = point.At("ip").AsString();
+  const bool kept =
+      std::ranges::any_of(before.items(), [ip](const Value& other) { return other.At("ip").AsString() == ip; });
+  if (!ip.empty() && !kept) ValidateIp(ip, path / "ip", errors);
+}
+
+void ValidatePointName(const Value& point, const Path& path, Errors& errors) {
+  const std::string_view host = point.At("hostname").AsString();
+  if (host.empty()) return;
+  errors.InvalidAll(path / "hostname", host, CheckDns1123Subdomain(host));
+  if (LooksLikeIp(host)) errors.Invalid(path / "hostname", host, "must be a DNS name, not an IP address");
+}
+
+void ValidateServiceStatusUpdate(const Value& object, const Value& old, Errors& errors) {
+  ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
+  const Path path = Path("status") / "loadBalancer" / "ingress";
+  const Value& points = object.Get("status", "loadBalancer", "ingress");
+  if (!points.empty() && Service(object).spec().type() != "LoadBalancer") {
+    return errors.Forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'");
+  }
+  for (size_t i = 0; i < points.size(); ++i) {
+    ValidatePointAddress(points[i], old.Get("status", "loadBalancer", "ingress"), path[i], errors);
+    const bool addressed = !points[i].At("ip").AsString().empty();
+    const Value& mode = points[i].At("ipMode");
+    const Path mode_path = path[i] / "ipMode";
+    if (mode.is_null()) {
+      if (addressed) errors.Required(mode_path, "must be specified when `ip` is set");
+    } else if (!addressed) {
+      errors.Forbidden(mode_path, "may not be specified when `ip` is not set");
+    } else {
+      errors.OneOf(mode_path, mode.AsString(), {"Proxy", "VIP"});
+    }
+    ValidatePointName(points[i], path[i], errors);
+  }
 }
 
 void ValidateEndpoints(const Value& object, Errors& errors) {

@@ -55,7 +55,7 @@ constexpr Rules kRules[] = {
     {"apps", "DaemonSet", ValidateDaemonSet, ValidateDaemonSetUpdate, ValidateReplicasStatus},
     {"apps", "StatefulSet", ValidateStatefulSet, ValidateStatefulSetUpdate, ValidateReplicasStatus},
     {"apps", "ControllerRevision", ValidateControllerRevision, ValidateControllerRevisionUpdate, nullptr},
-    {"", "Service", ValidateService, ValidateServiceUpdate, nullptr},
+    {"", "Service", ValidateService, ValidateServiceUpdate, ValidateServiceStatusUpdate},
     {"", "Endpoints", ValidateEndpoints, ValidateEndpointsUpdate, nullptr},
     {"discovery.k8s.io", "EndpointSlice", ValidateEndpointSlice, ValidateEndpointSliceUpdate, nullptr},
     {"", "ConfigMap", ValidateConfigMap, ValidateConfigMapUpdate, nullptr},

@@ -1,6 +1,7 @@
 // HorizontalPodAutoscalers, PriorityClasses, RuntimeClasses and Leases.
 
 #include "api/conversion/conversion.h"
+#include "api/defaulting.h"
 #include "api/warnings.h"
 #include "apiserver/errors.h"
 #include "apiserver/strategies/record.h"
@@ -27,6 +28,10 @@ class AutoscalerStrategy : public RecordStrategy {
     TRY(Strategy::PrepareForUpdate(context, target, object, old));
     api::DropAutoscalingAnnotations(object.root);
     return {};
+  }
+  // What autoscaling/v1 says in annotations may be in part.
+  void FillStored(doc::Document& object) const override {
+    api::ApplyDefaults(*kind_.type, object.root, object.arena);
   }
 };
 

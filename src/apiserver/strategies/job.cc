@@ -35,8 +35,7 @@ std::vector<std::string> JobSpecWarnings(const Value& tree, const std::string& p
 constexpr std::string_view kNameUse = "Pod names and hostnames";
 
 // The labels that tell a job's pods from all others, and the selector that picks them. A job without labels of its own
-// has those of its pods, these too: upstream lets them share one map. (Who writes the same labels twice gets them too,
-// which can't be told apart here.)
+// has those of its pods, these too: upstream lets them share one map, and so do the defaults here.
 void GenerateSelector(doc::Document& object) {
   doc::Arena& arena = object.arena;
   const auto object_at = [&arena](Value& parent, std::string_view member) -> Value& {
@@ -52,7 +51,7 @@ void GenerateSelector(doc::Document& object) {
   Value& spec = object_at(object.root, "spec");
   Value& labels = object_at(object_at(object_at(spec, "template"), "metadata"), "labels");
   const Value own = std::as_const(object.root).Get("metadata", "labels");
-  const bool shared = own.empty() || own.Equals(labels);
+  const bool shared = own.empty() || own.members().data() == std::as_const(labels).members().data();
   add(labels, "job-name", name);
   add(labels, "batch.kubernetes.io/job-name", name);
   add(labels, "controller-uid", uid);

@@ -21,7 +21,7 @@ std::unique_ptr<Strategy> MakeStrategy(const api::KindInfo& kind, const api::Kin
   if (kind.plural == "services") return MakeServiceStrategy(kind, options);
   if (kind.plural == "replicationcontrollers") return MakeWorkloadStrategy(kind);
   if (kind.plural == "persistentvolumes" || kind.plural == "persistentvolumeclaims") return MakeVolumeStrategy(kind);
-  return MakeRecordStrategy(kind);
+  return MakeCoreStrategy(kind);
 }
 
 }  // namespace knarr::apiserver

@@ -25,24 +25,12 @@ class IngressStrategy : public RecordStrategy {
   using RecordStrategy::RecordStrategy;
 
   Texts Warnings(Target target, const Value& object, const Value* old) const override {
-    if (target == Target::kStatus) return StatusWarnings(object);
+    if (target == Target::kStatus) return api::WarningsOfLoadBalancer(object);
     if (old != nullptr) return {};
     constexpr std::string_view kAnnotation = "kubernetes.io/ingress.class";
     if (object.Get("metadata", "annotations").Find(kAnnotation) == nullptr) return {};
     if (!object.Get("spec", "ingressClassName").is_null()) return {};
     return {"annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"};
-  }
-
- private:
-  static Texts StatusWarnings(const Value& object) {
-    Texts texts;
-    size_t index = 0;
-    for (const Value& point : object.Get("status", "loadBalancer", "ingress").items()) {
-      const std::string path = At("status.loadBalancer.ingress", index++);
-      const std::string_view ip = point.At("ip").AsString();
-      if (!ip.empty()) Add(api::WarningsOfIp(path, ip), texts);
-    }
-    return texts;
   }
 };
 

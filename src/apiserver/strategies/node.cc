@@ -1,3 +1,4 @@
+#include "api/warnings.h"
 #include "apiserver/strategies/strategies.h"
 
 namespace knarr::apiserver {
@@ -22,6 +23,10 @@ class NodeStrategy : public Strategy {
       DropConfig(object, "spec", "configSource");
     }
     return {};
+  }
+
+  std::vector<std::string> Warnings(Target target, const doc::Value& object, const doc::Value* /*old*/) const override {
+    return target == Target::kObject ? api::WarningsOfNode(object) : std::vector<std::string>();
   }
 
  private:

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "api/warnings.h"
 #include "apiserver/errors.h"
 #include "apiserver/object_io.h"
 #include "apiserver/object_meta.h"
@@ -40,6 +41,11 @@ class ServiceStrategy : public Strategy {
     TRY(InitFamilies(kind_, families_, object, &old));
     DropTypeDependent(object, old);
     return {};
+  }
+
+  std::vector<std::string> Warnings(Target target, const Value& object, const Value* /*old*/) const override {
+    if (target == Target::kStatus) return api::WarningsOfLoadBalancer(object);
+    return target == Target::kObject ? api::WarningsOfService(object) : std::vector<std::string>();
   }
 
   Result<Reservation> Reserve(const ReserveContext& context, doc::Document& object, const Value* old) override {

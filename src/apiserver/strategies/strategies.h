@@ -33,6 +33,8 @@ std::unique_ptr<Strategy> MakeNetworkingStrategy(const api::KindInfo& kind);
 std::unique_ptr<Strategy> MakeStorageStrategy(const api::KindInfo& kind);
 /// The kinds of autoscaling, scheduling.k8s.io, node.k8s.io and coordination.k8s.io.
 std::unique_ptr<Strategy> MakeClusterStrategy(const api::KindInfo& kind);
+/// The rest of core: Secrets, ServiceAccounts, Endpoints, ResourceQuotas, PodTemplates, and those that are only data.
+std::unique_ptr<Strategy> MakeCoreStrategy(const api::KindInfo& kind);
 /// Kinds that are only data and differ in what a PUT may do: ConfigMaps, Secrets, Endpoints, Leases, ….
 std::unique_ptr<Strategy> MakeRecordStrategy(const api::KindInfo& kind);
 

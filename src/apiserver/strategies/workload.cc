@@ -1,13 +1,29 @@
 #include <algorithm>
 #include <iterator>
 
+#include "api/defaulting.h"
 #include "api/warnings.h"
 #include "apiserver/strategies/strategies.h"
+#include "base/strings.h"
 
 namespace knarr::apiserver {
 namespace {
 
 using doc::Value;
+
+// How often the template of a DaemonSet was changed. Kubernetes reads it when it reads the object, hence its words.
+Result<int64_t> TemplateGeneration(const Value& set) {
+  const std::string_view text = set.Get("metadata", "annotations", api::kTemplateGeneration).AsString("0");
+  const Result<int64_t> number = ParseInt64(text);
+  if (number.ok()) return *number;
+  return BadRequest("DaemonSet in version \"v1\" cannot be handled as a DaemonSet: " +
+                    std::string(number.status().message()));
+}
+
+void SetTemplateGeneration(doc::Document& set, int64_t number) {
+  Value& annotations = Metadata(set).Ensure(set.arena, "annotations");
+  annotations.Set(set.arena, api::kTemplateGeneration, Value::String(set.arena, std::to_string(number)));
+}
 
 class WorkloadStrategy : public Strategy {
  public:
@@ -16,9 +32,24 @@ class WorkloadStrategy : public Strategy {
   // core/v1's ReplicationController keeps its pods unless told otherwise: older than garbage collection.
   GcPolicy gc_policy() const override { return kind_.group.empty() ? GcPolicy::kOrphan : GcPolicy::kDelete; }
 
+  Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override {
+    TRY(Strategy::PrepareForCreate(context, object));
+    if (kind_.kind != "DaemonSet") return {};
+    const int64_t number = TRY(TemplateGeneration(object.root));
+    SetTemplateGeneration(object, std::max<int64_t>(number, 1));
+    return {};
+  }
+
   Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
                       const Value& old) const override {
+    if (kind_.kind == "DaemonSet") TRY(TemplateGeneration(object.root));
     TRY(Strategy::PrepareForUpdate(context, target, object, old));
+    if (kind_.kind == "DaemonSet") {
+      const int64_t number = TRY(TemplateGeneration(old));
+      const bool changed = !object.root.Get("spec", "template").Equals(old.Get("spec", "template"));
+      SetTemplateGeneration(object, changed ? number + 1 : number);
+      return {};
+    }
     if (kind_.plural != "deployments") return {};
     if (target == Target::kStatus) {
       KeepMetadata(object, old, "labels");
