@@ -5,9 +5,10 @@ JavaScript client.
     tests/clients/run.py --bin build/release/bin/knarr [--client kubectl|python|javascript] [--only TEXT]
     tests/clients/run.py --kubeconfig FILE      against any other API server, also a real Kubernetes
 
-Without --kubeconfig it starts a control plane of its own in a network namespace of its own. Each kubectl on PATH is
-used (kubectl, kubectl.1.27, …); the Python client is Debian's python3-kubernetes, the JavaScript one comes from npm
-into a folder that goes away again, or from --node-modules.
+Without --kubeconfig it starts a control plane of its own in a network namespace of its own. The kubectl on PATH does
+everything, the ones beside it (kubectl.1.27, …) what differs between them, everything with --thorough; the Python client
+is Debian's python3-kubernetes, the JavaScript one comes from npm into a folder that goes away again, or from
+--node-modules.
 """
 
 import argparse
@@ -120,7 +121,8 @@ class Run:
             namespace = f"clients-kubectl-{number}"
             samples = self.namespace(kubeconfig, namespace)
             home = os.path.join(self.work, f"home-{number}")
-            self.cases(kubectl_verbs.cases(program, kubeconfig, home, namespace, samples))
+            brief = number > 0 and not self.options.thorough
+            self.cases(kubectl_verbs.cases(program, kubeconfig, home, namespace, samples, brief))
 
     def python(self, kubeconfig):
         try:
@@ -179,6 +181,7 @@ def main():
     parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin/knarr"))
     parser.add_argument("--kubeconfig")
     parser.add_argument("--kubectl", action="append", default=[], help="one more kubectl to drive")
+    parser.add_argument("--thorough", action="store_true", help="all verbs also with the other versions of kubectl")
     parser.add_argument("--client", choices=["kubectl", "python", "javascript"])
     parser.add_argument("--only", default="")
     parser.add_argument("--node-modules")
@@ -195,6 +198,8 @@ def main():
             enter_namespace(work)
     run = Run(options, work)
     server = None
+    # So that also a run that is ended from outside ends its server.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if options.kubeconfig is None:
             server = Server(os.path.abspath(options.bin), work)
