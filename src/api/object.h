@@ -54,6 +54,10 @@ class Object {
   mutable std::atomic<doc::Document*> tree_{nullptr};
 };
 
+/// Whether a member of that name stands anywhere in JSON text, also inside strings: what is certainly not there needs no
+/// decoding to say so.
+bool Mentions(std::string_view json, std::string_view member);
+
 /// "namespace/name", or "name" for kinds without a namespace: the key of work queues and log lines.
 std::string KeyOf(const Object& object);
 

@@ -32,8 +32,8 @@ bool HasFinalizer(const api::Object& object, std::string_view name) {
 }
 
 /// Most objects have no owner; telling so from the bytes saves decoding them only for this.
-bool MayHaveOwners(const api::Object& object) { return object.json().find("\"ownerReferences\"") != std::string::npos; }
-bool MayHaveFinalizers(const api::Object& object) { return object.json().find("\"finalizers\"") != std::string::npos; }
+bool MayHaveOwners(const api::Object& object) { return api::Mentions(object.json(), "ownerReferences"); }
+bool MayHaveFinalizers(const api::Object& object) { return api::Mentions(object.json(), "finalizers"); }
 
 bool SameOwners(const api::Object& a, const api::Object& b) {
   if (!MayHaveOwners(a) && !MayHaveOwners(b)) return true;

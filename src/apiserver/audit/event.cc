@@ -155,7 +155,7 @@ void AuditEvent::SetStatus(const Value& status) {
 }
 
 std::string AuditEvent::WithoutManagedFields(std::string json) const {
-  if (!decision_.omit_managed_fields || json.find("\"managedFields\"") == std::string::npos) return json;
+  if (!decision_.omit_managed_fields || !api::Mentions(json, "managedFields")) return json;
   Result<doc::Document> parsed = doc::ParseJson(json);
   if (!parsed.ok()) return json;  // a patch may be anything
   Value& root = parsed->root;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/object.h"
 #include "apiserver/object_io.h"
 
 namespace knarr::apiserver {
@@ -129,13 +130,14 @@ void NodeGraph::RemovePod(std::string_view key) {
 }
 
 void NodeGraph::SetPod(std::string_view key, const std::string* value) {
-  const size_t digest = value == nullptr ? 0 : DigestOf(*value);
+  // Most pods are written first without a node: they need no decoding.
+  const bool bound = value != nullptr && api::Mentions(*value, "nodeName");
+  const size_t digest = bound ? DigestOf(*value) : 0;
   if (const auto known = pods_.find(key); known != pods_.end()) {
     if (digest != 0 && digest == known->second.digest) return;  // only its status is new
     RemovePod(key);
   }
-  // Most pods are written first without a node: they need no decoding.
-  if (value == nullptr || value->find("\"nodeName\":\"") == std::string::npos) return;
+  if (!bound) return;
   const doc::Document pod = DecodeStored(*value);
   const std::string_view node = pod.root.Get("spec", "nodeName").AsString();
   if (node.empty()) return;

@@ -63,6 +63,7 @@ void Worker::Run() {
 client::ObjectName NameOf(const api::Object& object) { return {std::string(object.ns()), std::string(object.name())}; }
 
 std::optional<ControllerRef> ControllerOf(const api::Object& object) {
+  if (!api::Mentions(object.json(), "ownerReferences")) return std::nullopt;
   for (auto owner : api::meta_v1::ObjectMeta(object.tree().At("metadata")).owner_references()) {
     if (owner.controller().value_or(false)) {
       return ControllerRef{owner.api_version(), owner.kind(), owner.name(), owner.uid()};
