@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "net/openssl.h"
 #include "net/test_support.h"
 
 namespace knarr::net {
@@ -147,6 +148,103 @@ TEST(Tls, MutualHandshakeAndData) {
     pump(**pair.server);
     pump(**pair.client);
     group.Join();
+  });
+}
+
+/// A client that does what TlsConnect's never does: OpenSSL on buffers in memory, moved to and from the pipe by hand.
+class RawClient {
+ public:
+  explicit RawClient(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {
+    StartOpenSsl();
+    context_.reset(SSL_CTX_new(TLS_client_method()));
+    ssl_.reset(SSL_new(context_.get()));
+    SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl_.get());
+  }
+  void Handshake() {
+    while (SSL_do_handshake(ssl_.get()) != 1) {
+      Send();
+      Receive();
+    }
+    Send();
+  }
+  /// Asks the server for new keys, so many times, without reading what it answers.
+  void UpdateKeys(int times) {
+    for (int i = 0; i < times; ++i) {
+      ASSERT_EQ(SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED), 1);
+      ASSERT_EQ(SSL_do_handshake(ssl_.get()), 1);
+    }
+    Send();
+  }
+  std::string Read(size_t size) {
+    std::string out(size, '\0');
+    size_t done = 0;
+    while (done < size) {
+      size_t count = 0;
+      if (SSL_read_ex(ssl_.get(), out.data() + done, size - done, &count) != 1) Receive();
+      done += count;
+    }
+    return out;
+  }
+
+ private:
+  void Send() {
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(SSL_get_wbio(ssl_.get()), &data);
+    MUST(stream_->Write({data, static_cast<size_t>(size)}));
+    (void)BIO_reset(SSL_get_wbio(ssl_.get()));
+  }
+  void Receive() {
+    std::array<char, 4096> part;
+    const size_t count = MUST(stream_->Read(part.data(), part.size()));
+    BIO_write(SSL_get_rbio(ssl_.get()), part.data(), static_cast<int>(count));
+  }
+  std::unique_ptr<Stream> stream_;
+  SslContextPtr context_;
+  SslPtr ssl_;
+};
+
+TEST(Tls, KeyUpdatesOfAPeerThatReadsNothing) {
+  RunReal([](rt::Runtime& runtime) {
+    auto certificates = TestCertificates::Make(runtime.Wall());
+    auto server = ServerFor(certificates);
+    for (const int times : {3, 5000}) {
+      // Less than one answer fits into the pipe.
+      auto ends = MemoryPipe(runtime, 16);
+      Result<std::unique_ptr<TlsStream>> accepted = Unavailable("not run");
+      RawClient client(std::move(ends.second));
+      {
+        rt::TaskGroup group(runtime, "handshake");
+        group.Spawn("server", [&] { accepted = TlsAccept(std::move(ends.first), *server); });
+        client.Handshake();
+        group.Join();
+      }
+      ASSERT_TRUE(accepted.ok()) << accepted.status().message();
+      TlsStream& stream = **accepted;
+      rt::TaskGroup group(runtime, "server");
+      Ok read;
+      group.Spawn("read", [&] {
+        char byte = 0;
+        read = stream.Read(&byte, 1).ok() ? Ok() : Ok(Unavailable("over"));
+      });
+      if (times > 1000) {
+        // More than is kept for them: the connection is given up instead of growing.
+        group.Spawn("update", [&] { client.UpdateKeys(times); });
+        MUST(runtime.Sleep(200ms));
+        EXPECT_FALSE(read.ok());
+        stream.Close();
+        group.StopAndJoin();
+        continue;
+      }
+      client.UpdateKeys(times);
+      MUST(runtime.Sleep(50ms));
+      // The reader has answers to give and nobody takes them: a writer may begin all the same.
+      group.Spawn("write", [&] { EXPECT_TRUE(stream.Write("hello").ok()); });
+      MUST(runtime.Sleep(50ms));
+      EXPECT_EQ(client.Read(5), "hello");
+      stream.Close();
+      group.Join();
+    }
   });
 }
 
