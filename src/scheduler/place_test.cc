@@ -40,6 +40,17 @@ struct Case {
   std::string message;
 };
 
+void Check(const std::vector<Case>& cases) {
+  const Plugins plugins = DefaultPlugins();
+  for (const Case& c : cases) {
+    Snapshot snapshot;
+    for (const NodeText& node : c.nodes) ASSERT_TRUE(snapshot.SetNode(Node(node)).ok()) << c.what;
+    const Placement placement = Place(MakePod("p", c.pod), snapshot, plugins, 0);
+    EXPECT_EQ(placement.node, c.node) << c.what;
+    EXPECT_EQ(placement.message, c.message) << c.what;
+  }
+}
+
 TEST(Place, FindsANodeOrSaysWhyNot) {
   const std::string cordoned = R"({"unschedulable":true})";
   const std::string tainted = R"({"taints":[{"key":"a","value":"b","effect":"NoSchedule"}]})";
@@ -92,6 +103,12 @@ TEST(Place, FindsANodeOrSaysWhyNot) {
        "",
        "0/1 nodes are available: 1 Insufficient cpu."},
       {"host port is free", {{"n1"}}, hostport, "n1", ""},
+  };
+  Check(cases);
+}
+
+TEST(Place, APodAsksForWhatTheApiSays) {
+  Check({
       {"more than can be counted",
        {{"n1"}},
        R"({"containers":[{"name":"c","resources":{"requests":{"memory":"8Ei"}}},)"
@@ -103,15 +120,7 @@ TEST(Place, FindsANodeOrSaysWhyNot) {
        Asks(R"({"cpu":"100m"})", R"(,"resources":{"requests":{"cpu":"2"}})"),
        "",
        "0/1 nodes are available: 1 Insufficient cpu."},
-  };
-  const Plugins plugins = DefaultPlugins();
-  for (const Case& c : cases) {
-    Snapshot snapshot;
-    for (const NodeText& node : c.nodes) ASSERT_TRUE(snapshot.SetNode(Node(node)).ok()) << c.what;
-    const Placement placement = Place(MakePod("p", c.pod), snapshot, plugins, 0);
-    EXPECT_EQ(placement.node, c.node) << c.what;
-    EXPECT_EQ(placement.message, c.message) << c.what;
-  }
+  });
 }
 
 TEST(Place, WhatIsThereCounts) {
