@@ -1,7 +1,7 @@
 #pragma once
 
-// Which taints a node's conditions and its spec ask for, for how long pods stay beside them, and what is known of a node
-// that is not heard of any more. Pure.
+// Which taints a node's conditions and its spec ask for, for how long pods stay beside them, and what is known of a
+// node that is not heard of any more. Pure.
 
 #include <optional>
 #include <string_view>
