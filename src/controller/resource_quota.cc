@@ -126,8 +126,8 @@ class ResourceQuotaController : public Controller {
   /// Null when it is gone. A list of one: the account may list quotas, not get them.
   Result<ObjectPtr> Live(const ObjectName& key) {
     if (quotas_.Get(key) == nullptr) return ObjectPtr();
-    const client::ObjectList list = TRY(
-        context_.client.List(api::core_v1::ResourceQuotaInfo(), key.ns, {.field_selector = "metadata.name=" + key.name}));
+    const client::ListOptions one{.field_selector = "metadata.name=" + key.name};
+    const client::ObjectList list = TRY(context_.client.List(api::core_v1::ResourceQuotaInfo(), key.ns, one));
     return list.items.empty() ? ObjectPtr() : list.items.front();
   }
 
