@@ -177,8 +177,8 @@ TEST(EventRecorder, CutsBetweenCharacters) {
   InWorld([](World& world) {
     client::EventRecorder events(world.runtime(), world.client(), "tester");
     const std::string start(1023, 'a');
-    events.Record({.api_version = "v1", .kind = "Pod", .ns = "default", .name = "p"}, client::EventKind::kNormal, "Long",
-                  start + "\xc3\xa9");
+    events.Record({.api_version = "v1", .kind = "Pod", .ns = "default", .name = "p"}, client::EventKind::kNormal,
+                  "Long", start + "\xc3\xa9");
     events.Stop();
     const client::ObjectList list =
         MUST(world.client().List(api::core_v1::EventInfo(), "default", {.field_selector = "reason=Long"}));
