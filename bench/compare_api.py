@@ -8,7 +8,8 @@
 Knarr is started in a data folder of its own (`knarr server --no-node`) and stopped at the end; the peer must be running,
 with no controllers or scheduler of its own if the comparison is to be one of API servers. --peer-pid names the processes
 whose processor time and memory count (API server and database). Every line is JSON: the ones of knarr_api_load, then
-for each figure the medians, their ratio, and whether the bar was reached.
+for each figure the medians, their ratio, and whether the bar was reached. Exit code 1 when a bar was missed or a scenario
+failed.
 """
 
 import argparse
@@ -118,6 +119,7 @@ class Run:
     def __init__(self, load, options):
         self.load, self.options = load, options
         self.figures = {}  # figure → target → values
+        self.failed = False
 
     def add(self, name, target, value):
         self.figures.setdefault(name, {}).setdefault(target, []).append(value)
@@ -135,13 +137,16 @@ class Run:
             emit(**figure)
             self.add(figure["name"], server.name, figure["value"])
         if done.returncode != 0:
+            self.failed = True
             emit(bench="api", target=server.name, name=scenario, failed=done.returncode)
         return done.returncode == 0
 
     def summary(self, knarr, peer):
-        good = True
+        good = not self.failed
         for name, by_target in self.figures.items():
-            ours = statistics.median(by_target.get(knarr.name, [float("nan")]))
+            if knarr.name not in by_target:
+                continue  # its scenario failed, which was told
+            ours = statistics.median(by_target[knarr.name])
             line = {"bench": "api-compare", "name": name, "knarr": ours}
             better = None
             if peer is not None and peer.name in by_target:

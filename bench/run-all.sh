@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs every benchmark of a release build; one JSON line per figure on standard output, the rest on standard error.
+# Runs the benchmarks of a release build (not compare_api.py, which wants a peer); one JSON line per figure on standard
+# output, the rest on standard error.
 #   bench/run-all.sh [BUILD_DIR] [OUT_FILE]         (as root: pods are really started)
 # Exit code 1 when a benchmark failed or a bar was missed.
 set -u
@@ -22,7 +23,7 @@ run() {
 
 [ -z "$out" ] || : > "$out"
 run python3 "$root/bench/cluster_bench.py" --knarr "$bin/knarr"
-for name in doc rt net managed_fields apiserver runtime; do
+for name in doc rt net managed_fields access apiserver runtime; do
   run "$bin/knarr_${name}_bench"
 done
 run "$bin/knarr_store_bench" "$work"

@@ -51,7 +51,7 @@ std::string_view ReasonText(Reason reason) {
 
 Reason ReasonFromText(std::string_view text) {
   for (const ReasonRow& row : kReasons) {
-    if (row.text == text) return row.reason;
+    if (row.text == text && row.reason != Reason::kCancelled) return row.reason;
   }
   return Reason::kUnknown;
 }
@@ -65,7 +65,8 @@ int HttpCode(Reason reason) {
 
 Reason ReasonFromHttpCode(int code) {
   for (const ReasonRow& row : kReasons) {
-    if (row.code == code && row.reason != Reason::kUnknown) return row.reason;
+    const bool ours = row.reason == Reason::kUnknown || row.reason == Reason::kCancelled;
+    if (row.code == code && !ours) return row.reason;
   }
   return Reason::kUnknown;
 }

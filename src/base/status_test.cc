@@ -16,6 +16,9 @@ TEST(StatusTest, ReasonsAndCodes) {
   EXPECT_EQ(HttpCode(Reason::kInvalid), 422);
   EXPECT_EQ(ReasonFromHttpCode(409), Reason::kConflict);
   EXPECT_EQ(ReasonFromHttpCode(418), Reason::kUnknown);
+  // Who waits here was cancelled by nobody there: it would end loops that are to go on.
+  EXPECT_EQ(ReasonFromText("Cancelled"), Reason::kUnknown);
+  EXPECT_EQ(ReasonFromHttpCode(499), Reason::kUnknown);
   EXPECT_EQ(FromErrno(ENOENT, "open /x").message(), "open /x: No such file or directory");
   EXPECT_TRUE(FromErrno(EEXIST, "x").Is(Reason::kAlreadyExists));
 }

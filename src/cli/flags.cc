@@ -7,20 +7,6 @@
 #include "base/strings.h"
 
 namespace knarr::cli {
-namespace {
-
-/// strconv.ParseBool's spellings.
-std::optional<bool> ParseBool(std::string_view text) {
-  for (std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"}) {
-    if (text == yes) return true;
-  }
-  for (std::string_view no : {"0", "f", "F", "false", "FALSE", "False"}) {
-    if (text == no) return false;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
 
 void FlagSet::Add(std::string name, Flag flag) { flags_.insert_or_assign(std::move(name), std::move(flag)); }
 
@@ -28,9 +14,7 @@ void FlagSet::Bool(bool* out, std::string name, char letter, std::string usage) 
   Flag flag{.type = Type::kBool, .letter = letter, .usage = std::move(usage), .implied = "true"};
   flag.default_text = *out ? "true" : "false";
   flag.set = [out](const std::string& value) -> Ok {
-    std::optional<bool> parsed = ParseBool(value);
-    if (!parsed) return BadRequest(fmt::format("strconv.ParseBool: parsing {}: invalid syntax", GoQuote(value)));
-    *out = *parsed;
+    *out = TRY(ParseBool(value));
     return {};
   };
   Add(std::move(name), std::move(flag));
@@ -57,9 +41,7 @@ void FlagSet::Int(int64_t* out, std::string name, char letter, std::string usage
   Flag flag{.type = Type::kInt, .letter = letter, .usage = std::move(usage)};
   flag.default_text = std::to_string(*out);
   flag.set = [out](const std::string& value) -> Ok {
-    Result<int64_t> parsed = ParseInt<int64_t>(value);
-    if (!parsed.ok()) return BadRequest(fmt::format("strconv.ParseInt: parsing {}: invalid syntax", GoQuote(value)));
-    *out = *parsed;
+    *out = TRY(ParseInt64(value));
     return {};
   };
   Add(std::move(name), std::move(flag));

@@ -35,6 +35,9 @@ TEST(Flags, ParsesAsPflagDoes) {
       {.args = {"-n"}, .error = "flag needs an argument: 'n' in -n"},
       {.args = {"--replicas=x"},
        .error = "invalid argument \"x\" for \"--replicas\" flag: strconv.ParseInt: parsing \"x\": invalid syntax"},
+      {.args = {"--replicas=9223372036854775808"},
+       .error = "invalid argument \"9223372036854775808\" for \"--replicas\" flag: strconv.ParseInt: parsing "
+                "\"9223372036854775808\": value out of range"},
       {.args = {"--wide=x"},
        .error = "invalid argument \"x\" for \"-w, --wide\" flag: strconv.ParseBool: parsing \"x\": invalid syntax"},
   };

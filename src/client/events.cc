@@ -15,6 +15,14 @@ constexpr size_t kKnownMax = 4096;
 constexpr Duration kSameEventFor = 10min;
 constexpr size_t kMessageMax = 1024;  // upstream's limit for core/v1 event notes
 
+/// Cut to the limit, but not within a character.
+void Shorten(std::string& message) {
+  if (message.size() <= kMessageMax) return;
+  size_t end = kMessageMax;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
+  message.resize(end);
+}
+
 }  // namespace
 
 EventTarget EventTarget::Of(const KindInfo& kind, const api::Object& object, std::string field_path) {
@@ -40,7 +48,7 @@ EventRecorder::EventRecorder(rt::Runtime& runtime, Client& client, std::string c
 EventRecorder::~EventRecorder() = default;
 
 void EventRecorder::Record(EventTarget target, EventKind kind, std::string_view reason, std::string message) {
-  if (message.size() > kMessageMax) message.resize(kMessageMax);
+  Shorten(message);
   Pending event{std::move(target), kind, std::string(reason), std::move(message), runtime_.Wall()};
   if (queue_.TryPush(std::move(event))) return;
   if (dropped_++ % kQueueMax == 0) LOG_WARN("events dropped: too many at once", {"dropped", dropped_});

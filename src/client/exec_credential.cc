@@ -20,8 +20,10 @@ Ok RunExecPlugin(rt::Runtime& runtime, const doc::Value& exec, const std::string
   for (const doc::Value& argument : exec.At("args").items()) spec.argv.emplace_back(argument.AsString());
   spec.environment = environment;
   for (const doc::Value& pair : exec.At("env").items()) {
-    spec.environment.push_back(std::string(pair.At("name").AsString()) + "=" +
-                               std::string(pair.At("value").AsString()));
+    const std::string name = std::string(pair.At("name").AsString()) + "=";
+    // Of a name that is there twice, programs see the first.
+    std::erase_if(spec.environment, [&](const std::string& variable) { return variable.starts_with(name); });
+    spec.environment.push_back(name + std::string(pair.At("value").AsString()));
   }
   doc::Document info;
   info.root = doc::Value::Object();

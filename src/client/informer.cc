@@ -77,13 +77,14 @@ class ListWatchInformer : public Informer {
       Ok ended = revision.empty() ? Relist(revision) : Follow(revision, retry);
       if (ended.ok()) continue;
       // A watch that lived for a while and ended is no sign of trouble: the next one may begin at once.
-      if (runtime_.Mono() - since >= kRetryMost) retry = kRetryFirst;
+      const bool lived = runtime_.Mono() - since >= kRetryMost;
+      if (lived) retry = kRetryFirst;
       if (ended.Failed(Reason::kCancelled)) return;
       if (ended.Failed(Reason::kExpired) || ended.Failed(Reason::kGone)) {
         revision.clear();
-        continue;
-      }
-      if (!ended.Failed(Reason::kServiceUnavailable)) {
+        // A server that can't go on from what it has just listed has no need of a storm of lists.
+        if (lived) continue;
+      } else if (!ended.Failed(Reason::kServiceUnavailable)) {
         LOG_WARN("list or watch failed; trying again", {"kind", kind_.kind}, {"error", ended.status()});
       }
       // Jitter keeps many informers from coming back at the same moment.

@@ -159,6 +159,10 @@ TEST_F(KubeconfigTest, ExecPlugins) {
     auto config = LoadKubeconfig(runtime, {.path = path, .user = "a"});
     ASSERT_TRUE(config.ok()) << config.status().message();
     EXPECT_EQ(config->token, "x-extra");
+    // The file's word counts more than the environment it is called in.
+    config = LoadKubeconfig(runtime, {.path = path, .exec_environ = {"EXTRA=mine"}, .user = "a"});
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    EXPECT_EQ(config->token, "x-extra");
     EXPECT_TRUE(LoadKubeconfig(runtime, {.path = path, .user = "b"}).Failed(Reason::kUnauthorized));
   });
 }

@@ -7,6 +7,7 @@
 
 #include "controller/framework/expectations.h"
 #include "controller/framework/pods.h"
+#include "controller/node_taints.h"
 #include "controller/service_backends.h"
 #include "doc/json.h"
 
@@ -178,6 +179,52 @@ TEST(GroupBackends, ByPortsAndReadiness) {
     for (const PodText& pod : c.pods) pods.push_back(MakePod(pod));
     EXPECT_EQ(Show(GroupBackends(api::core_v1::Service(service->tree()), pods)), c.shown) << c.what;
   }
+}
+
+TEST(StaysFor, AsLongAsItTolerates) {
+  struct Case {
+    const char* what;
+    std::string tolerations;
+    std::string taint;
+    std::optional<Duration> stays;
+  };
+  const std::string unreachable = R"({"key":"node.kubernetes.io/unreachable","effect":"NoExecute"})";
+  const std::string other = R"({"key":"a","effect":"NoExecute"})";
+  const auto seconds = [](const std::string& key, const std::string& count) {
+    return R"({"key":")" + key + R"(","operator":"Exists","effect":"NoExecute","tolerationSeconds":)" + count + "}";
+  };
+  const std::vector<Case> cases = {
+      {"not at all", "", other, Duration(0)},
+      {"the default", "", unreachable, Duration(300s)},
+      {"for ever", R"({"operator":"Exists"})", other, std::nullopt},
+      {"the shortest", seconds("a", "30") + "," + seconds("a", "10"), other, Duration(10s)},
+      {"less than nothing", seconds("a", "-5"), other, Duration(0)},
+      {"longer than nanoseconds count", seconds("a", "9223372036854775807"), other, Duration(24h * 365 * 100)},
+  };
+  for (const Case& c : cases) {
+    const api::ObjectPtr pod = MakePod({.name = "a", .spec = R"(,"tolerations":[)" + c.tolerations + "]"});
+    const doc::Document taint = MUST(doc::ParseJson(c.taint));
+    EXPECT_EQ(StaysFor(Pod(pod->tree()), api::core_v1::Taint(taint.root)), c.stays) << c.what;
+  }
+}
+
+TEST(MarkUnknown, WhatTheAgentSaysAndNothingElse) {
+  doc::Document node = MUST(doc::ParseJson(
+      R"({"metadata":{"name":"n","creationTimestamp":"2024-01-01T00:00:00Z"},"status":{"conditions":[
+          {"type":"NetworkUnavailable","status":"False"},
+          {"type":"Ready","status":"True","lastTransitionTime":"2024-01-01T00:00:01Z"},
+          {"type":"DiskPressure","status":"Unknown","reason":"Asked"}]}})"));
+  const WallTime now = *ParseTime("2024-01-02T00:00:00Z");
+  EXPECT_TRUE(MarkUnknown(api::core_v1::NodeEdit(node), now));
+  std::string shown;
+  for (const doc::Value& condition : node.root.Get("status", "conditions").items()) {
+    shown += std::string(condition.At("type").AsString()) + "=" + std::string(condition.At("status").AsString()) + " " +
+             std::string(condition.At("reason").AsString()) + ";";
+  }
+  EXPECT_EQ(shown,
+            "NetworkUnavailable=False ;Ready=Unknown NodeStatusUnknown;DiskPressure=Unknown Asked;"
+            "MemoryPressure=Unknown NodeStatusNeverUpdated;PIDPressure=Unknown NodeStatusNeverUpdated;");
+  EXPECT_FALSE(MarkUnknown(api::core_v1::NodeEdit(node), now + 1s));
 }
 
 }  // namespace

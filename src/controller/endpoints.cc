@@ -49,7 +49,9 @@ class EndpointsController : public Controller {
       worker_.Add(NameOf(after != nullptr ? *after : *before));
     });
     pods_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) {
-      if (before != nullptr) PodChanged(*before);
+      // The same labels lead to the same services.
+      const bool moved = before != nullptr && (after == nullptr || !SameLabels(*before, *after));
+      if (moved) PodChanged(*before);
       if (after != nullptr) PodChanged(*after);
     });
     // Also after our own writes: what was computed beside a copy that did not show them yet may have been wrong.
@@ -67,6 +69,10 @@ class EndpointsController : public Controller {
   void Stop() override { worker_.Stop(); }
 
  private:
+  static bool SameLabels(const api::Object& a, const api::Object& b) {
+    return a.tree().Get("metadata", "labels").Equals(b.tree().Get("metadata", "labels"));
+  }
+
   void PodChanged(const api::Object& pod) {
     auto labels = Pod(pod.tree()).metadata().labels();
     for (const ObjectPtr& service : services_.List(pod.ns())) {

@@ -7,6 +7,7 @@
 
 #include "api/meta_v1.h"
 #include "base/check.h"
+#include "doc/json.h"
 
 namespace knarr::controller {
 namespace {
@@ -29,6 +30,13 @@ bool HasFinalizer(const api::Object& object, std::string_view name) {
     if (finalizer == name) return true;
   }
   return false;
+}
+
+/// As a JSON literal: an owner's uid is whatever its dependent's author wrote.
+std::string Quoted(std::string_view text) {
+  std::string out;
+  doc::WriteJsonString(text, out);
+  return out;
 }
 
 /// Most objects have no owner; telling so from the bytes saves decoding them only for this.
@@ -173,19 +181,56 @@ class GarbageCollector : public Controller {
     }
     if (gone.empty()) return Requeue();
     if (present > 0) return DropOwners(kind, object, gone);
+    // What its finalizers ask for stays; a deletion without a word of that would take an orphan's mark away.
+    client::Propagation propagation = HasFinalizer(object, kOrphan)       ? client::Propagation::kOrphan
+                                      : HasFinalizer(object, kForeground) ? client::Propagation::kForeground
+                                                                          : client::Propagation::kBackground;
     client::DeleteOptions options{.uid = std::string(object.uid()),
-                                  .resource_version = std::string(object.resource_version()),
-                                  .propagation = foreground && HasBlockedDependents(object)
-                                                     ? client::Propagation::kForeground
-                                                     : client::Propagation::kBackground};
+                                  .resource_version = std::string(object.resource_version())};
+    if (foreground && HasDependents(object)) {
+      propagation = client::Propagation::kForeground;
+      if (WaitsForItself(object)) {
+        options.resource_version = TRY(Unblock(kind, object));
+        if (options.resource_version.empty()) return Requeue();
+      }
+    }
+    options.propagation = propagation;
     Result<ObjectPtr> deleted = context_.client.Delete(kind, NameOf(object), options);
     if (deleted.ok() || deleted.Failed(Reason::kNotFound)) return Requeue();
     return deleted.status();
   }
 
-  bool HasBlockedDependents(const api::Object& owner) {
+  bool HasDependents(const api::Object& owner) {
     auto at = dependents_.find(owner.uid());
     return at != dependents_.end() && !at->second.empty();
+  }
+
+  /// Whether one of its dependents waits for its own dependents to go: it may be a circle, which nothing would leave.
+  bool WaitsForItself(const api::Object& owner) {
+    return std::ranges::any_of(dependents_.find(owner.uid())->second, [this](const Dependent& dependent) {
+      const ObjectPtr object = context_.informers.For(*dependent.kind).Get(dependent.name);
+      return object != nullptr && object->deleting() && HasFinalizer(*object, kForeground);
+    });
+  }
+
+  /// None of its owners waits for it any more. Its new version; "" when it is gone.
+  Result<std::string> Unblock(const api::KindInfo& kind, const api::Object& object) {
+    std::string entries;
+    for (OwnerReference owner : ObjectMeta(object.tree().At("metadata")).owner_references()) {
+      if (!entries.empty()) entries += ",";
+      entries += fmt::format(R"({{"uid":{},"blockOwnerDeletion":false}})", Quoted(owner.uid()));
+    }
+    const Result<ObjectPtr> patched = PatchOwners(kind, object, entries);
+    if (patched.Failed(Reason::kNotFound)) return std::string();
+    if (!patched.ok()) return patched.status();
+    return std::string((*patched)->resource_version());
+  }
+
+  Result<ObjectPtr> PatchOwners(const api::KindInfo& kind, const api::Object& object, const std::string& entries) {
+    const std::string patch =
+        fmt::format(R"({{"metadata":{{"uid":"{}","resourceVersion":"{}","ownerReferences":[{}]}}}})", object.uid(),
+                    object.resource_version(), entries);
+    return context_.client.Patch(kind, NameOf(object), client::PatchType::kStrategicMerge, patch);
   }
 
   /// Other owners keep it: only the references to those that are gone go.
@@ -194,11 +239,9 @@ class GarbageCollector : public Controller {
     std::string entries;
     for (const std::string& uid : uids) {
       if (!entries.empty()) entries += ",";
-      entries += fmt::format(R"({{"$patch":"delete","uid":"{}"}})", uid);
+      entries += fmt::format(R"({{"$patch":"delete","uid":{}}})", Quoted(uid));
     }
-    std::string patch = fmt::format(R"({{"metadata":{{"uid":"{}","resourceVersion":"{}","ownerReferences":[{}]}}}})",
-                                    object.uid(), object.resource_version(), entries);
-    Result<ObjectPtr> patched = context_.client.Patch(kind, NameOf(object), client::PatchType::kStrategicMerge, patch);
+    const Result<ObjectPtr> patched = PatchOwners(kind, object, entries);
     if (patched.ok() || patched.Failed(Reason::kNotFound)) return Requeue();
     return patched.status();
   }

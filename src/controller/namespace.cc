@@ -55,13 +55,19 @@ class NamespaceController : public Controller {
   Result<Requeue> Sync(const ObjectName& key) {
     ObjectPtr object = namespaces_.Get(key);
     if (object == nullptr || !object->deleting()) return Requeue();
+    // The copy may be of one that is gone, and another have its name by now: what is in that one stays.
+    const Result<ObjectPtr> live = context_.client.Get(api::core_v1::NamespaceInfo(), key);
+    if (live.Failed(Reason::kNotFound)) return Requeue();
+    if (!live.ok()) return live.status();
+    if (!(*live)->deleting()) return Requeue();
+    const std::string uid((*live)->uid());
     Remaining remaining = TRY(DeleteContents(key.name));
     if (!remaining.kinds.empty() || !remaining.deletion.ok()) {
-      TRY(WriteConditions(key, remaining));
+      TRY(WriteConditions(key, uid, remaining));
       if (!remaining.deletion.ok()) return remaining.deletion.status();
       return Requeue(kLookAgain);
     }
-    TRY(Finalize(key));
+    TRY(Finalize(key, uid));
     return Requeue();
   }
 
@@ -86,10 +92,11 @@ class NamespaceController : public Controller {
       // Pods first: the rest waits for them.
       if (kind->kind == "Pod") break;
     }
+    std::ranges::sort(out.kinds);
     return out;
   }
 
-  Ok WriteConditions(const ObjectName& key, const Remaining& remaining) {
+  Ok WriteConditions(const ObjectName& key, const std::string& uid, const Remaining& remaining) {
     std::string kinds;
     for (const auto& [name, count] : remaining.kinds) {
       if (!kinds.empty()) kinds += ", ";
@@ -125,6 +132,7 @@ class NamespaceController : public Controller {
         context_.runtime, context_.client, api::core_v1::NamespaceInfo(), key, "status", [&](doc::Document& document) {
           const doc::Document before = doc::Document::Copy(document.root);
           api::core_v1::NamespaceEdit edit(document);
+          if (edit.metadata().uid() != uid) return false;
           for (const Text& text : texts) {
             auto conditions = edit.status().conditions();
             size_t at = 0;
@@ -140,9 +148,11 @@ class NamespaceController : public Controller {
   }
 
   /// Takes our finalizer away; the API server removes the namespace once none is left.
-  Ok Finalize(const ObjectName& key) {
+  Ok Finalize(const ObjectName& key, const std::string& uid) {
     Result<ObjectPtr> written = client::UpdateWithRetry(
-        context_.runtime, context_.client, api::core_v1::NamespaceInfo(), key, "finalize", [](doc::Document& document) {
+        context_.runtime, context_.client, api::core_v1::NamespaceInfo(), key, "finalize",
+        [&uid](doc::Document& document) {
+          if (document.root.Get("metadata", "uid").AsString() != uid) return false;
           doc::Value* finalizers = document.root.Ensure(document.arena, "spec").Find("finalizers");
           if (finalizers == nullptr) return false;
           bool changed = false;

@@ -8,7 +8,6 @@
 
 #include "api/coordination_v1.h"
 #include "api/core_v1.h"
-#include "api/tolerations.h"
 #include "base/log.h"
 #include "controller/framework/pods.h"
 #include "controller/node_taints.h"
@@ -20,33 +19,12 @@ using api::ObjectPtr;
 using api::core_v1::Node;
 using api::core_v1::Pod;
 using api::core_v1::Taint;
-using api::core_v1::Toleration;
 using client::EventKind;
 using client::ObjectName;
 
-// Upstream's node-monitor-grace-period, and the toleration DefaultTolerationSeconds gives.
+// Upstream's node-monitor-grace-period.
 constexpr Duration kGrace = 50s;
-constexpr Duration kTolerationDefault = 300s;
-constexpr std::string_view kUnreachable = "node.kubernetes.io/unreachable";
-constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
 constexpr std::string_view kByNode = "node";
-
-/// How long the pod may stay on a node with this NoExecute taint; nullopt: for ever.
-std::optional<Duration> StaysFor(Pod pod, Taint taint) {
-  std::optional<Duration> shortest;
-  bool tolerated = false;
-  for (Toleration toleration : pod.spec().tolerations()) {
-    if (!api::Tolerates(toleration, api::TaintText::Of(taint))) continue;
-    tolerated = true;
-    if (auto seconds = toleration.toleration_seconds()) {
-      Duration stays = std::chrono::seconds(std::max<int64_t>(0, *seconds));
-      shortest = std::min(shortest.value_or(stays), stays);
-    }
-  }
-  if (tolerated) return shortest;
-  const bool ours = taint.key() == kUnreachable || taint.key() == kNotReady;
-  return ours ? kTolerationDefault : Duration{};
-}
 
 class NodeLifecycleController : public Controller {
  public:
@@ -146,20 +124,9 @@ class NodeLifecycleController : public Controller {
 
   Ok SetUnknown(const ObjectName& key) {
     const WallTime now = context_.runtime.Wall();
-    Result<ObjectPtr> written = client::UpdateWithRetry(context_.runtime, context_.client, api::core_v1::NodeInfo(),
-                                                        key, "status", [now](doc::Document& document) {
-                                                          bool changed = false;
-                                                          api::core_v1::NodeEdit edit(document);
-                                                          for (auto condition : edit.status().conditions()) {
-                                                            if (condition.status() == "Unknown") continue;
-                                                            condition.set_status("Unknown")
-                                                                .set_reason("NodeStatusUnknown")
-                                                                .set_message("Kubelet stopped posting node status.")
-                                                                .set_last_transition_time(now);
-                                                            changed = true;
-                                                          }
-                                                          return changed;
-                                                        });
+    Result<ObjectPtr> written = client::UpdateWithRetry(
+        context_.runtime, context_.client, api::core_v1::NodeInfo(), key, "status",
+        [now](doc::Document& document) { return MarkUnknown(api::core_v1::NodeEdit(document), now); });
     return written.ok() || written.Failed(Reason::kNotFound) ? Ok() : Ok(written.status());
   }
 
@@ -182,7 +149,8 @@ class NodeLifecycleController : public Controller {
     const WallTime now = context_.runtime.Wall();
     for (Taint taint : Node(node->tree()).spec().taints()) {
       if (taint.effect() != "NoExecute") continue;
-      const WallTime since = taint.time_added().value_or(now);
+      // Whatever somebody wrote there: it was added between the first of all times and now.
+      const WallTime since = std::clamp(taint.time_added().value_or(now), WallTime{}, now);
       for (const ObjectPtr& pod : pods_.ByIndex(kByNode, key.name)) {
         if (pod->deleting()) continue;
         std::optional<Duration> stays = StaysFor(Pod(pod->tree()), taint);

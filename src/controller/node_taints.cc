@@ -2,11 +2,22 @@
 
 #include <algorithm>
 
+#include "api/tolerations.h"
+
 namespace knarr::controller {
 namespace {
 
 constexpr std::string_view kNoSchedule = "NoSchedule";
 constexpr std::string_view kNoExecute = "NoExecute";
+
+constexpr std::string_view kUnschedulable = "node.kubernetes.io/unschedulable";
+constexpr std::string_view kUnreachable = "node.kubernetes.io/unreachable";
+constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
+// What DefaultTolerationSeconds gives.
+constexpr Duration kTolerationDefault = 300s;
+// A century, which is as good as what more seconds would mean: times that far away have no number.
+constexpr int64_t kSecondsMost = int64_t{100} * 365 * 24 * 3600;
+constexpr std::string_view kAgentConditions[] = {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"};
 
 struct ConditionTaint {
   std::string_view condition;
@@ -15,14 +26,13 @@ struct ConditionTaint {
   bool executes;  ///< pods leave, too
 };
 constexpr ConditionTaint kTaints[] = {
-    {"Ready", "False", "node.kubernetes.io/not-ready", true},
-    {"Ready", "Unknown", "node.kubernetes.io/unreachable", true},
+    {"Ready", "False", kNotReady, true},
+    {"Ready", "Unknown", kUnreachable, true},
     {"MemoryPressure", "True", "node.kubernetes.io/memory-pressure", false},
     {"DiskPressure", "True", "node.kubernetes.io/disk-pressure", false},
     {"NetworkUnavailable", "True", "node.kubernetes.io/network-unavailable", false},
     {"PIDPressure", "True", "node.kubernetes.io/pid-pressure", false},
 };
-constexpr std::string_view kUnschedulable = "node.kubernetes.io/unschedulable";
 
 }  // namespace
 
@@ -68,6 +78,42 @@ bool FitTaints(api::core_v1::NodeEdit node, const std::vector<NodeTaint>& wanted
     changed = true;
   }
   if (node.spec().view().taints().empty()) node.spec().clear_taints();
+  return changed;
+}
+
+std::optional<Duration> StaysFor(api::core_v1::Pod pod, api::core_v1::Taint taint) {
+  std::optional<Duration> shortest;
+  bool tolerated = false;
+  for (api::core_v1::Toleration toleration : pod.spec().tolerations()) {
+    if (!api::Tolerates(toleration, api::TaintText::Of(taint))) continue;
+    tolerated = true;
+    if (auto seconds = toleration.toleration_seconds()) {
+      const Duration stays = std::chrono::seconds(std::clamp<int64_t>(*seconds, 0, kSecondsMost));
+      shortest = std::min(shortest.value_or(stays), stays);
+    }
+  }
+  if (tolerated) return shortest;
+  const bool ours = taint.key() == kUnreachable || taint.key() == kNotReady;
+  return ours ? kTolerationDefault : Duration{};
+}
+
+bool MarkUnknown(api::core_v1::NodeEdit node, WallTime now) {
+  bool changed = false;
+  const WallTime created = node.metadata().view().creation_timestamp().value_or(now);
+  for (std::string_view type : kAgentConditions) {
+    auto conditions = node.status().conditions();
+    size_t at = 0;
+    while (at < conditions.size() && conditions[at].type() != type) ++at;
+    const bool said = at < conditions.size();
+    if (said && conditions[at].status() == "Unknown") continue;
+    auto condition = said ? conditions[at] : conditions.Add();
+    if (!said) condition.set_type(type).set_last_heartbeat_time(created);
+    condition.set_status("Unknown")
+        .set_reason(said ? "NodeStatusUnknown" : "NodeStatusNeverUpdated")
+        .set_message(said ? "Kubelet stopped posting node status." : "Kubelet never posted node status.")
+        .set_last_transition_time(now);
+    changed = true;
+  }
   return changed;
 }
 

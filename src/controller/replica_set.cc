@@ -144,7 +144,8 @@ class ReplicaController : public Controller {
     }
     Ok managed;
     if (may_manage && !set->deleting()) managed = Manage(set, wanted, active);
-    Requeue requeue = TRY(WriteStatus(set, wanted, pods, managed));
+    const Failure failure{managed, static_cast<int>(active.size()) > wanted.replicas ? "FailedDelete" : "FailedCreate"};
+    Requeue requeue = TRY(WriteStatus(set, wanted, pods, failure));
     if (!managed.ok()) return managed.status();
     if (!may_manage) {
       const Duration left = expectations_.UntilGivenUp(set->uid(), context_.runtime.Mono());
@@ -379,8 +380,14 @@ class ReplicaController : public Controller {
     return {.done = deleted.status(), .certain = certain};
   }
 
+  /// How creating or deleting pods ended, and what a failure of it is called.
+  struct Failure {
+    const Ok& managed;
+    std::string_view reason;
+  };
+
   Result<Requeue> WriteStatus(const ObjectPtr& set, const Wanted& wanted, const std::vector<ObjectPtr>& pods,
-                              const Ok& managed) {
+                              const Failure& failure) {
     // Both kinds' statuses have the same fields; the ReplicaSet's view serves for both.
     int replicas = 0;
     int labelled = 0;
@@ -418,14 +425,15 @@ class ReplicaController : public Controller {
     set_or_clear(
         available, [&] { status.set_available_replicas(available); }, [&] { status.clear_available_replicas(); });
     if (&kind_ == &api::apps_v1::ReplicaSetInfo()) status.set_terminating_replicas(terminating);
-    WriteFailureCondition(status, managed, now);
+    WriteFailureCondition(status, failure, now);
     if (document.root.At("status").Equals(set->tree().At("status"))) return requeue;
     Result<ObjectPtr> written = context_.client.Update(kind_, NameOf(*set), document.root, "status");
     if (!written.ok() && !written.Failed(Reason::kNotFound)) return written.status();
     return requeue;
   }
 
-  static void WriteFailureCondition(api::apps_v1::ReplicaSetStatusEdit status, const Ok& managed, WallTime now) {
+  static void WriteFailureCondition(api::apps_v1::ReplicaSetStatusEdit status, const Failure& failure, WallTime now) {
+    const Ok& managed = failure.managed;
     auto conditions = status.view().conditions();
     size_t at = 0;
     while (at < conditions.size() && conditions[at].type() != "ReplicaFailure") ++at;
@@ -441,7 +449,7 @@ class ReplicaController : public Controller {
     status.add_conditions()
         .set_type("ReplicaFailure")
         .set_status("True")
-        .set_reason("FailedCreate")
+        .set_reason(failure.reason)
         .set_message(managed.status().message())
         .set_last_transition_time(now);
   }

@@ -91,7 +91,8 @@ class ResourceQuotaController : public Controller {
 
   Result<Requeue> Sync(const ObjectName& key) {
     gathering_.erase(key);
-    const ObjectPtr quota = quotas_.Get(key);
+    // The server's own: beside a copy that does not show the last count yet, a wrong one could pass for right.
+    const ObjectPtr quota = TRY(Live(key));
     if (quota == nullptr) {
       resyncs_.erase(key);
       return Requeue();
@@ -122,13 +123,20 @@ class ResourceQuotaController : public Controller {
     return NextResync(key);
   }
 
-  // One look at a key is on its way at a time, however often it is counted.
+  /// Null when it is gone. A list of one: the account may list quotas, not get them.
+  Result<ObjectPtr> Live(const ObjectName& key) {
+    if (quotas_.Get(key) == nullptr) return ObjectPtr();
+    const client::ListOptions one{.field_selector = "metadata.name=" + key.name};
+    const client::ObjectList list = TRY(context_.client.List(api::core_v1::ResourceQuotaInfo(), key.ns, one));
+    return list.items.empty() ? ObjectPtr() : list.items.front();
+  }
+
+  // However often it is counted: of two delays the queue keeps the earlier one alone.
   Requeue NextResync(const ObjectName& key) {
     const MonoTime now = context_.runtime.Mono();
     MonoTime& next = resyncs_[key];
-    if (next > now) return Requeue();
-    next = now + kResync;
-    return Requeue(kResync);
+    if (next <= now) next = now + kResync;
+    return Requeue(next - now);
   }
 
   // From a list that is at least as new as the quota is, and the quota is written only if it is still the same: so no

@@ -25,6 +25,8 @@ constexpr size_t kReadSize = 32 << 10;
 /// Encrypted before it is written: a few records a system call.
 constexpr size_t kWriteBatch = 64 << 10;
 constexpr size_t kRecordSize = 16 << 10;
+/// Answers to the peer's post-handshake messages (key updates) that may wait for the next Write.
+constexpr size_t kAnswersMax = 16 << 10;
 /// What an idle connection may keep of its write buffer.
 constexpr size_t kKeptBuffer = 4 << 10;
 
@@ -294,7 +296,12 @@ class OpenSslStream : public TlsStream {
         return size_t{0};
       }
       if (error != SSL_ERROR_WANT_READ) return ReadFailed();
-      TRY(FlushUnlessWriting());
+      // What OpenSSL answered goes with the next Write, as RFC 8446 allows: a reader that waited for a peer who reads
+      // nothing would stand in the way of the writer.
+      if (wire_.out.size() > kAnswersMax) {
+        broken_ = true;
+        return Unavailable("read from " + peer() + ": TLS: too many key updates");
+      }
       TRY(Fill());
     }
   }
@@ -381,9 +388,9 @@ class OpenSslStream : public TlsStream {
   Status ReadFailed() {
     bool ended = wire_.in_ended;
     std::string error = OpenSslError();
+    broken_ = true;  // first: no Write may begin while the alert is on its way
     // Tells the peer why, if nobody is writing and the connection still takes it.
     (void)FlushUnlessWriting();
-    broken_ = true;
     if (ended) return Unavailable("read from " + peer() + ": unexpected EOF");
     return Unavailable("read from " + peer() + ": TLS: " + error);
   }

@@ -10,6 +10,7 @@
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -151,9 +152,9 @@ std::string NameEntry(X509_NAME* name, int index) {
 WallTime ToWallTime(const ASN1_TIME* time) {
   std::tm parts{};
   if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return {};
-  // WallTime ends in 2262; certificates that "never" end (99991231235959Z) end there.
+  // WallTime begins in 1677 and ends in 2262; certificates that "never" end (99991231235959Z) end there.
   constexpr int64_t kMost = 9'223'372'036;
-  return WallTime(std::chrono::seconds(std::min<int64_t>(timegm(&parts), kMost)));
+  return WallTime(std::chrono::seconds(std::clamp<int64_t>(timegm(&parts), -kMost, kMost)));
 }
 
 void DescribeNames(X509* certificate, CertificateInfo& info) {

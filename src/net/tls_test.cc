@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "net/openssl.h"
 #include "net/test_support.h"
 
 namespace knarr::net {
@@ -45,6 +46,20 @@ TEST(Certificates, RefuseNonsense) {
   KeyPair bad{"x", "y"};
   request.ip_addresses.clear();
   EXPECT_FALSE(IssueCertificate(request, &bad).ok());
+}
+
+TEST(Certificates, TimesBeyondOursAreHeldAtOurEnds) {
+  CertificateRequest request;
+  request.common_name = "old";
+  request.not_before = kNow;
+  request.not_after = kNow + 1h;
+  const KeyPair pair = MUST(IssueCertificate(request, nullptr));
+  const std::vector<X509Ptr> chain = MUST(ParseCertificates(pair.certificate_pem));
+  ASSERT_EQ(ASN1_TIME_set_string(X509_getm_notBefore(chain[0].get()), "00010101000000Z"), 1);
+  ASSERT_EQ(ASN1_TIME_set_string(X509_getm_notAfter(chain[0].get()), "99991231235959Z"), 1);
+  const CertificateInfo info = DescribeCertificate(chain[0].get());
+  EXPECT_EQ(info.not_before, WallTime(std::chrono::seconds(-9'223'372'036)));
+  EXPECT_EQ(info.not_after, WallTime(std::chrono::seconds(9'223'372'036)));
 }
 
 TEST(Jws, SignsAndVerifies) {
@@ -147,6 +162,100 @@ TEST(Tls, MutualHandshakeAndData) {
     pump(**pair.server);
     pump(**pair.client);
     group.Join();
+  });
+}
+
+/// A client that does what TlsConnect's never does: OpenSSL on buffers in memory, moved to and from the pipe by hand.
+class RawClient {
+ public:
+  explicit RawClient(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {
+    StartOpenSsl();
+    context_.reset(SSL_CTX_new(TLS_client_method()));
+    ssl_.reset(SSL_new(context_.get()));
+    SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl_.get());
+  }
+  void Handshake() {
+    while (SSL_do_handshake(ssl_.get()) != 1) {
+      Send();
+      Receive();
+    }
+    Send();
+  }
+  /// Asks the server for new keys, so many times, without reading what it answers.
+  void UpdateKeys(int times) {
+    for (int i = 0; i < times; ++i) {
+      ASSERT_EQ(SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED), 1);
+      ASSERT_EQ(SSL_do_handshake(ssl_.get()), 1);
+    }
+    Send();
+  }
+  std::string Read(size_t size) {
+    std::string out(size, '\0');
+    size_t done = 0;
+    while (done < size) {
+      size_t count = 0;
+      if (SSL_read_ex(ssl_.get(), out.data() + done, size - done, &count) != 1) Receive();
+      done += count;
+    }
+    return out;
+  }
+
+ private:
+  void Send() {
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(SSL_get_wbio(ssl_.get()), &data);
+    MUST(stream_->Write({data, static_cast<size_t>(size)}));
+    (void)BIO_reset(SSL_get_wbio(ssl_.get()));
+  }
+  void Receive() {
+    std::array<char, 4096> part;
+    const size_t count = MUST(stream_->Read(part.data(), part.size()));
+    BIO_write(SSL_get_rbio(ssl_.get()), part.data(), static_cast<int>(count));
+  }
+  std::unique_ptr<Stream> stream_;
+  SslContextPtr context_;
+  SslPtr ssl_;
+};
+
+TEST(Tls, KeyUpdatesOfAPeerThatReadsNothing) {
+  RunReal([](rt::Runtime& runtime) {
+    auto certificates = TestCertificates::Make(runtime.Wall());
+    auto server = ServerFor(certificates);
+    for (const int times : {3, 5000}) {
+      // Less than one answer fits into the first pipe.
+      auto ends = MemoryPipe(runtime, times == 3 ? 16 : 1 << 20);
+      Result<std::unique_ptr<TlsStream>> accepted = Unavailable("not run");
+      RawClient client(std::move(ends.second));
+      {
+        rt::TaskGroup group(runtime, "handshake");
+        group.Spawn("server", [&] { accepted = TlsAccept(std::move(ends.first), *server); });
+        client.Handshake();
+        group.Join();
+      }
+      ASSERT_TRUE(accepted.ok()) << accepted.status().message();
+      TlsStream& stream = **accepted;
+      rt::TaskGroup group(runtime, "server");
+      Ok read;
+      group.Spawn("read", [&] {
+        char byte = 0;
+        read = stream.Read(&byte, 1).ok() ? Ok() : Ok(Unavailable("over"));
+      });
+      client.UpdateKeys(times);
+      MUST(runtime.Sleep(50ms));
+      if (times > 1000) {
+        // More than is kept for them: the connection is given up instead of growing.
+        group.Join();
+        EXPECT_FALSE(read.ok());
+        continue;
+      }
+      // The reader has answers to give and nobody takes them: a writer may begin all the same.
+      group.Spawn("write", [&] { EXPECT_TRUE(stream.Write("hello").ok()); });
+      MUST(runtime.Sleep(50ms));
+      EXPECT_EQ(client.Read(5), "hello");
+      stream.Close();
+      group.Join();
+    }
   });
 }
 

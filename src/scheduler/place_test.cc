@@ -23,9 +23,8 @@ api::ObjectPtr Node(const NodeText& node) {
 }
 
 PodInfo MakePod(std::string_view uid, const std::string& spec) {
-  return MUST(
-      PodInfo::Make(Object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + std::string(uid) +
-                           R"(","namespace":"default","uid":")" + std::string(uid) + R"("},"spec":)" + spec + "}")));
+  return PodInfo::Make(Object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + std::string(uid) +
+                              R"(","namespace":"default","uid":")" + std::string(uid) + R"("},"spec":)" + spec + "}"));
 }
 
 std::string Asks(std::string_view requests, std::string_view more = "") {
@@ -40,6 +39,17 @@ struct Case {
   std::string node;
   std::string message;
 };
+
+void Check(const std::vector<Case>& cases) {
+  const Plugins plugins = DefaultPlugins();
+  for (const Case& c : cases) {
+    Snapshot snapshot;
+    for (const NodeText& node : c.nodes) ASSERT_TRUE(snapshot.SetNode(Node(node)).ok()) << c.what;
+    const Placement placement = Place(MakePod("p", c.pod), snapshot, plugins, 0);
+    EXPECT_EQ(placement.node, c.node) << c.what;
+    EXPECT_EQ(placement.message, c.message) << c.what;
+  }
+}
 
 TEST(Place, FindsANodeOrSaysWhyNot) {
   const std::string cordoned = R"({"unschedulable":true})";
@@ -94,14 +104,23 @@ TEST(Place, FindsANodeOrSaysWhyNot) {
        "0/1 nodes are available: 1 Insufficient cpu."},
       {"host port is free", {{"n1"}}, hostport, "n1", ""},
   };
-  const Plugins plugins = DefaultPlugins();
-  for (const Case& c : cases) {
-    Snapshot snapshot;
-    for (const NodeText& node : c.nodes) ASSERT_TRUE(snapshot.SetNode(Node(node)).ok()) << c.what;
-    const Placement placement = Place(MakePod("p", c.pod), snapshot, plugins, 0);
-    EXPECT_EQ(placement.node, c.node) << c.what;
-    EXPECT_EQ(placement.message, c.message) << c.what;
-  }
+  Check(cases);
+}
+
+TEST(Place, APodAsksForWhatTheApiSays) {
+  Check({
+      {"more than can be counted",
+       {{"n1"}},
+       R"({"containers":[{"name":"c","resources":{"requests":{"memory":"8Ei"}}},)"
+       R"({"name":"d","resources":{"requests":{"memory":"8Ei"}}}]})",
+       "",
+       "0/1 nodes are available: 1 Insufficient memory."},
+      {"the pod's own budget counts",
+       {{"n1"}},
+       Asks(R"({"cpu":"100m"})", R"(,"resources":{"requests":{"cpu":"2"}})"),
+       "",
+       "0/1 nodes are available: 1 Insufficient cpu."},
+  });
 }
 
 TEST(Place, WhatIsThereCounts) {
@@ -119,6 +138,17 @@ TEST(Place, WhatIsThereCounts) {
   EXPECT_EQ(Place(MakePod("b", Asks(R"({"cpu":"1"})")), snapshot, plugins, 0).node, "n1");
   snapshot.RemoveNode("n1");
   EXPECT_EQ(Place(MakePod("b", Asks("{}")), snapshot, plugins, 0).message, "no nodes available to schedule pods");
+}
+
+TEST(Place, PortsOfSidecarsAreTaken) {
+  const Plugins plugins = DefaultPlugins();
+  Snapshot snapshot;
+  ASSERT_TRUE(snapshot.SetNode(Node({"n1"})).ok());
+  const std::string port = R"("ports":[{"containerPort":80,"hostPort":80}])";
+  snapshot.SetPod(MakePod("a", Asks("{}", R"(,"initContainers":[{"name":"i","restartPolicy":"Always",)" + port + "}]")),
+                  "n1");
+  EXPECT_EQ(Place(MakePod("b", R"({"containers":[{"name":"c",)" + port + "}]}"), snapshot, plugins, 0).message,
+            "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.");
 }
 
 TEST(Place, SpreadsThePodsOfOneOwner) {

@@ -88,12 +88,7 @@ void Scheduler::PodChanged(const ObjectPtr& before, const ObjectPtr& after) {
   }
   if (placed) {
     queue_.Done(any.uid());
-    Result<PodInfo> info = PodInfo::Make(after);
-    if (info.ok()) {
-      snapshot_.SetPod(std::move(info).value(), pod.spec().node_name());
-    } else {
-      LOG_WARN("bound pod not counted", {"pod", KeyOf(any)}, {"error", info.status()});
-    }
+    snapshot_.SetPod(PodInfo::Make(after), pod.spec().node_name());
     return;
   }
   if (!IsOurs(any) || any.deleting()) {
@@ -129,13 +124,8 @@ void Scheduler::ScheduleOne(const ObjectPtr& queued) {
     queue_.SetUnschedulable(pod);
     return;
   }
-  Result<PodInfo> info = PodInfo::Make(pod);
-  Placement placement;
-  if (info.ok()) {
-    placement = Place(*info, snapshot_, plugins_, runtime_.Random());
-  } else {
-    placement.message = info.status().message();
-  }
+  PodInfo info = PodInfo::Make(pod);
+  Placement placement = Place(info, snapshot_, plugins_, runtime_.Random());
   if (placement.node.empty()) {
     queue_.SetUnschedulable(pod);
     SpawnWrite("tell", [this, pod, message = std::move(placement.message)] {
@@ -154,7 +144,7 @@ void Scheduler::ScheduleOne(const ObjectPtr& queued) {
     });
     return;
   }
-  snapshot_.SetPod(std::move(info).value(), placement.node);
+  snapshot_.SetPod(std::move(info), placement.node);
   SpawnWrite("bind", [this, pod, node = std::move(placement.node)] { Bind(pod, node); });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/pod_resources.h"
 #include "base/quantity.h"
 
 namespace knarr::scheduler {
@@ -10,14 +11,21 @@ namespace {
 using api::core_v1::Container;
 using api::core_v1::Pod;
 
-void TakeMost(Resources& into, const Resources& other) {
-  into.cpu_milli = std::max(into.cpu_milli, other.cpu_milli);
-  into.memory = std::max(into.memory, other.memory);
-  into.ephemeral_storage = std::max(into.ephemeral_storage, other.ephemeral_storage);
-  for (const auto& [name, amount] : other.others) {
-    int64_t& mine = into.others[name];
-    mine = std::max(mine, amount);
-  }
+/// Held at int64's ends: what nobody has so much of is still more than there is.
+void AddTo(int64_t& sum, int64_t more) {
+  if (__builtin_add_overflow(sum, more, &sum)) sum = more > 0 ? INT64_MAX : INT64_MIN;
+}
+
+int64_t& AmountOf(Resources& resources, std::string_view name) {
+  if (name == "cpu") return resources.cpu_milli;
+  if (name == "memory") return resources.memory;
+  if (name == "ephemeral-storage") return resources.ephemeral_storage;
+  if (name == "pods") return resources.pods;
+  return resources.others[std::string(name)];
+}
+
+int64_t Amount(std::string_view name, const Quantity& quantity) {
+  return name == "cpu" ? quantity.MilliValue() : quantity.Value();
 }
 
 std::string OwnerUid(const api::Object& object) {
@@ -30,61 +38,32 @@ std::string OwnerUid(const api::Object& object) {
 }  // namespace
 
 void Resources::Add(const Resources& other) {
-  cpu_milli += other.cpu_milli;
-  memory += other.memory;
-  ephemeral_storage += other.ephemeral_storage;
-  pods += other.pods;
-  for (const auto& [name, amount] : other.others) others[name] += amount;
+  AddTo(cpu_milli, other.cpu_milli);
+  AddTo(memory, other.memory);
+  AddTo(ephemeral_storage, other.ephemeral_storage);
+  AddTo(pods, other.pods);
+  for (const auto& [name, amount] : other.others) AddTo(others[name], amount);
 }
 
 void Resources::Subtract(const Resources& other) {
-  cpu_milli -= other.cpu_milli;
-  memory -= other.memory;
-  ephemeral_storage -= other.ephemeral_storage;
-  pods -= other.pods;
-  for (const auto& [name, amount] : other.others) others[name] -= amount;
+  AddTo(cpu_milli, -other.cpu_milli);
+  AddTo(memory, -other.memory);
+  AddTo(ephemeral_storage, -other.ephemeral_storage);
+  AddTo(pods, -other.pods);
+  for (const auto& [name, amount] : other.others) AddTo(others[name], -amount);
 }
 
 Result<Resources> ReadResources(api::StringMap map) {
   Resources out;
-  for (auto [name, text] : map) {
-    Quantity quantity = TRY(Quantity::Parse(text).Context(name));
-    if (name == "cpu") {
-      out.cpu_milli = quantity.MilliValue();
-    } else if (name == "memory") {
-      out.memory = quantity.Value();
-    } else if (name == "ephemeral-storage") {
-      out.ephemeral_storage = quantity.Value();
-    } else if (name == "pods") {
-      out.pods = quantity.Value();
-    } else {
-      out.others[std::string(name)] = quantity.Value();
-    }
-  }
+  for (auto [name, text] : map) AmountOf(out, name) = Amount(name, TRY(Quantity::Parse(text).Context(name)));
   return out;
 }
 
-Result<Resources> PodRequests(Pod pod) {
+Resources PodRequests(Pod pod) {
   Resources out;
-  for (Container container : pod.spec().containers()) {
-    out.Add(TRY(ReadResources(container.resources().requests())));
+  for (const auto& [name, quantity] : api::PodRequests(pod.tree(), {.use_status = true})) {
+    AmountOf(out, name) = Amount(name, quantity);
   }
-  // Sidecars go on beside the containers and beside every init container after them.
-  Resources sidecars;
-  Resources most;
-  for (Container container : pod.spec().init_containers()) {
-    Resources one = TRY(ReadResources(container.resources().requests()));
-    if (container.restart_policy().value_or("") == "Always") {
-      sidecars.Add(one);
-      TakeMost(most, sidecars);
-      continue;
-    }
-    one.Add(sidecars);
-    TakeMost(most, one);
-  }
-  out.Add(sidecars);
-  TakeMost(out, most);
-  out.Add(TRY(ReadResources(pod.spec().overhead())));
   out.pods = 1;
   return out;
 }
@@ -97,21 +76,26 @@ bool HostPort::Clashes(const HostPort& other) const {
 
 std::vector<HostPort> HostPorts(Pod pod) {
   std::vector<HostPort> out;
-  for (Container container : pod.spec().containers()) {
+  const auto add = [&out](Container container) {
     for (auto port : container.ports()) {
       if (port.host_port() <= 0) continue;
       out.push_back({.protocol = std::string(port.protocol().empty() ? "TCP" : port.protocol()),
                      .ip = std::string(port.host_ip()),
                      .port = port.host_port()});
     }
+  };
+  // Sidecars hold theirs as long as the pod lives.
+  for (Container container : pod.spec().init_containers()) {
+    if (container.restart_policy().value_or("") == "Always") add(container);
   }
+  for (Container container : pod.spec().containers()) add(container);
   return out;
 }
 
-Result<PodInfo> PodInfo::Make(api::ObjectPtr object) {
+PodInfo PodInfo::Make(api::ObjectPtr object) {
   PodInfo info;
   Pod pod(object->tree());
-  info.requests = TRY(PodRequests(pod));
+  info.requests = PodRequests(pod);
   info.host_ports = HostPorts(pod);
   info.owner_uid = OwnerUid(*object);
   info.object = std::move(object);
@@ -142,6 +126,8 @@ void Snapshot::RemoveNode(std::string_view name) {
 
 void Snapshot::SetPod(PodInfo pod, std::string_view node) {
   const std::string uid(pod.object->uid());
+  // What plugins ask of pods that are there was worked out: nobody else may forget the decoded tree while it is held.
+  pod.object.reset();
   RemovePod(uid);
   NodeInfo& info = nodes_[std::string(node)];
   info.requested.Add(pod.requests);

@@ -24,14 +24,16 @@ struct Resources {
   int64_t pods = 0;
   std::map<std::string, int64_t, std::less<>> others;  ///< "nvidia.com/gpu", "hugepages-2Mi", …
 
+  /// Both hold at int64's ends.
   void Add(const Resources& other);
   void Subtract(const Resources& other);
 };
 
 /// From a map of quantities (status.allocatable). BadRequest on one that can't be read.
 Result<Resources> ReadResources(api::StringMap map);
-/// What the pod asks for: its containers together, or its largest init container, whichever is more, plus overhead.
-Result<Resources> PodRequests(api::core_v1::Pod pod);
+/// What the pod holds or would hold of a node: its containers' requests (or what they have been given), its start's
+/// peak, its own budget, its overhead.
+Resources PodRequests(api::core_v1::Pod pod);
 
 struct HostPort {
   std::string protocol;
@@ -43,12 +45,12 @@ std::vector<HostPort> HostPorts(api::core_v1::Pod pod);
 
 /// A pod to be placed, with what plugins ask of it worked out once.
 struct PodInfo {
-  api::ObjectPtr object;
+  api::ObjectPtr object;  ///< null in a snapshot
   Resources requests;
   std::vector<HostPort> host_ports;
   std::string owner_uid;  ///< of its controller, "" without one
 
-  static Result<PodInfo> Make(api::ObjectPtr object);
+  static PodInfo Make(api::ObjectPtr object);
   api::core_v1::Pod pod() const { return api::core_v1::Pod(object->tree()); }
 };
 

@@ -29,9 +29,7 @@ bool Holds(const ObjectPtr& pod) {
   return pod != nullptr && !Pod(pod->tree()).spec().node_name().empty() && !controller::IsFinished(Pod(pod->tree()));
 }
 
-scheduler::Resources Requests(const api::Object& pod) {
-  return MUST(scheduler::PodRequests(Pod(pod.tree())));  // validated when it was created
-}
+scheduler::Resources Requests(const api::Object& pod) { return scheduler::PodRequests(Pod(pod.tree())); }
 
 /// Whether the node's own marks keep the pod away.
 bool Closed(const ObjectPtr& node, Pod pod) {

@@ -48,6 +48,7 @@ void TreeSnapshot::VisitEntries(std::string_view prefix, std::string_view start_
                                 const std::function<bool(const Entry& entry)>& visit) const {
   // The end is found once: to compare each key's prefix would touch every item's key.
   const std::string behind = PrefixEnd(prefix);
+  if (!behind.empty() && start_after >= behind) return;
   const Item* end = behind.empty() ? nullptr : Tree::Cursor(tree_, behind).item();
   for (auto cursor = Begin(prefix, start_after); cursor.item() != end; cursor.Next()) {
     if (!visit(Entry(*cursor.item()))) return;

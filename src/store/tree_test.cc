@@ -179,6 +179,12 @@ TEST(Snapshot, StartAfterAKeyThatIsGoneOrElsewhere) {
       return true;
     });
     EXPECT_EQ(visited, test.keys);
+    visited.clear();
+    snapshot.VisitEntries(test.prefix, test.after, [&](const Entry& entry) {
+      visited.emplace_back(entry.key());
+      return true;
+    });
+    EXPECT_EQ(visited, test.keys);
   }
 }
 

@@ -37,12 +37,15 @@ class Delete : public Command {
           "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
           "The resource may continue to run on the cluster indefinitely.\n"));
     }
+    // What was listed may be gone by its turn: with the owner of others, these go, too.
+    const bool ignore_not_found =
+        ignore_not_found_ || select_.all || !select_.selector.empty() || !select_.field_selector.empty();
     Failures failures;
     std::vector<std::pair<SelectFlags::Item, std::string>> waiting;
     for (SelectFlags::Item& item : items) {
       Result<std::string> uid = DeleteOne(session, item, options);
       if (!uid.ok()) {
-        if (uid.Failed(Reason::kNotFound) && ignore_not_found_) continue;
+        if (uid.Failed(Reason::kNotFound) && ignore_not_found) continue;
         TRY(failures.Add(session, uid.status()));
       } else if (!uid->empty()) {
         waiting.emplace_back(std::move(item), *uid);
@@ -50,7 +53,12 @@ class Delete : public Command {
     }
     TRY(session.console().Flush());
     if (!wait_ || dry_run_ != "none") return failures.ExitCode();
-    for (auto& [item, uid] : waiting) TRY(WaitGone(session, item, uid));
+    for (auto& [item, uid] : waiting) {
+      const Ok gone = WaitGone(session, item, uid);
+      // Who may delete and not look has deleted all the same.
+      if (gone.Failed(Reason::kForbidden) || gone.Failed(Reason::kMethodNotAllowed)) break;
+      TRY(gone);
+    }
     return failures.ExitCode();
   }
 

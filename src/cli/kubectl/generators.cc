@@ -9,6 +9,7 @@
 #include "api/core_v1.h"
 #include "base/names.h"
 #include "base/strings.h"
+#include "base/unicode.h"
 #include "doc/json.h"
 #include "rt/file_system.h"
 
@@ -41,20 +42,6 @@ Ok AddEnvFile(const Environment& env, std::vector<std::pair<std::string, std::st
     TRY(AddKey(data, std::string(line.substr(0, equals)), std::string(line.substr(equals + 1))));
   }
   return {};
-}
-
-/// UTF-8: what a ConfigMap's data can hold.
-bool IsText(std::string_view bytes) {
-  for (size_t i = 0; i < bytes.size();) {
-    const auto c = static_cast<unsigned char>(bytes[i]);
-    const size_t length = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 0;
-    if (length == 0 || i + length > bytes.size()) return false;
-    for (size_t k = 1; k < length; ++k) {
-      if ((bytes[i + k] & 0xC0) != 0x80) return false;
-    }
-    i += length;
-  }
-  return true;
 }
 
 }  // namespace
@@ -186,7 +173,7 @@ Result<GeneratedObject> Generator::MakeConfigMap(Session& session, const std::st
   edit.set_api_version("v1").set_kind("ConfigMap");
   edit.metadata().set_name(name);
   for (const auto& [key, value] : TRY(Data(session))) {
-    if (IsText(value)) {
+    if (IsValidUtf8(value)) {
       edit.put_data(key, value);
     } else {
       edit.put_binary_data(key, Base64Encode(value));

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
+#include <utility>
 
 #include "api/printing.h"
 #include "base/strings.h"
@@ -10,9 +10,9 @@
 #include "cli/kubectl/print.h"
 #include "cli/kubectl/resources.h"
 #include "cli/kubectl/session.h"
+#include "cli/kubectl/sort.h"
 #include "cli/kubectl/verbs.h"
 #include "doc/json.h"
-#include "doc/json_path.h"
 #include "rt/file_system.h"
 
 namespace knarr::cli {
@@ -183,7 +183,7 @@ class Get : public Command {
       if (list.continue_token.empty()) break;
       options.continue_token = list.continue_token;
     }
-    if (!sort_by_.empty()) TRY(Sort(out.objects));
+    if (!sort_by_.empty()) TRY(SortObjects(sort_by_, out.objects));
     return out;
   }
 
@@ -197,24 +197,6 @@ class Get : public Command {
     return status.WithContext(
         fmt::format("Unable to find \"{}\" that match label selector \"{}\", field selector \"{}\"", resource,
                     selector_, field_selector_));
-  }
-
-  Ok Sort(std::vector<ObjectPtr>& objects) const {
-    const std::string relaxed = TRY(doc::RelaxJsonPath(sort_by_));
-    doc::JsonPath path = TRY(doc::JsonPath::Parse(relaxed));
-    std::vector<std::pair<doc::Value, ObjectPtr>> keyed;
-    for (const ObjectPtr& object : objects) {
-      auto results = TRY(path.Find(object->tree(), doc::JsonPath::MissingKeys::kIgnore));
-      doc::Value key;
-      if (!results.empty() && !results[0].empty()) key = results[0][0];
-      keyed.emplace_back(key, object);
-    }
-    std::ranges::stable_sort(keyed, [](const auto& a, const auto& b) {
-      if (a.first.is_number() && b.first.is_number()) return a.first.AsDouble() < b.first.AsDouble();
-      return a.first.AsString() < b.first.AsString();
-    });
-    for (size_t i = 0; i < keyed.size(); ++i) objects[i] = keyed[i].second;
-    return {};
   }
 
   Ok PrintWhole(Session& session, const std::vector<Found>& found) {
@@ -293,19 +275,24 @@ class Get : public Command {
     return out;
   }
 
+  std::vector<std::vector<std::string>> TableRows(Session& session, const Found& part, bool with_namespace,
+                                                  bool with_kind) const {
+    std::vector<std::vector<std::string>> rows;
+    if (!no_headers_) rows.push_back(Header(*part.kind, with_namespace));
+    for (const ObjectPtr& object : part.objects) {
+      rows.push_back(Row(session, *part.kind, *object, with_namespace, with_kind));
+    }
+    return rows;
+  }
+
   Ok PrintTables(Session& session, const std::vector<Found>& found, bool complain_if_empty) {
     size_t printed = 0;
     for (const Found& part : found) {
       if (part.objects.empty()) continue;
       const bool with_namespace = all_namespaces_ && part.kind->namespaced;
       const bool with_kind = show_kind_ || several_kinds_;
-      std::vector<std::vector<std::string>> rows;
-      if (!no_headers_) rows.push_back(Header(*part.kind, with_namespace));
-      for (const ObjectPtr& object : part.objects) {
-        rows.push_back(Row(session, *part.kind, *object, with_namespace, with_kind));
-      }
       if (printed++ > 0 && !no_headers_) TRY(session.Print("\n"));
-      TRY(session.Print(AlignColumns(rows)));
+      TRY(session.Print(AlignColumns(TableRows(session, part, with_namespace, with_kind))));
     }
     if (printed > 0 || !complain_if_empty || ignore_not_found_) return {};
     const bool in_namespace = !all_namespaces_ && !found.empty() && found.front().kind->namespaced;
@@ -329,11 +316,8 @@ class Get : public Command {
     if (!watch_only_ && !format_.is_table()) TRY(PrintWhole(session, found));
     TRY(session.console().Flush());
     bool header = !no_headers_ && (watch_only_ || part.objects.empty());
-    // Later rows keep at least the widths of the first ones, as kubectl's do.
-    std::vector<std::vector<std::string>> widths{Header(*part.kind, with_namespace)};
-    for (const ObjectPtr& object : part.objects) {
-      widths.push_back(Row(session, *part.kind, *object, with_namespace, show_kind_));
-    }
+    GrowingColumns columns;
+    if (!header) columns.Align(TableRows(session, part, with_namespace, show_kind_));
     const std::string ns = all_namespaces_ ? "" : TRY(session.NamespaceFor(*part.kind));
     client::Client& client = session.client();
     while (true) {
@@ -345,7 +329,7 @@ class Get : public Command {
         for (const client::WatchEvent& event : TRY(std::move(events))) {
           options.resource_version = std::string(event.object->resource_version());
           if (event.type == client::WatchEventType::kBookmark) continue;
-          TRY(PrintEvent(session, *part.kind, event, with_namespace, header, widths));
+          TRY(PrintEvent(session, *part.kind, event, with_namespace, header, columns));
         }
         TRY(session.console().Flush());
       }
@@ -353,7 +337,7 @@ class Get : public Command {
   }
 
   Ok PrintEvent(Session& session, const api::KindInfo& kind, const client::WatchEvent& event, bool with_namespace,
-                bool& header, std::vector<std::vector<std::string>>& widths) {
+                bool& header, GrowingColumns& columns) {
     if (!format_.is_table()) {
       std::vector<doc::Document> one;
       one.push_back(Printable(event.object->tree(), managed_fields()));
@@ -361,14 +345,10 @@ class Get : public Command {
       if (format_.name == "yaml") text = "---\n" + text;
       return session.Print(text);
     }
-    std::vector<std::string> row = Row(session, kind, *event.object, with_namespace, show_kind_);
-    widths.push_back(row);
-    std::string text = AlignColumns(widths);
-    widths.pop_back();
-    std::vector<std::string_view> lines = Split(TrimSpace(text), '\n');
-    if (header) TRY(session.PrintLine(lines.front()));
-    header = false;
-    return session.PrintLine(lines.back());
+    std::vector<std::vector<std::string>> rows;
+    if (std::exchange(header, false)) rows.push_back(Header(kind, with_namespace));
+    rows.push_back(Row(session, kind, *event.object, with_namespace, show_kind_));
+    return session.Print(columns.Align(rows));
   }
 
   std::string output_;

@@ -97,17 +97,18 @@ doc::Document ListOf(const std::vector<doc::Document>& objects) {
 
 }  // namespace
 
-std::string AlignColumns(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
+std::string AlignColumns(const std::vector<std::vector<std::string>>& rows) { return GrowingColumns().Align(rows); }
+
+std::string GrowingColumns::Align(const std::vector<std::vector<std::string>>& rows) {
   for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()), 0);
-    for (size_t i = 0; i + 1 < row.size(); ++i) widths[i] = std::max(widths[i], Width(row[i]) + kColumnGap);
+    widths_.resize(std::max(widths_.size(), row.size()), 0);
+    for (size_t i = 0; i + 1 < row.size(); ++i) widths_[i] = std::max(widths_[i], Width(row[i]) + kColumnGap);
   }
   std::string out;
   for (const auto& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) {
       out += row[i];
-      if (i + 1 < row.size()) out.append(std::max(widths[i], kColumnLeast) - Width(row[i]), ' ');
+      if (i + 1 < row.size()) out.append(std::max(widths_[i], kColumnLeast) - Width(row[i]), ' ');
     }
     out += '\n';
   }

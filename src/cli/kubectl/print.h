@@ -16,6 +16,15 @@ namespace knarr::cli {
 /// Columns as kubectl aligns them: at least six wide, three spaces apart, nothing behind the last.
 std::string AlignColumns(const std::vector<std::vector<std::string>>& rows);
 
+/// The same for rows that come later: a column stays as wide as it ever was, as in kubectl's watches.
+class GrowingColumns {
+ public:
+  std::string Align(const std::vector<std::vector<std::string>>& rows);
+
+ private:
+  std::vector<size_t> widths_;
+};
+
 /// -o: "yaml", "json", "name", "jsonpath=…", "custom-columns=…" and the -file forms of those.
 struct OutputFormat {
   std::string name;      ///< before "=", "" for the table

@@ -18,6 +18,13 @@ TEST(AlignColumns, SixWideThreeApartNothingBehindTheLast) {
   EXPECT_EQ(AlignColumns({}), "");
 }
 
+TEST(GrowingColumns, StayAsWideAsTheyWere) {
+  GrowingColumns columns;
+  EXPECT_EQ(columns.Align({{"NAME", "AGE"}, {"web-1", "5s"}}), "NAME    AGE\nweb-1   5s\n");
+  EXPECT_EQ(columns.Align({{"longer-name", "6s"}}), "longer-name   6s\n");
+  EXPECT_EQ(columns.Align({{"web-1", "7s"}}), "web-1         7s\n");
+}
+
 TEST(AlignTabs, NeighboursShareAWidth) {
   const std::pair<std::string_view, std::string_view> cases[] = {
       {"", ""},
