@@ -112,6 +112,50 @@ TEST(ContainerSpec, HostsAndHostname) {
   doc::Document longer = MUST(doc::ParseJson(
       R"({"metadata":{"name":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.-bcdef"}})"));
   EXPECT_EQ(HostnameOf(Pod(longer.root)), std::string(61, 'a'));
+  // A pod of a StatefulSet is found by its whole name, too.
+  doc::Document member = MUST(doc::ParseJson(
+      R"({"metadata":{"name":"web-0","namespace":"n"},"spec":{"hostname":"web-0","subdomain":"nginx"}})"));
+  EXPECT_NE(HostsFile(Pod(member.root), "10.0.0.2").find("10.0.0.2\tweb-0.nginx.n.svc.cluster.local\tweb-0\n"),
+            std::string::npos);
+  member.root.Find("spec")->Set(member.arena, "hostnameOverride", doc::Value::Borrow("db.example.com"));
+  EXPECT_NE(HostsFile(Pod(member.root), "10.0.0.2").find("\n10.0.0.2\tdb.example.com\n"), std::string::npos);
+  // In the host's network it is the host's file.
+  doc::Document host = MUST(doc::ParseJson(
+      R"({"metadata":{"name":"p"},"spec":{"hostNetwork":true,"hostAliases":[{"ip":"1.2.3.4","hostnames":["x"]}]}})"));
+  EXPECT_EQ(HostsFile(Pod(host.root), "192.0.2.1", "127.0.0.1\tlocalhost here\n"),
+            "# Kubernetes-managed hosts file (host network).\n127.0.0.1\tlocalhost here\n\n"
+            "# Entries added by HostAliases.\n1.2.3.4\tx\n");
+}
+
+TEST(ContainerSpec, RunAsNonRoot) {
+  struct Case {
+    const char* pod;
+    const char* container;
+    const char* image_user;
+    const char* error;
+  };
+  const Case cases[] = {
+      {"{}", "{}", "", ""},
+      {R"({"runAsNonRoot":true})", "{}", "",
+       R"~(container has runAsNonRoot and image will run as root (pod: "p_n(u)", container: c))~"},
+      {R"({"runAsNonRoot":true})", R"({"runAsNonRoot":false})", "", ""},
+      {"{}", R"({"runAsNonRoot":true})", "0:0",
+       R"~(container has runAsNonRoot and image will run as root (pod: "p_n(u)", container: c))~"},
+      {"{}", R"({"runAsNonRoot":true})", "1000:0", ""},
+      {"{}", R"({"runAsNonRoot":true})", "nginx:nginx",
+       "container has runAsNonRoot and image has non-numeric user (nginx), cannot verify user is non-root (pod: "
+       "\"p_n(u)\", container: c)"},
+      {R"({"runAsNonRoot":true,"runAsUser":1000})", "{}", "root", ""},
+      {R"({"runAsUser":1000})", R"({"runAsNonRoot":true,"runAsUser":0})", "1000",
+       R"~(container's runAsUser breaks non-root policy (pod: "p_n(u)", container: c))~"},
+  };
+  for (const Case& one : cases) {
+    const doc::Document pod = MUST(
+        doc::ParseJson(std::string(R"({"metadata":{"name":"p","namespace":"n","uid":"u"},"spec":{"securityContext":)") +
+                       one.pod + R"(,"containers":[{"name":"c","securityContext":)" + one.container + "}]}}"));
+    const Ok checked = CheckNonRoot(Pod(pod.root), Pod(pod.root).spec().containers()[0], one.image_user);
+    EXPECT_EQ(checked.ok() ? "" : checked.status().message(), one.error);
+  }
 }
 
 /// Runs on the real runtime, in a folder of its own.
