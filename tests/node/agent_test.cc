@@ -258,6 +258,41 @@ TEST(Agent, AnUnhealthyContainerIsKilledAlsoWhenThatFailsFirst) {
   });
 }
 
+TEST(Agent, WhoMustNotBeRootIsNotStartedAsRoot) {
+  In([](World& world) {
+    world.Create("web", R"("securityContext":{"runAsNonRoot":true},)" + kOne);
+    const auto waits = [&] {
+      const auto statuses = Pod(world.Find("web")->tree()).status().container_statuses();
+      return !statuses.empty() && statuses[0].state().waiting().reason() == "CreateContainerConfigError";
+    };
+    world.Until("told", waits, 10s);
+    world.Sleep(30s);
+    EXPECT_TRUE(world.containers.containers().empty());
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+// The start fiber and the pod's loop may both want a restarted container's probes.
+TEST(Agent, ProbesOfAContainerThatIsStartedAgainAndAgain) {
+  In([](World& world) {
+    world.containers.on_exec = [&](const std::string&) -> Result<runtime::ExecResult> {
+      for (int i = 0; i < 20; ++i) world.runtime.Yield();
+      return runtime::ExecResult{.exit_code = 0, .output = ""};
+    };
+    world.containers.on_remove = [&](const std::string&) { world.Sleep(20ms); };
+    world.Create("web", R"("containers":[{"name":"a","image":"i:1","readinessProbe":{"periodSeconds":1,
+        "exec":{"command":["x"]}},"livenessProbe":{"periodSeconds":1,"exec":{"command":["x"]}}}])");
+    for (int i = 1; i <= 6; ++i) {
+      world.Until("ready", [&] { return world.Ready("web"); }, 400s);
+      world.containers.End(world.containers.Newest("a"), 1);
+      world.Until("again", [&] { return world.Restarts("web") == i; }, 400s);
+    }
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Agent, AFinishedPodGivesItsAddressBack) {
   In([](World& world) {
     world.Create("job", R"("restartPolicy":"Never",)" + kOne);
