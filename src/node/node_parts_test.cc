@@ -181,6 +181,15 @@ TEST(WriteVolumeFiles, ReplacesAllAtOnce) {
     // The same files again change nothing; a reader that watches ..data is not woken for it.
     ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"1", 0644}}, {"sub/b", {"2", 0400}}}).ok());
     EXPECT_EQ(MUST(files.ReadLink(directory + "/..data")), first);
+    // A link that is not there yet, as when the agent was killed before it made it.
+    ASSERT_TRUE(files.Remove(directory + "/a").ok());
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"1", 0644}}, {"sub/b", {"2", 0400}}}).ok());
+    EXPECT_EQ(MUST(files.ReadFile(directory + "/a")), "1");
+    EXPECT_EQ(MUST(files.ReadLink(directory + "/..data")), first);
+    // One that is wanted no more goes, also from a folder that stays.
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"sub/b", {"2", 0400}}, {"sub/c", {"3", 0400}}}).ok());
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"sub/b", {"2", 0400}}}).ok());
+    EXPECT_FALSE(files.Exists(directory + "/sub/c"));
     ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"new", 0644}}}).ok());
     EXPECT_EQ(MUST(files.ReadFile(directory + "/a")), "new");
     EXPECT_FALSE(files.Exists(directory + "/sub"));
