@@ -103,6 +103,17 @@ TEST(Resources, UpstreamsFormulas) {
   EXPECT_EQ(all.memory_limit, 0);  // b has none, so the pod has none
 }
 
+TEST(Resources, MoreThanAnyMachineHas) {
+  doc::Document pod =
+      MUST(doc::ParseJson(R"({"spec":{"containers":[{"resources":{"limits":{"cpu":"9e18","memory":"8E"}}},)"
+                          R"({"resources":{"limits":{"cpu":"9e18","memory":"8E"}}}]}})"));
+  auto all = MUST(PodResources(Pod(pod.root)));
+  EXPECT_EQ(all.cpu_shares, 262144);
+  EXPECT_GT(all.cpu_quota_us, int64_t{1} << 40);
+  EXPECT_GT(all.memory_limit, int64_t{1} << 50);
+  EXPECT_EQ(OomScoreAdjust(QosClass::kBurstable, INT64_MAX, int64_t{8} << 30), 3);
+}
+
 TEST(ContainerSpec, HostsAndHostname) {
   doc::Document pod = MUST(
       doc::ParseJson(R"({"metadata":{"name":"web"},"spec":{"hostAliases":[{"ip":"1.2.3.4","hostnames":["x","y"]}]}})"));
