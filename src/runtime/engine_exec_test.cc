@@ -351,6 +351,25 @@ TEST_F(EngineRecoveryTest, ANewSandboxOfTheSamePod) {
   });
 }
 
+// However close the end of the shim's connection and that of the sandbox come together.
+TEST_F(EngineExecTest, EndsWithItsSandbox) {
+  RunOnFiber([&](rt::Runtime& runtime) {
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    for (int i = 0; i < 5; i++) {
+      const auto sandbox = engine->RunSandbox(Pod());
+      ASSERT_TRUE(sandbox.ok()) << sandbox.status().ToString();
+      const auto id = Started(*engine, sandbox->id, Shell("sleep 1000"));
+      auto session = engine->Exec(id, {{"sleep", "66"}, false, false});
+      ASSERT_TRUE(session.ok()) << session.status().ToString();
+      if (i == 4) kill(static_cast<int>(engine->GetContainer(id)->pid), SIGSTOP);
+      EXPECT_TRUE(engine->RemoveSandbox(sandbox->id).ok());
+      const rt::CancelScope scope(runtime, 10s);
+      EXPECT_FALSE((*session)->Wait().Failed(Reason::kTimeout));
+    }
+  });
+}
+
 TEST_F(EngineRecoveryTest, ManyAtOnce) {
   RunOnFiber([&](rt::Runtime& runtime) {
     const auto engine = Open(runtime);
