@@ -180,6 +180,21 @@ void InFolder(const std::function<void(rt::Runtime&, const std::string&)>& body)
   });
 }
 
+// The kernel lists mounts by their real paths.
+TEST(Mounts, AreFoundBehindALink) {
+  InFolder([](rt::Runtime& runtime, const std::string& folder) {
+    rt::FileSystem& files = runtime.files();
+    ASSERT_TRUE(files.MakeDirectories(folder + "/real/pod/volume").ok());
+    ASSERT_TRUE(files.Symlink("real", folder + "/link").ok());
+    const Ok mounted = MountTmpfs(runtime, folder + "/link/pod/volume", 0);
+    if (mounted.Failed(Reason::kForbidden)) GTEST_SKIP() << mounted.status().message();
+    ASSERT_TRUE(mounted.ok()) << mounted.status().message();
+    EXPECT_TRUE(UnmountBelow(runtime, folder + "/link/pod").ok());
+    EXPECT_TRUE(files.RemoveAll(folder + "/link/pod").ok());
+    EXPECT_FALSE(files.Exists(folder + "/real/pod"));
+  });
+}
+
 TEST(WriteVolumeFiles, ReplacesAllAtOnce) {
   InFolder([](rt::Runtime& runtime, const std::string& folder) {
     rt::FileSystem& files = runtime.files();

@@ -370,6 +370,28 @@ TEST_F(EngineExecTest, EndsWithItsSandbox) {
   });
 }
 
+// The kernel lists mounts by their real paths.
+TEST_F(EngineRecoveryTest, AStateFolderBehindALink) {
+  std::filesystem::create_directory(directory_ + "/real");
+  std::filesystem::create_directory_symlink(directory_ + "/real", directory_ + "/link");
+  options_.state_directory = directory_ + "/link/run";
+  RunOnFiber([&](rt::Runtime& runtime) {
+    std::string id;
+    {
+      const auto engine = Open(runtime);
+      ASSERT_NE(engine, nullptr);
+      const auto sandbox = engine->RunSandbox(Pod());
+      ASSERT_TRUE(sandbox.ok()) << sandbox.status().ToString();
+      id = MUST(engine->CreateContainer(sandbox->id, Shell("echo here")));
+    }
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    ASSERT_TRUE(engine->GetContainer(id).ok()) << "it was made whole, and must not be taken for half made";
+    EXPECT_TRUE(engine->StartContainer(id).ok());
+    EXPECT_EQ(WaitExit(runtime, *engine, id).exit_code, 0);
+  });
+}
+
 TEST_F(EngineRecoveryTest, ManyAtOnce) {
   RunOnFiber([&](rt::Runtime& runtime) {
     const auto engine = Open(runtime);

@@ -111,6 +111,8 @@ Ok EngineImpl::PrepareMachine() {
   options_.oci_runtime = FindProgram(options_.oci_runtime);
   if (!kernel::Exists(options_.shim_path)) return Unavailable("the shim is missing: " + options_.shim_path);
   TRY(kernel::MakeDirectories(options_.state_directory, 0700));
+  // As the kernel lists what is mounted in it.
+  options_.state_directory = kernel::RealPath(options_.state_directory);
   TRY(kernel::MakeDirectories(SandboxesDirectory(options_), 0700));
   TRY(kernel::MakeDirectories(OciDirectory(options_), 0700));
   TRY(MountLeftOverControllers());
