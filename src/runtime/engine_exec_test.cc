@@ -351,6 +351,27 @@ TEST_F(EngineRecoveryTest, ANewSandboxOfTheSamePod) {
   });
 }
 
+// Not the shim's, which is protected from the OOM killer.
+TEST_F(EngineExecTest, HasTheContainersOomScore) {
+  RunOnFiber([&](rt::Runtime& runtime) {
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    const auto sandbox = engine->RunSandbox(Pod());
+    ASSERT_TRUE(sandbox.ok());
+    const std::string pids =
+        MUST(kernel::ReadFile(options_.state_directory + "/sandboxes/" + sandbox->id + "/shim.pid"));
+    const int shim = MUST(ParseShimPids(pids)).shim;
+    ASSERT_TRUE(kernel::WriteFile("/proc/" + std::to_string(shim) + "/oom_score_adj", "500").ok());
+    ContainerSpec spec = Shell("cat /proc/self/oom_score_adj; sleep 1000");
+    spec.oom_score_adjust = 700;
+    const auto id = Started(*engine, sandbox->id, spec);
+    const auto result = engine->ExecSync(id, {"cat", "/proc/self/oom_score_adj"}, 10s);
+    ASSERT_TRUE(result.ok()) << result.status().ToString();
+    EXPECT_EQ(result->output, "700\n");
+    EXPECT_EQ(Output(), "700\n");
+  });
+}
+
 // However close the end of the shim's connection and that of the sandbox come together.
 TEST_F(EngineExecTest, EndsWithItsSandbox) {
   RunOnFiber([&](rt::Runtime& runtime) {
