@@ -234,7 +234,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     return id.status();
   }
   if (state_.terminating) return Cancelled("pod is going away");  // what was made goes with the sandbox
-  RecordEvent(EventKind::kNormal, "Created", "Created container: " + name, name);
+  RecordEvent(EventKind::kNormal, "Created", "Container created", name);
   // The one before is kept for `logs --previous` and lastState; the one before that goes.
   std::optional<runtime::ContainerStatus> older = std::move(record->last);
   record->last = std::move(record->current);
@@ -263,7 +263,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     if (record->exited()) NoteEnd(*record);
     return started.status();
   }
-  RecordEvent(EventKind::kNormal, "Started", "Started container " + name, name);
+  RecordEvent(EventKind::kNormal, "Started", "Container started", name);
   record->startup_passed = !container->startup_probe();
   record->ready = !container->readiness_probe() && record->startup_passed && !record->init;
   if (record->exited()) {

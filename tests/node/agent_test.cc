@@ -83,6 +83,14 @@ class World {
     for (const api::ObjectPtr& event : listed.items) count += event->tree().At("reason").AsString() == reason ? 1 : 0;
     return count;
   }
+  /// What an event of that reason says.
+  std::string Message(const std::string& reason) {
+    const auto listed = MUST(server.client().List(api::core_v1::EventInfo(), ""));
+    for (const api::ObjectPtr& event : listed.items) {
+      if (event->tree().At("reason").AsString() == reason) return std::string(event->tree().At("message").AsString());
+    }
+    return "";
+  }
   /// Waits until it is so; how long that took.
   Duration Until(const char* what, const std::function<bool()>& check, Duration most = 120s) {
     const MonoTime begin = runtime.Mono();
@@ -130,6 +138,8 @@ TEST(Agent, RunsAPodAndLeavesNothing) {
     world.Create("web", kOne);
     world.Until("ready", [&] { return world.Ready("web"); }, 5s);
     EXPECT_EQ(world.network.addresses.size(), 1U);
+    EXPECT_EQ(world.Message("Created"), "Container created");
+    EXPECT_EQ(world.Message("Started"), "Container started");
     world.Delete("web");
     world.ExpectGone("web");
   });
