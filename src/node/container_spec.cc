@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/ip.h"
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "node/resources.h"
@@ -123,6 +124,18 @@ std::string HostnameOf(Pod pod) {
   name = name.substr(0, kHostnameMax);
   while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.remove_suffix(1);
   return std::string(name);
+}
+
+bool NamesOnlyLoopback(std::string_view resolv_conf) {
+  bool any = false;
+  for (const std::string_view line : Lines(resolv_conf)) {
+    const auto words = Fields(line);
+    if (words.size() < 2 || words[0] != "nameserver") continue;
+    const auto address = IpAddress::Parse(words[1]);
+    if (!address.ok() || !address->IsLoopback()) return false;
+    any = true;
+  }
+  return any;
 }
 
 std::string HostsFile(Pod pod, std::string_view pod_ip, std::string_view node_hosts) {

@@ -35,6 +35,8 @@ std::map<std::string, std::string> PodLabels(api::core_v1::Pod pod);
 
 /// The text of the pod's /etc/hosts; in the host's network it begins with the node's own, `node_hosts`.
 std::string HostsFile(api::core_v1::Pod pod, std::string_view pod_ip, std::string_view node_hosts = {});
+/// Whether a resolv.conf names servers, and all of them listen on the host's own loopback: no pod reaches those.
+bool NamesOnlyLoopback(std::string_view resolv_conf);
 /// spec.hostnameOverride, spec.hostname or the pod's name, cut to 63 bytes. In the host's network it is not used.
 std::string HostnameOf(api::core_v1::Pod pod);
 

@@ -138,6 +138,15 @@ TEST(ContainerSpec, HostsAndHostname) {
             "# Entries added by HostAliases.\n1.2.3.4\tx\n");
 }
 
+TEST(ContainerSpec, NameServersOfTheHostsLoopback) {
+  EXPECT_TRUE(NamesOnlyLoopback("# stub\nnameserver 127.0.0.53\noptions edns0\n"));
+  EXPECT_TRUE(NamesOnlyLoopback("nameserver ::1\nnameserver\t127.0.0.1\n"));
+  EXPECT_FALSE(NamesOnlyLoopback("nameserver 127.0.0.53\nnameserver 192.0.2.53\n"));
+  EXPECT_FALSE(NamesOnlyLoopback("nameserver fe80::1%eth0\n"));
+  EXPECT_FALSE(NamesOnlyLoopback("search example.com\n"));
+  EXPECT_FALSE(NamesOnlyLoopback(""));
+}
+
 TEST(ContainerSpec, RunAsNonRoot) {
   struct Case {
     const char* pod;

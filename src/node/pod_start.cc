@@ -163,7 +163,12 @@ Ok PodWorker::WriteSandboxFiles() {
   TRY(files.WriteFile(directory + "/hosts", HostsFile(pod, state_.pod_ip, node_hosts), 0644));
   const std::string hostname = TRY(HostnameIn(pod));
   TRY(files.WriteFile(directory + "/hostname", hostname + "\n", 0644));
-  const std::string resolv = TRY(ReadIfThere(files, "/etc/resolv.conf"));
+  std::string resolv = TRY(ReadIfThere(files, "/etc/resolv.conf"));
+  // systemd-resolved's stub listens where no pod gets; whom it asks stands in a file of its own.
+  if (!pod.spec().host_network() && NamesOnlyLoopback(resolv)) {
+    const std::string servers = TRY(ReadIfThere(files, "/run/systemd/resolve/resolv.conf"));
+    if (!servers.empty()) resolv = servers;
+  }
   return files.WriteFile(directory + "/resolv.conf", resolv, 0644);
 }
 

@@ -268,6 +268,26 @@ TEST(Agent, AnUnhealthyContainerIsKilledAlsoWhenThatFailsFirst) {
   });
 }
 
+TEST(Agent, PodsAskTheServersBehindTheHostsStub) {
+  In([](World& world) {
+    rt::FileSystem& files = world.runtime.files();
+    MUST(files.WriteFile("/etc/resolv.conf", "nameserver 127.0.0.53\n"));
+    MUST(files.MakeDirectories("/run/systemd/resolve"));
+    MUST(files.WriteFile("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.54\n"));
+    world.Create("web", kOne);
+    world.Create("host", R"("hostNetwork":true,)" + kOne);
+    world.Until("ready", [&] { return world.Ready("web") && world.Ready("host"); }, 5s);
+    const auto resolv = [&](const std::string& pod) {
+      return MUST(files.ReadFile("/tmp/pods/" + std::string(world.Find(pod)->uid()) + "/resolv.conf"));
+    };
+    EXPECT_EQ(resolv("web"), "nameserver 192.0.2.54\n");
+    EXPECT_EQ(resolv("host"), "nameserver 127.0.0.53\n");
+    world.Delete("host");
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Agent, WhoMustNotBeRootIsNotStartedAsRoot) {
   In([](World& world) {
     world.Create("web", R"("securityContext":{"runAsNonRoot":true},)" + kOne);
