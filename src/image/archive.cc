@@ -90,7 +90,9 @@ const StagedFile* StagedArchive::Find(std::string_view name) const {
 
 const StagedFile* StagedArchive::ByDigest(std::string_view digest) const {
   const auto found = digests_.find(digest);
-  return found == digests_.end() ? nullptr : Find(found->second);
+  const StagedFile* file = found == digests_.end() ? nullptr : Find(found->second);
+  // A later entry of the same name has taken its place.
+  return file != nullptr && file->digest == digest ? file : nullptr;
 }
 
 Result<std::string> StagedArchive::ReadDocument(const StagedFile& file) const {

@@ -77,6 +77,8 @@ Result<rt::OwnedFd> MakeDirectoriesBeneath(int root, const std::vector<std::stri
       if (!next.Failed(Reason::kNotFound)) return next.status();
       // A dangling link is in the way when mkdir says that the name exists: there is no telling what was meant.
       if (mkdirat(at.get(), component.c_str(), 0755) != 0) return FromErrno(errno, "mkdir /" + path);
+      // Whatever the umask. It was made just now: the name can't be a link.
+      if (fchmodat(at.get(), component.c_str(), 0755, 0) != 0) return FromErrno(errno, "set the mode of /" + path);
       next = OpenDirectoryBeneath(root, path);
       if (!next.ok()) return next.status();
     }

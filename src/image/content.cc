@@ -188,7 +188,11 @@ Ok Content::Unpack(const std::string& digest, const std::string& diff_id) {
     return unpacked.status().WithContext("failed to extract layer " + diff_id);
   }
   TRY(files.WriteFileAtomic(temporary + "/size", std::to_string(unpacked->bytes)));
-  TRY(files.Rename(temporary, directory_ + "/layers/" + std::string(DigestHex(diff_id))));
+  const Ok placed = files.Rename(temporary, directory_ + "/layers/" + std::string(DigestHex(diff_id)));
+  if (!placed.ok()) {
+    TRY(files.RemoveAll(temporary));
+    if (!HasLayer(diff_id)) return placed;  // otherwise another process was faster
+  }
   return files.SyncDirectory(directory_ + "/layers");
 }
 

@@ -123,6 +123,7 @@ class StoreImpl : public Store {
   FileLock index_lock_;
   ImageRecords records_;
   rt::FileInfo index_info_;                        // of the index that records_ shows
+  uint64_t version_ = 0;                           // counts how often both were replaced
   std::map<std::string, ConfigDocument> configs_;  // by image id: what was read once
   std::unique_ptr<RegistryClient> registry_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;
@@ -170,17 +171,23 @@ Ok StoreImpl::RemoveUnfinishedIndexes() {
 }
 
 Ok StoreImpl::Refresh() {
-  const auto info = runtime_.files().Stat(IndexPath());
-  if (info.Failed(Reason::kNotFound)) return {};
-  if (!info.ok()) return info.status();
-  // Every change is a new file, though its inode may be one that was used before.
-  if (info->inode == index_info_.inode && info->modified == index_info_.modified && info->size == index_info_.size) {
+  while (true) {
+    const uint64_t version = version_;
+    const auto info = runtime_.files().Stat(IndexPath());
+    if (info.Failed(Reason::kNotFound)) return {};
+    if (!info.ok()) return info.status();
+    // Every change is a new file, though its inode may be one that was used before.
+    if (info->inode == index_info_.inode && info->modified == index_info_.modified && info->size == index_info_.size) {
+      return {};
+    }
+    const std::string text = TRY(runtime_.files().ReadFile(IndexPath()));
+    // What another fiber has put there meanwhile is newer than what was read.
+    if (version_ != version) continue;
+    records_ = TRY(ImageRecords::Parse(text).Context(IndexPath()));
+    index_info_ = *info;
+    ++version_;
     return {};
   }
-  const std::string text = TRY(runtime_.files().ReadFile(IndexPath()));
-  records_ = TRY(ImageRecords::Parse(text).Context(IndexPath()));
-  index_info_ = *info;
-  return {};
 }
 
 // Blobs and layers of a pull that was cut short, or of images that were removed. A failure only leaves them for the
@@ -207,8 +214,11 @@ Ok StoreImpl::Change(const std::function<Ok(ImageRecords& records)>& change) {
     ImageRecords changed = records_;
     TRY(change(changed));
     TRY(runtime_.files().WriteFileAtomic(IndexPath(), changed.ToJson()));
+    const rt::FileInfo info = TRY(runtime_.files().Stat(IndexPath()));
+    // Both at once: who reads the index meanwhile must not put an older one between them.
     records_ = std::move(changed);
-    index_info_ = TRY(runtime_.files().Stat(IndexPath()));
+    index_info_ = info;
+    ++version_;
     return {};
   }();
   index_lock_.Unlock();

@@ -170,6 +170,20 @@ TEST_F(StoreTest, TwoStoresShareAFolder) {
     }
     tool = Open(runtime);
     EXPECT_EQ(Read(MUST(server->Get("b:1")).layer_directories[0] + "/content"), "second");
+    // Both unpack the same layer at the same time.
+    for (int i = 0; i < 5; ++i) {
+      const std::string content = std::to_string(i) + std::string(1 << 20, 'x');
+      const std::string archive = Write("same.tar", DockerArchive(MakeImage(content), "\"same:1\""));
+      rt::TaskGroup group(runtime, "loads");
+      for (Store* store : {server.get(), tool.get()}) {
+        group.Spawn("load", [&, store] {
+          const auto loaded = store->Load(archive);
+          EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+        });
+      }
+      group.Join();
+      EXPECT_EQ(Read(MUST(server->Get("same:1")).layer_directories[0] + "/content"), content);
+    }
   });
 }
 
@@ -194,6 +208,13 @@ TEST_F(StoreTest, RefusesBrokenArchives) {
     lacks.File("c.json", image.config);
     lacks.File("manifest.json", R"([{"Config":"c.json","RepoTags":null,"Layers":["gone"]}])");
     EXPECT_EQ(fails(lacks.Finish()), where + "archive lacks the layer \"gone\"");
+    // A blob's name a second time, with other content: it must not come into the store under the first one's digest.
+    const TestImage other = MakeImage("y");
+    std::string twice = OciArchive(image, "x", false);
+    twice.resize(twice.size() - 1024);
+    twice +=
+        TestTar().File(BlobName(image.manifest), other.manifest).File(BlobName(other.config), other.config).Finish();
+    EXPECT_EQ(fails(twice), where + "archive lacks the blob " + DigestOf(image.manifest));
     fails("not a tar at all, but long enough to be read as something" + std::string(1000, 'x'));
     EXPECT_TRUE(store->Load(top_ + "/absent").Failed(Reason::kNotFound));
     EXPECT_EQ(store->List()->size(), 0u);

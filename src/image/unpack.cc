@@ -242,7 +242,7 @@ Result<UnpackResult> UnpackLayer(ByteSource& tar, const std::string& directory, 
   rt::OwnedFd root(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!root) return FromErrno(errno, "open " + directory);
   const int fd = root.get();
-  const rt::OwnedFd keep(dup(fd));
+  const rt::OwnedFd keep(fcntl(fd, F_DUPFD_CLOEXEC, 0));
   Unpacker unpacker(tar, std::move(root), limits);
   UnpackResult result = TRY(unpacker.Run());
   if (syncfs(keep.get()) != 0) return FromErrno(errno, "sync " + directory);

@@ -90,6 +90,17 @@ TEST_F(Unpack, KeepsWhatFilesAre) {
   EXPECT_EQ(Text("deep/er/still"), "x");
 }
 
+// Directories that only their files speak of are there for everybody, however narrow our own umask is.
+TEST_F(Unpack, ImpliedDirectoriesHaveTheirMode) {
+  const mode_t before = umask(0077);
+  const auto unpacked = Run(TestTar().File("usr/bin/tool", "x", 0755));
+  umask(before);
+  ASSERT_TRUE(unpacked.ok()) << unpacked.status().message();
+  EXPECT_EQ(Stat("usr").st_mode & 07777, 0755U);
+  EXPECT_EQ(Stat("usr/bin").st_mode & 07777, 0755U);
+  EXPECT_EQ(Stat("usr/bin/tool").st_mode & 07777, 0755U);
+}
+
 TEST_F(Unpack, TurnsWhiteoutsIntoOverlayfsForm) {
   TestTar tar;
   tar.File("gone/.wh.file", "").File("opaque/.wh..wh..opq", "").File("opaque/new", "n").File(".wh..wh.plnk", "");

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -73,6 +74,8 @@ int RunServerCommand(rt::RealRuntime& runtime, std::shared_ptr<rt::BlockingPool>
     return 0;
   }
   LogToStandardError();
+  // Files that containers read as any user are made on the way to their modes.
+  umask(022);
   Ok done = uninstall ? Uninstall(runtime, flags->options) : RunServer(runtime, std::move(pool), flags->options);
   return done.ok() ? 0 : Fail(console, done.status());
 }

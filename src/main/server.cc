@@ -63,9 +63,11 @@ network::PodNetworkOptions NetworkOptionsOf(const ServerOptions& options) {
   out.cluster_cidr = options.cluster_cidr;
   out.service_cidr = options.service_cidr;
   out.bridge = options.bridge;
-  // One machine: the first /24 of the cluster's range is its own.
-  const std::string base = options.cluster_cidr.substr(0, options.cluster_cidr.find('/'));
-  out.pod_cidr = base + "/24";
+  // One machine: the first /24 of the cluster's range is its own, or all of a smaller range.
+  const size_t slash = options.cluster_cidr.find('/');
+  const auto cluster = Cidr::Parse(options.cluster_cidr);  // what is wrong with it, the pod network says
+  const int prefix = cluster.ok() ? std::max<int>(24, cluster->prefix()) : 24;
+  out.pod_cidr = options.cluster_cidr.substr(0, slash) + "/" + std::to_string(prefix);
   return out;
 }
 
@@ -369,7 +371,37 @@ Ok RunServer(rt::RealRuntime& world, std::shared_ptr<rt::BlockingPool> pool, con
   return server.Run();
 }
 
+namespace {
+
+/// The logs of this cluster's pods. Others may lie in the same folder, which only goes when it is empty.
+Ok RemoveLogs(rt::Runtime& runtime, const ServerOptions& options) {
+  rt::FileSystem& files = runtime.files();
+  const std::string logs = LogDirectory(options);
+  const auto there = files.List(logs);
+  if (there.Failed(Reason::kNotFound)) return {};
+  if (!there.ok()) return there.status();
+  const auto pods = files.List(options.data_directory + "/pods");
+  if (!pods.ok() && !pods.Failed(Reason::kNotFound)) return pods.status();
+  for (const rt::DirectoryEntry& entry : *there) {
+    const auto is_of = [&](const rt::DirectoryEntry& pod) { return entry.name.ends_with("_" + pod.name); };
+    if (pods.ok() && std::ranges::any_of(*pods, is_of)) TRY(files.RemoveAll(logs + "/" + entry.name));
+  }
+  return TRY(files.List(logs)).empty() ? files.Remove(logs) : Ok();
+}
+
+/// Whether no server works with the folder; one would make anew what is removed.
+Ok CheckUnused(rt::Runtime& runtime, const std::string& data_directory) {
+  if (!runtime.files().Exists(data_directory + "/store")) return {};
+  const auto opened = store::OpenEmbedded(runtime, {.directory = data_directory + "/store"});
+  if (opened.ok()) (*opened)->Close();
+  if (opened.Failed(Reason::kServiceUnavailable)) return opened.status().WithContext("stop the server first");
+  return {};  // one that is damaged or sealed goes as well
+}
+
+}  // namespace
+
 Ok Uninstall(rt::Runtime& runtime, const ServerOptions& options) {
+  TRY(CheckUnused(runtime, options.data_directory));
   TRY(runtime::RemoveEverything(runtime, EngineOptionsOf(options)));
   TRY(network::RemoveNetwork(runtime, NetworkOptionsOf(options)));
   TRY(node::UnmountBelow(runtime, options.data_directory));
@@ -379,7 +411,7 @@ Ok Uninstall(rt::Runtime& runtime, const ServerOptions& options) {
     if (!removed.ok())
       LOG_WARN("the kubeconfig keeps its entry", {"file", options.kubeconfig}, {"error", removed.status()});
   }
-  TRY(runtime.files().RemoveAll(LogDirectory(options)));
+  TRY(RemoveLogs(runtime, options));
   return runtime.files().RemoveAll(options.data_directory);
 }
 

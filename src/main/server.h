@@ -16,7 +16,7 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:6443";
   std::string kubeconfig;     ///< --write-kubeconfig; "": ~/.kube/config of who started it
   std::string node_name;      ///< "": the host's name
-  std::string node_ip;        ///< "": the address of the default route's link
+  std::string node_ip;        ///< "": the address of the first link that is up
   std::string log_directory;  ///< "": /var/log/pods with the default data directory, else "<data>/log/pods"
   std::string oci_runtime = "crun";
   std::string cluster_cidr = "10.42.0.0/16";

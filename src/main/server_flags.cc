@@ -91,6 +91,19 @@ Result<std::vector<std::string>> ConfigArguments(rt::Runtime& runtime, const std
   return args;
 }
 
+/// The folder's one name: it becomes a part of other names (control groups, tables), which must come out the same each
+/// time; and what is in it will be removed.
+Result<std::string> FolderName(std::string_view path) {
+  if (!path.starts_with('/')) return BadRequest("want an absolute path");
+  std::string out;
+  for (const std::string_view part : Split(path, '/')) {
+    if (part == "..") return BadRequest("want a path without ..");
+    if (!part.empty() && part != ".") out.append("/").append(part);
+  }
+  if (out.empty()) return BadRequest("want a folder of its own");
+  return out;
+}
+
 /// Where kubectl of the user who started the server (also through sudo) looks.
 std::string DefaultKubeconfig(const cli::Environment& env) {
   std::string named = env("KUBECONFIG").value_or("");
@@ -127,7 +140,10 @@ Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std
   if (io_threads < 1 || io_threads > 64) return BadRequest("--io-threads: want 1 to 64");
   out.options.io_threads = static_cast<int>(io_threads);
   out.usage = "Usage:\n  knarr server [flags]\n\nFlags:\n" + flags.Usage();
-  if (!out.options.data_directory.starts_with('/')) return BadRequest("--data-dir: want an absolute path");
+  out.options.data_directory = TRY(FolderName(out.options.data_directory).Context("--data-dir"));
+  if (!out.options.log_directory.empty()) {
+    out.options.log_directory = TRY(FolderName(out.options.log_directory).Context("--log-dir"));
+  }
   if (out.options.kubeconfig.empty()) out.options.kubeconfig = DefaultKubeconfig(env);
   return out;
 }

@@ -226,6 +226,12 @@ Ok NetlinkSocket::Visit(const NetlinkBatch& batch, const std::function<void(cons
     ForEachMessage({buffer.data(), static_cast<size_t>(got)}, [&](const nlmsghdr& header, std::string_view payload) {
       const auto acknowledgement = ReadAcknowledgement(header, payload);
       if (acknowledgement && acknowledgement->error != 0) failed = ToStatus(*acknowledgement, batch);
+      // The end of a dump says whether it is whole.
+      int32_t ended = 0;
+      if (header.nlmsg_type == NLMSG_DONE && payload.size() >= sizeof ended) {
+        std::memcpy(&ended, payload.data(), sizeof ended);
+        if (ended < 0) failed = ToStatus({.error = -ended, .sequence = header.nlmsg_seq, .text = {}}, batch);
+      }
       if (!acknowledgement && header.nlmsg_type != NLMSG_DONE) take({header.nlmsg_type, std::string(payload)});
       done = done || acknowledgement || header.nlmsg_type == NLMSG_DONE || (header.nlmsg_flags & NLM_F_MULTI) == 0;
       return true;

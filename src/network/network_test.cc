@@ -219,6 +219,9 @@ TEST_F(NetworkTest, PodsReachEachOtherAndTheHost) {
     ASSERT_TRUE(again.ok()) << again.status().message();
     EXPECT_EQ(Ask("", b->ip, 8080), "two 10.42.0.1");
     EXPECT_EQ((*again)->Attach("sandbox-2", two.netns())->ip, b->ip);
+    // One that has its address keeps it when it can't be looked at: nobody else may get it.
+    EXPECT_FALSE((*again)->Attach("sandbox-2", "/proc/1/ns/nothing").ok());
+    EXPECT_EQ((*again)->Attach("sandbox-2", two.netns())->ip, b->ip);
     const Place three("three", true);
     const auto c = (*again)->Attach("sandbox-3", three.netns());
     ASSERT_TRUE(c.ok()) << c.status().message();

@@ -208,8 +208,11 @@ Result<PodAddress> PodNetworkImpl::Attach(const std::string& sandbox_id, const s
     return result;
   });
   if (made.ok()) return Told(address);
-  const rt::Shield shield(runtime_);
-  TRY(Free(sandbox_id));
+  // One that had it before may still use it: it is free when Detach has removed the link.
+  if (!had) {
+    const rt::Shield shield(runtime_);
+    TRY(Free(sandbox_id));
+  }
   return made.status().WithContext("network of sandbox " + sandbox_id);
 }
 

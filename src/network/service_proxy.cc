@@ -123,7 +123,9 @@ Ok ServiceProxyImpl::ForgetUdp() {
   Ok result;
   runtime_.Blocking([&] {
     const auto forgotten = ForgetStaleUdp(*socket_, targets);
-    if (!forgotten.ok()) result = forgotten.status();
+    if (forgotten.ok()) return;
+    result = forgotten.status();
+    socket_.reset();  // answers that were not read must not be taken for those to the next transaction
   });
   return result;
 }

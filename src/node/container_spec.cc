@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "base/ip.h"
 #include "base/quantity.h"
+#include "base/strings.h"
 #include "node/resources.h"
 
 namespace knarr::node {
@@ -14,6 +16,7 @@ using api::core_v1::Container;
 using api::core_v1::Pod;
 
 constexpr size_t kHostnameMax = 63;
+constexpr std::string_view kClusterDomain = "cluster.local";
 
 std::vector<std::string> Expanded(api::ListView<std::string_view> words, const Environment& environment) {
   std::vector<std::string> out;
@@ -61,6 +64,27 @@ runtime::SecuritySpec Security(Pod pod, Container container) {
 
 }  // namespace
 
+Ok CheckNonRoot(Pod pod, Container container, std::string_view image_user) {
+  auto own = container.security_context();
+  auto shared = pod.spec().security_context();
+  if (!(own.run_as_non_root() ? own.run_as_non_root() : shared.run_as_non_root()).value_or(false)) return {};
+  const std::string where = fmt::format("(pod: \"{}_{}({})\", container: {})", pod.metadata().name(),
+                                        pod.metadata().ns(), pod.metadata().uid(), container.name());
+  if (const auto user = own.run_as_user() ? own.run_as_user() : shared.run_as_user()) {
+    if (*user != 0) return {};
+    return BadRequest("container's runAsUser breaks non-root policy " + where);
+  }
+  const std::string_view user = image_user.substr(0, image_user.find(':'));
+  const Result<int64_t> uid = user.empty() ? Result<int64_t>(0) : ParseInt64(user);
+  if (!uid.ok()) {
+    return BadRequest(
+        fmt::format("container has runAsNonRoot and image has non-numeric user ({}), cannot verify user is non-root {}",
+                    user, where));
+  }
+  if (*uid == 0) return BadRequest("container has runAsNonRoot and image will run as root " + where);
+  return {};
+}
+
 Result<runtime::ContainerSpec> MakeContainerSpec(Pod pod, Container container, const PodVolumes& volumes,
                                                  const ContainerInputs& inputs) {
   runtime::ContainerSpec spec;
@@ -96,21 +120,44 @@ std::map<std::string, std::string> PodLabels(Pod pod) {
 
 std::string HostnameOf(Pod pod) {
   std::string_view name = pod.spec().hostname().empty() ? pod.metadata().name() : pod.spec().hostname();
+  name = pod.spec().hostname_override().value_or(name);
   name = name.substr(0, kHostnameMax);
   while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.remove_suffix(1);
   return std::string(name);
 }
 
-std::string HostsFile(Pod pod, std::string_view pod_ip) {
-  std::string out =
-      "# Kubernetes-managed hosts file.\n"
-      "127.0.0.1\tlocalhost\n"
-      "::1\tlocalhost ip6-localhost ip6-loopback\n"
-      "fe00::0\tip6-localnet\n"
-      "fe00::0\tip6-mcastprefix\n"
-      "fe00::1\tip6-allnodes\n"
-      "fe00::2\tip6-allrouters\n";
-  if (!pod_ip.empty()) out += fmt::format("{}\t{}\n", pod_ip, HostnameOf(pod));
+bool NamesOnlyLoopback(std::string_view resolv_conf) {
+  bool any = false;
+  for (const std::string_view line : Lines(resolv_conf)) {
+    const auto words = Fields(line);
+    if (words.size() < 2 || words[0] != "nameserver") continue;
+    const auto address = IpAddress::Parse(words[1]);
+    if (!address.ok() || !address->IsLoopback()) return false;
+    any = true;
+  }
+  return any;
+}
+
+std::string HostsFile(Pod pod, std::string_view pod_ip, std::string_view node_hosts) {
+  const bool host_network = pod.spec().host_network();
+  std::string out = host_network ? "# Kubernetes-managed hosts file (host network).\n" + std::string(node_hosts)
+                                 : "# Kubernetes-managed hosts file.\n"
+                                   "127.0.0.1\tlocalhost\n"
+                                   "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                                   "fe00::0\tip6-localnet\n"
+                                   "fe00::0\tip6-mcastprefix\n"
+                                   "fe00::1\tip6-allnodes\n"
+                                   "fe00::2\tip6-allrouters\n";
+  const std::string hostname = HostnameOf(pod);
+  const bool in_subdomain = !pod.spec().subdomain().empty() && !pod.spec().hostname_override();
+  if (!host_network && !pod_ip.empty()) {
+    out += pod_ip;
+    out += '\t';
+    if (in_subdomain) {
+      out += fmt::format("{}.{}.{}.svc.{}\t", hostname, pod.spec().subdomain(), pod.metadata().ns(), kClusterDomain);
+    }
+    out += hostname + "\n";
+  }
   if (!pod.spec().host_aliases().empty()) out += "\n# Entries added by HostAliases.\n";
   for (auto alias : pod.spec().host_aliases()) {
     out += alias.ip();

@@ -27,12 +27,17 @@ struct ContainerInputs {
 Result<runtime::ContainerSpec> MakeContainerSpec(api::core_v1::Pod pod, api::core_v1::Container container,
                                                  const PodVolumes& volumes, const ContainerInputs& inputs);
 
+/// What runAsNonRoot asks for, of the user that the spec or the image names: BadRequest with the kubelet's words.
+Ok CheckNonRoot(api::core_v1::Pod pod, api::core_v1::Container container, std::string_view image_user);
+
 /// The runtime's labels of our containers and sandboxes, as the kubelet names them.
 std::map<std::string, std::string> PodLabels(api::core_v1::Pod pod);
 
-/// The text of the pod's /etc/hosts.
-std::string HostsFile(api::core_v1::Pod pod, std::string_view pod_ip);
-/// spec.hostname, or the pod's name cut to 63 bytes.
+/// The text of the pod's /etc/hosts; in the host's network it begins with the node's own, `node_hosts`.
+std::string HostsFile(api::core_v1::Pod pod, std::string_view pod_ip, std::string_view node_hosts = {});
+/// Whether a resolv.conf names servers, and all of them listen on the host's own loopback: no pod reaches those.
+bool NamesOnlyLoopback(std::string_view resolv_conf);
+/// spec.hostnameOverride, spec.hostname or the pod's name, cut to 63 bytes. In the host's network it is not used.
 std::string HostnameOf(api::core_v1::Pod pod);
 
 }  // namespace knarr::node

@@ -52,7 +52,9 @@ std::vector<std::string> MountsBelow(std::string_view mountinfo, std::string_vie
 Ok UnmountBelow(rt::Runtime& runtime, const std::string& directory) {
   std::string mountinfo = TRY(runtime.files().ReadFile("/proc/self/mountinfo"));
   Ok result;
-  std::vector<std::string> points = MountsBelow(mountinfo, directory);
+  std::string real;
+  runtime.Blocking([&] { real = runtime::kernel::RealPath(directory); });
+  const std::vector<std::string> points = MountsBelow(mountinfo, real);
   if (points.empty()) return {};
   runtime.Blocking([&] {
     for (const std::string& point : points) {

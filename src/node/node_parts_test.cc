@@ -103,6 +103,17 @@ TEST(Resources, UpstreamsFormulas) {
   EXPECT_EQ(all.memory_limit, 0);  // b has none, so the pod has none
 }
 
+TEST(Resources, MoreThanAnyMachineHas) {
+  doc::Document pod =
+      MUST(doc::ParseJson(R"({"spec":{"containers":[{"resources":{"limits":{"cpu":"9e18","memory":"8E"}}},)"
+                          R"({"resources":{"limits":{"cpu":"9e18","memory":"8E"}}}]}})"));
+  auto all = MUST(PodResources(Pod(pod.root)));
+  EXPECT_EQ(all.cpu_shares, 262144);
+  EXPECT_GT(all.cpu_quota_us, int64_t{1} << 40);
+  EXPECT_GT(all.memory_limit, int64_t{1} << 50);
+  EXPECT_EQ(OomScoreAdjust(QosClass::kBurstable, INT64_MAX, int64_t{8} << 30), 3);
+}
+
 TEST(ContainerSpec, HostsAndHostname) {
   doc::Document pod = MUST(
       doc::ParseJson(R"({"metadata":{"name":"web"},"spec":{"hostAliases":[{"ip":"1.2.3.4","hostnames":["x","y"]}]}})"));
@@ -112,6 +123,59 @@ TEST(ContainerSpec, HostsAndHostname) {
   doc::Document longer = MUST(doc::ParseJson(
       R"({"metadata":{"name":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.-bcdef"}})"));
   EXPECT_EQ(HostnameOf(Pod(longer.root)), std::string(61, 'a'));
+  // A pod of a StatefulSet is found by its whole name, too.
+  doc::Document member = MUST(doc::ParseJson(
+      R"({"metadata":{"name":"web-0","namespace":"n"},"spec":{"hostname":"web-0","subdomain":"nginx"}})"));
+  EXPECT_NE(HostsFile(Pod(member.root), "10.0.0.2").find("10.0.0.2\tweb-0.nginx.n.svc.cluster.local\tweb-0\n"),
+            std::string::npos);
+  member.root.Find("spec")->Set(member.arena, "hostnameOverride", doc::Value::Borrow("db.example.com"));
+  EXPECT_NE(HostsFile(Pod(member.root), "10.0.0.2").find("\n10.0.0.2\tdb.example.com\n"), std::string::npos);
+  // In the host's network it is the host's file.
+  doc::Document host = MUST(doc::ParseJson(
+      R"({"metadata":{"name":"p"},"spec":{"hostNetwork":true,"hostAliases":[{"ip":"1.2.3.4","hostnames":["x"]}]}})"));
+  EXPECT_EQ(HostsFile(Pod(host.root), "192.0.2.1", "127.0.0.1\tlocalhost here\n"),
+            "# Kubernetes-managed hosts file (host network).\n127.0.0.1\tlocalhost here\n\n"
+            "# Entries added by HostAliases.\n1.2.3.4\tx\n");
+}
+
+TEST(ContainerSpec, NameServersOfTheHostsLoopback) {
+  EXPECT_TRUE(NamesOnlyLoopback("# stub\nnameserver 127.0.0.53\noptions edns0\n"));
+  EXPECT_TRUE(NamesOnlyLoopback("nameserver ::1\nnameserver\t127.0.0.1\n"));
+  EXPECT_FALSE(NamesOnlyLoopback("nameserver 127.0.0.53\nnameserver 192.0.2.53\n"));
+  EXPECT_FALSE(NamesOnlyLoopback("nameserver fe80::1%eth0\n"));
+  EXPECT_FALSE(NamesOnlyLoopback("search example.com\n"));
+  EXPECT_FALSE(NamesOnlyLoopback(""));
+}
+
+TEST(ContainerSpec, RunAsNonRoot) {
+  struct Case {
+    const char* pod;
+    const char* container;
+    const char* image_user;
+    const char* error;
+  };
+  const Case cases[] = {
+      {"{}", "{}", "", ""},
+      {R"({"runAsNonRoot":true})", "{}", "",
+       R"~(container has runAsNonRoot and image will run as root (pod: "p_n(u)", container: c))~"},
+      {R"({"runAsNonRoot":true})", R"({"runAsNonRoot":false})", "", ""},
+      {"{}", R"({"runAsNonRoot":true})", "0:0",
+       R"~(container has runAsNonRoot and image will run as root (pod: "p_n(u)", container: c))~"},
+      {"{}", R"({"runAsNonRoot":true})", "1000:0", ""},
+      {"{}", R"({"runAsNonRoot":true})", "nginx:nginx",
+       "container has runAsNonRoot and image has non-numeric user (nginx), cannot verify user is non-root (pod: "
+       "\"p_n(u)\", container: c)"},
+      {R"({"runAsNonRoot":true,"runAsUser":1000})", "{}", "root", ""},
+      {R"({"runAsUser":1000})", R"({"runAsNonRoot":true,"runAsUser":0})", "1000",
+       R"~(container's runAsUser breaks non-root policy (pod: "p_n(u)", container: c))~"},
+  };
+  for (const Case& one : cases) {
+    const doc::Document pod = MUST(
+        doc::ParseJson(std::string(R"({"metadata":{"name":"p","namespace":"n","uid":"u"},"spec":{"securityContext":)") +
+                       one.pod + R"(,"containers":[{"name":"c","securityContext":)" + one.container + "}]}}"));
+    const Ok checked = CheckNonRoot(Pod(pod.root), Pod(pod.root).spec().containers()[0], one.image_user);
+    EXPECT_EQ(checked.ok() ? "" : checked.status().message(), one.error);
+  }
 }
 
 /// Runs on the real runtime, in a folder of its own.
@@ -122,6 +186,21 @@ void InFolder(const std::function<void(rt::Runtime&, const std::string&)>& body)
   runtime->Run([&] {
     body(*runtime, name);
     EXPECT_TRUE(runtime->files().RemoveAll(name).ok());
+  });
+}
+
+// The kernel lists mounts by their real paths.
+TEST(Mounts, AreFoundBehindALink) {
+  InFolder([](rt::Runtime& runtime, const std::string& folder) {
+    rt::FileSystem& files = runtime.files();
+    ASSERT_TRUE(files.MakeDirectories(folder + "/real/pod/volume").ok());
+    ASSERT_TRUE(files.Symlink("real", folder + "/link").ok());
+    const Ok mounted = MountTmpfs(runtime, folder + "/link/pod/volume", 0);
+    if (mounted.Failed(Reason::kForbidden)) GTEST_SKIP() << mounted.status().message();
+    ASSERT_TRUE(mounted.ok()) << mounted.status().message();
+    EXPECT_TRUE(UnmountBelow(runtime, folder + "/link/pod").ok());
+    EXPECT_TRUE(files.RemoveAll(folder + "/link/pod").ok());
+    EXPECT_FALSE(files.Exists(folder + "/real/pod"));
   });
 }
 
@@ -137,6 +216,15 @@ TEST(WriteVolumeFiles, ReplacesAllAtOnce) {
     // The same files again change nothing; a reader that watches ..data is not woken for it.
     ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"1", 0644}}, {"sub/b", {"2", 0400}}}).ok());
     EXPECT_EQ(MUST(files.ReadLink(directory + "/..data")), first);
+    // A link that is not there yet, as when the agent was killed before it made it.
+    ASSERT_TRUE(files.Remove(directory + "/a").ok());
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"1", 0644}}, {"sub/b", {"2", 0400}}}).ok());
+    EXPECT_EQ(MUST(files.ReadFile(directory + "/a")), "1");
+    EXPECT_EQ(MUST(files.ReadLink(directory + "/..data")), first);
+    // One that is wanted no more goes, also from a folder that stays.
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"sub/b", {"2", 0400}}, {"sub/c", {"3", 0400}}}).ok());
+    ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"sub/b", {"2", 0400}}}).ok());
+    EXPECT_FALSE(files.Exists(directory + "/sub/c"));
     ASSERT_TRUE(WriteVolumeFiles(runtime, directory, {{"a", {"new", 0644}}}).ok());
     EXPECT_EQ(MUST(files.ReadFile(directory + "/a")), "new");
     EXPECT_FALSE(files.Exists(directory + "/sub"));

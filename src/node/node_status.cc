@@ -218,12 +218,26 @@ Result<api::ObjectPtr> NodeStatus::PatchNode(
                        subresource);
 }
 
+/// The lease goes with its Node. While that can't be had (it was deleted), the next renewal asks again.
+void NodeStatus::OwnLease(doc::Document& document) {
+  api::coordination_v1::LeaseEdit lease(document);
+  if (!api::coordination_v1::Lease(document.root).metadata().owner_references().empty()) return;
+  const Result<api::ObjectPtr> node = client_.Get(api::core_v1::NodeInfo(), {"", options_.node_name});
+  if (!node.ok()) return;
+  auto owner = lease.metadata().add_owner_references();
+  owner.set_api_version("v1");
+  owner.set_kind("Node");
+  owner.set_name(options_.node_name);
+  owner.set_uid((*node)->uid());
+}
+
 Ok NodeStatus::WriteLease() {
   const api::KindInfo& kind = api::coordination_v1::LeaseInfo();
   const ObjectName name{"kube-node-lease", options_.node_name};
   Result<api::ObjectPtr> written =
       client::UpdateWithRetry(runtime_, client_, kind, name, "", [this](doc::Document& document) {
         api::coordination_v1::LeaseEdit(document).spec().set_renew_time(runtime_.Wall());
+        OwnLease(document);
         return true;
       });
   if (written.Failed(Reason::kNotFound)) {
@@ -234,6 +248,7 @@ Ok NodeStatus::WriteLease() {
     lease.spec().set_holder_identity(options_.node_name);
     lease.spec().set_lease_duration_seconds(kLeaseSeconds);
     lease.spec().set_renew_time(runtime_.Wall());
+    OwnLease(document);
     written = client_.Create(kind, name.ns, document.root);
   }
   return written.ok() ? Ok() : Ok(written.status());

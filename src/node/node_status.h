@@ -46,6 +46,7 @@ class NodeStatus {
   Result<api::ObjectPtr> PatchNode(const api::ObjectPtr& present, std::string_view subresource,
                                    const std::function<void(doc::Document& document, const doc::Value& before)>& fill);
   Ok WriteLease();
+  void OwnLease(doc::Document& document);
   void FillSpec(doc::Document& document);
   void FillStatus(doc::Document& document, const doc::Value& before);
   static void FillImages(doc::Document& document, const std::vector<image::Image>& images);

@@ -51,6 +51,13 @@ std::optional<image::PullOptions> FromDockerConfig(std::string_view json, const 
   return std::nullopt;
 }
 
+/// "" for a file that not every machine has.
+Result<std::string> ReadIfThere(rt::FileSystem& files, const std::string& path) {
+  Result<std::string> text = files.ReadFile(path);
+  if (text.Failed(Reason::kNotFound)) return std::string();
+  return text;
+}
+
 }  // namespace
 
 Ok PodWorker::EnsureSandbox() {
@@ -103,7 +110,7 @@ Result<runtime::SandboxSpec> PodWorker::MakeSandboxSpec(Pod pod) {
                             .pod_namespace = std::string(pod.metadata().ns()),
                             .pod_uid = std::string(pod.metadata().uid()),
                             .attempt = sandbox_attempt_++};
-  spec.hostname = HostnameOf(pod);
+  spec.hostname = TRY(HostnameIn(pod));
   spec.log_directory =
       fmt::format("{}/{}_{}_{}", environment_.log_directory, spec.pod_namespace, spec.pod_name, spec.pod_uid);
   spec.cgroup_parent = PodCgroup(environment_.cgroup_root, pod);
@@ -138,18 +145,31 @@ Ok PodWorker::ClearOldSandboxes() {
   return {};
 }
 
+/// A pod in the host's network has the host's name, too.
+Result<std::string> PodWorker::HostnameIn(Pod pod) {
+  if (!pod.spec().host_network()) return HostnameOf(pod);
+  const std::string name = TRY(ReadIfThere(environment_.runtime.files(), "/proc/sys/kernel/hostname"));
+  return name.empty() ? environment_.node_name : std::string(TrimSpace(name));
+}
+
 Ok PodWorker::WriteSandboxFiles() {
   rt::FileSystem& files = environment_.runtime.files();
   const api::ObjectPtr keep = pod_;
   const Pod pod(keep->tree());
   const std::string directory = environment_.pods_directory + "/" + std::string(pod.metadata().uid());
   TRY(files.MakeDirectories(directory));
-  TRY(files.WriteFile(directory + "/hosts", HostsFile(pod, state_.pod_ip), 0644));
-  TRY(files.WriteFile(directory + "/hostname", HostnameOf(pod) + "\n", 0644));
-  Result<std::string> resolv = files.ReadFile("/etc/resolv.conf");
-  if (resolv.Failed(Reason::kNotFound)) resolv = std::string();
-  if (!resolv.ok()) return resolv.status();
-  return files.WriteFile(directory + "/resolv.conf", *resolv, 0644);
+  std::string node_hosts;
+  if (pod.spec().host_network()) node_hosts = TRY(ReadIfThere(files, "/etc/hosts"));
+  TRY(files.WriteFile(directory + "/hosts", HostsFile(pod, state_.pod_ip, node_hosts), 0644));
+  const std::string hostname = TRY(HostnameIn(pod));
+  TRY(files.WriteFile(directory + "/hostname", hostname + "\n", 0644));
+  std::string resolv = TRY(ReadIfThere(files, "/etc/resolv.conf"));
+  // systemd-resolved's stub listens where no pod gets; whom it asks stands in a file of its own.
+  if (!pod.spec().host_network() && NamesOnlyLoopback(resolv)) {
+    const std::string servers = TRY(ReadIfThere(files, "/run/systemd/resolve/resolv.conf"));
+    if (!servers.empty()) resolv = servers;
+  }
+  return files.WriteFile(directory + "/resolv.conf", resolv, 0644);
 }
 
 void PodWorker::StartContainers(std::vector<std::string> names) {
@@ -191,6 +211,7 @@ Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container co
                          .hostname_file = directory + "/hostname"};
   Result<runtime::ContainerSpec> spec = [&]() -> Result<runtime::ContainerSpec> {
     inputs.environment = TRY(MakeEnvironment(environment_.client, pod, container, facts));
+    TRY(CheckNonRoot(pod, container, image.config.user));
     return MakeContainerSpec(pod, container, volumes_, inputs);
   }();
   if (!spec.ok() && !spec.Failed(Reason::kCancelled)) {
@@ -218,7 +239,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     return id.status();
   }
   if (state_.terminating) return Cancelled("pod is going away");  // what was made goes with the sandbox
-  RecordEvent(EventKind::kNormal, "Created", "Created container: " + name, name);
+  RecordEvent(EventKind::kNormal, "Created", "Container created", name);
   // The one before is kept for `logs --previous` and lastState; the one before that goes.
   std::optional<runtime::ContainerStatus> older = std::move(record->last);
   record->last = std::move(record->current);
@@ -247,7 +268,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     if (record->exited()) NoteEnd(*record);
     return started.status();
   }
-  RecordEvent(EventKind::kNormal, "Started", "Started container " + name, name);
+  RecordEvent(EventKind::kNormal, "Started", "Container started", name);
   record->startup_passed = !container->startup_probe();
   record->ready = !container->readiness_probe() && record->startup_passed && !record->init;
   if (record->exited()) {

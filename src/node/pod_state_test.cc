@@ -213,6 +213,31 @@ TEST(ComputePodStatus, ReadyNeedsEveryContainer) {
   doc::Document after = StatusOf(document, state);
   EXPECT_EQ(condition(after, "Ready").At("status").AsString(), "True");
   EXPECT_EQ(condition(after, "ContainersReady").At("status").AsString(), "True");
+  for (const doc::Value& one : after.root.At("conditions").items()) EXPECT_EQ(one.At("observedGeneration").AsInt(), 3);
+
+  // And every condition that the pod's readiness gates name.
+  struct Gate {
+    const char* conditions;
+    const char* ready;
+    const char* message;
+  };
+  const Gate gates[] = {
+      {"[]", "False", R"(corresponding condition of pod readiness gate "x.io/lb" does not exist.)"},
+      {R"([{"type":"x.io/lb","status":"False"}])", "False",
+       R"(the status of pod readiness gate "x.io/lb" is not "True", but False)"},
+      {R"([{"type":"x.io/lb","status":"True"}])", "True", ""},
+  };
+  const doc::Document wanted = MUST(doc::ParseJson(R"([{"conditionType":"x.io/lb"}])"));
+  document.root.Find("spec")->Set(document.arena, "readinessGates", wanted.root);
+  for (const Gate& gate : gates) {
+    const doc::Document conditions = MUST(doc::ParseJson(std::string(R"({"conditions":)") + gate.conditions + "}"));
+    document.root.Set(document.arena, "status", conditions.root);
+    doc::Document gated = StatusOf(document, state);
+    EXPECT_EQ(condition(gated, "Ready").At("status").AsString(), gate.ready);
+    EXPECT_EQ(condition(gated, "Ready").At("message").AsString(), gate.message);
+    EXPECT_EQ(condition(gated, "Ready").At("reason").AsString(), *gate.message != '\0' ? "ReadinessGatesNotReady" : "");
+    EXPECT_EQ(condition(gated, "ContainersReady").At("status").AsString(), "True");
+  }
 }
 
 }  // namespace

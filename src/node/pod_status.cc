@@ -134,10 +134,30 @@ void WriteCondition(const Condition& condition, Pod pod, WallTime now, PodStatus
   }
   PodConditionEdit to = status.add_conditions();
   to.set_type(condition.type);
+  if (pod.metadata().generation() > 0) to.set_observed_generation(pod.metadata().generation());
   to.set_status(value);
   to.set_last_transition_time(since.value_or(now));
   if (!condition.reason.empty()) to.set_reason(condition.reason);
   if (!condition.message.empty()) to.set_message(condition.message);
+}
+
+/// What conditions of others the pod waits for; "" when all are there.
+std::string MissingGates(Pod pod) {
+  std::vector<std::string> out;
+  for (auto gate : pod.spec().readiness_gates()) {
+    std::optional<std::string_view> status;
+    for (api::core_v1::PodCondition condition : pod.status().conditions()) {
+      if (condition.type() == gate.condition_type()) status = condition.status();
+    }
+    if (!status) {
+      out.push_back(
+          fmt::format("corresponding condition of pod readiness gate \"{}\" does not exist.", gate.condition_type()));
+    } else if (*status != "True") {
+      out.push_back(fmt::format("the status of pod readiness gate \"{}\" is not \"True\", but {}",
+                                gate.condition_type(), *status));
+    }
+  }
+  return fmt::format("{}", fmt::join(out, ", "));
 }
 
 std::string Joined(const std::vector<std::string>& names) { return fmt::format("[{}]", fmt::join(names, " ")); }
@@ -173,6 +193,11 @@ void WriteConditions(Pod pod, const PodState& state, std::string_view phase, Wal
   WriteCondition(initialized, pod, now, status);
   Condition pod_ready = ready;
   pod_ready.type = "Ready";
+  if (pod_ready.value) pod_ready.message = MissingGates(pod);
+  if (pod_ready.value && !pod_ready.message.empty()) {
+    pod_ready.value = false;
+    pod_ready.reason = "ReadinessGatesNotReady";
+  }
   WriteCondition(pod_ready, pod, now, status);
   WriteCondition(ready, pod, now, status);
   WriteCondition({"PodScheduled", true, "", ""}, pod, now, status);

@@ -380,7 +380,9 @@ void PodWorker::RecordEvent(EventKind kind, std::string_view reason, std::string
 }
 
 void PodWorker::StartProbes(ContainerRecord& record, ProbeOrigin origin) {
-  StopProbes(record.name);
+  // The loop and the start fiber both come here. Stopping waits, and the other may have started some meanwhile; from
+  // here to the end nothing waits.
+  while (probes_.contains(record.name)) StopProbes(record.name);
   // The prober keeps the object that its view of the container reads from.
   const api::ObjectPtr keep = pod_;
   api::core_v1::Container container;

@@ -77,6 +77,7 @@ class PodWorker {
   Result<runtime::SandboxSpec> MakeSandboxSpec(api::core_v1::Pod pod);
   Ok JoinSandbox();
   Ok ClearOldSandboxes();
+  Result<std::string> HostnameIn(api::core_v1::Pod pod);
   Ok WriteSandboxFiles();
   void StartContainers(std::vector<std::string> names);
   Ok StartOne(const std::string& name);

@@ -27,7 +27,8 @@ enum class ProbeOrigin : uint8_t {
 class Prober {
  public:
   struct Events {
-    /// A threshold was crossed. Called on the runtime's thread from the probe's fiber; may call Prober::Stop.
+    /// A threshold was crossed. Called on the runtime's thread from the probe's fiber, which Stop would wait for: it
+    /// may not be called here.
     std::function<void(ProbeKind kind, bool passed, const std::string& message)> decided;
     /// What the Unhealthy and ProbeWarning events say: every failed try, every one that could not be made, and passes
     /// that need a word.
@@ -45,7 +46,7 @@ class Prober {
   void LookAtReadiness();
   /// The container is to end: whether it is alive is no question any more.
   void StopAllButReadiness();
-  /// Ends the fibers and waits for them, but for the one that calls it.
+  /// Ends the fibers and waits for them.
   void Stop();
 
  private:

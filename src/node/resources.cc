@@ -15,6 +15,9 @@ constexpr int64_t kSharesLeast = 2;
 constexpr int64_t kSharesMost = 262144;
 constexpr int64_t kPeriodUs = 100000;
 constexpr int64_t kQuotaLeastUs = 1000;
+// More than any machine has; a spec may say more, and what is worked out of it must stay within 64 bits.
+constexpr int64_t kMilliMost = int64_t{1} << 40;
+constexpr int64_t kBytesMost = int64_t{1} << 52;
 
 struct Amounts {
   std::optional<int64_t> cpu_request_milli;
@@ -27,7 +30,7 @@ Result<std::optional<int64_t>> Amount(api::StringMap map, std::string_view name,
   auto text = map.Find(name);
   if (!text) return std::optional<int64_t>();
   Quantity quantity = TRY(Quantity::Parse(*text));
-  return std::optional(milli ? quantity.MilliValue() : quantity.Value());
+  return std::optional(milli ? std::min(quantity.MilliValue(), kMilliMost) : std::min(quantity.Value(), kBytesMost));
 }
 
 Result<Amounts> AmountsOf(Container container) {
@@ -40,7 +43,7 @@ Result<Amounts> AmountsOf(Container container) {
   return out;
 }
 
-int64_t Quota(int64_t milli) { return std::max(milli * kPeriodUs / 1000, kQuotaLeastUs); }
+int64_t Quota(int64_t milli) { return std::max(std::min(milli, kMilliMost) * kPeriodUs / 1000, kQuotaLeastUs); }
 
 }  // namespace
 
@@ -63,7 +66,9 @@ QosClass QosOf(Pod pod) {
   return text == "Burstable" ? QosClass::kBurstable : QosClass::kBestEffort;
 }
 
-int64_t CpuShares(int64_t milli) { return std::clamp(milli * 1024 / 1000, kSharesLeast, kSharesMost); }
+int64_t CpuShares(int64_t milli) {
+  return std::clamp(std::min(milli, kMilliMost) * 1024 / 1000, kSharesLeast, kSharesMost);
+}
 
 Result<runtime::CgroupResources> ContainerResources(Container container) {
   Amounts amounts = TRY(AmountsOf(container));
@@ -114,7 +119,7 @@ std::string PodCgroup(std::string_view root, Pod pod) {
 int OomScoreAdjust(QosClass qos, int64_t memory_request, int64_t machine_memory) {
   if (qos == QosClass::kGuaranteed) return -997;
   if (qos == QosClass::kBestEffort || machine_memory <= 0) return 1000;
-  const int64_t score = 1000 - (1000 * memory_request) / machine_memory;
+  const int64_t score = 1000 - (1000 * std::min(memory_request, machine_memory)) / machine_memory;
   return static_cast<int>(std::clamp<int64_t>(score, 3, 999));
 }
 

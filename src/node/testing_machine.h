@@ -58,6 +58,7 @@ class FakeRuntime : public runtime::Runtime {
   std::function<Ok(const std::string& id)> on_start;
   std::function<Ok(const std::string& id)> on_stop;
   std::function<void(const std::string& id)> on_started;  ///< called when it runs
+  std::function<void(const std::string& id)> on_remove;   ///< called before a container is removed; may wait
   bool ignores_term = false;                              ///< containers live until their grace is over
   std::vector<std::pair<std::string, Duration>> stops;
 
@@ -132,6 +133,8 @@ class FakeRuntime : public runtime::Runtime {
     return {};
   }
   Ok RemoveContainer(const std::string& id) override {
+    if (on_remove) on_remove(id);
+    if (!containers_.contains(id)) return {};
     End(id, 137);
     containers_.erase(id);
     return {};

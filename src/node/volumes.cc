@@ -59,25 +59,26 @@ Ok CheckRelative(std::string_view path) {
   return {};
 }
 
+/// How many files lie in the folder and below.
+Result<size_t> CountFiles(rt::FileSystem& files, const std::string& directory) {
+  size_t count = 0;
+  for (const rt::DirectoryEntry& entry : TRY(files.List(directory))) {
+    count += entry.type == rt::FileType::kDirectory ? TRY(CountFiles(files, directory + "/" + entry.name)) : 1;
+  }
+  return count;
+}
+
 /// Whether ..data shows exactly these files with these modes.
 bool Shows(rt::FileSystem& files, const std::string& directory, const VolumeFiles& wanted) {
-  size_t found = 0;
   const std::string data = directory + "/" + std::string(kDataLink);
   for (const auto& [path, file] : wanted) {
     Result<rt::FileInfo> info = files.Stat(data + "/" + path);
     if (!info.ok() || info->mode != file.mode || info->size != static_cast<int64_t>(file.content.size())) return false;
     Result<std::string> content = files.ReadFile(data + "/" + path);
     if (!content.ok() || *content != file.content) return false;
-    found++;
   }
-  // A file that is no longer wanted shows as a top-level name that no wanted path begins with.
-  Result<std::vector<rt::DirectoryEntry>> entries = files.List(data);
-  if (!entries.ok()) return false;
-  for (const rt::DirectoryEntry& entry : *entries) {
-    auto at = wanted.lower_bound(entry.name);
-    if (at == wanted.end() || !(at->first == entry.name || at->first.starts_with(entry.name + "/"))) return false;
-  }
-  return found == wanted.size();
+  const Result<size_t> there = CountFiles(files, data);
+  return there.ok() && *there == wanted.size();
 }
 
 /// Links in the volume's root, one for each first part of a path; removes those of files that are gone.
@@ -125,7 +126,11 @@ Ok WriteVolumeFiles(rt::Runtime& runtime, const std::string& directory, const Vo
   rt::FileSystem& files = runtime.files();
   for (const auto& [path, file] : wanted) TRY(CheckRelative(path));
   TRY(files.MakeDirectories(directory));
-  if (Shows(files, directory, wanted)) return {};
+  if (Shows(files, directory, wanted)) {
+    // Who wrote them may have been killed before the links to them were there.
+    const std::string shown = TRY(files.ReadLink(directory + "/" + std::string(kDataLink)));
+    return LinkRoots(files, directory, wanted, shown);
+  }
   const std::string fresh = fmt::format("..{}.{}", FormatNanoTime(runtime.Wall()), runtime.Random() % 1000000000);
   for (const auto& [path, file] : wanted) {
     const std::string full = directory + "/" + fresh + "/" + path;

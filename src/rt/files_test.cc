@@ -1,10 +1,14 @@
 // The real and the in-memory file system do the same.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "rt/file_system.h"
 #include "rt/memory_files.h"
+#include "rt/owned_fd.h"
 #include "rt/test_worlds.h"
 
 namespace knarr::rt {
@@ -124,6 +128,41 @@ TEST_P(FilesTest, Links) {
     EXPECT_EQ(*files.ReadFile(directory + "/real/f"), "data");
     EXPECT_TRUE(files.Chmod(directory + "/real/f", 0400).ok());
     EXPECT_EQ(files.Stat(directory + "/real/f")->mode, 0400U);
+  });
+}
+
+// A container can make such a tree in its volume; neither a path nor a stack is as long.
+TEST_P(FilesTest, RemovesATreeOfAnyDepth) {
+  if (GetParam() != World::kReal) GTEST_SKIP() << "the one in memory has no bound";
+  InDirectory([](FileSystem& files, const std::string& directory) {
+    OwnedFd at(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_TRUE(at.ok());
+    for (int depth = 0; depth < 5000; ++depth) {
+      ASSERT_EQ(mkdirat(at.get(), "down", 0700), 0);
+      ASSERT_EQ(mkdirat(at.get(), "beside", 0700), 0);
+      at = OwnedFd(openat(at.get(), "down", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      ASSERT_TRUE(at.ok());
+    }
+    at.Reset();
+    EXPECT_TRUE(files.RemoveAll(directory + "/down").ok());
+    EXPECT_EQ(files.List(directory)->size(), 1U);
+  });
+}
+
+// Also not into one of the same file system, which has the same device number.
+TEST_P(FilesTest, RemovesNothingOfAnotherMount) {
+  if (GetParam() != World::kReal) GTEST_SKIP() << "the one in memory has no mounts";
+  InDirectory([](FileSystem& files, const std::string& directory) {
+    const std::string outside = directory + "/outside";
+    const std::string mounted = directory + "/tree/mounted";
+    EXPECT_TRUE(files.MakeDirectories(outside).ok());
+    EXPECT_TRUE(files.MakeDirectories(mounted).ok());
+    EXPECT_TRUE(files.WriteFile(outside + "/kept", "kept").ok());
+    if (mount(outside.c_str(), mounted.c_str(), nullptr, MS_BIND, nullptr) != 0) GTEST_SKIP() << "may not mount";
+    const Ok removed = files.RemoveAll(directory + "/tree");
+    EXPECT_EQ(umount2(mounted.c_str(), MNT_DETACH), 0);
+    EXPECT_FALSE(removed.ok());
+    EXPECT_EQ(*files.ReadFile(outside + "/kept"), "kept");
   });
 }
 

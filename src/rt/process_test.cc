@@ -139,6 +139,22 @@ TEST(ProcessTest, GrandchildDoesNotHoldTheOutput) {
 }
 
 // A child that is still running does not keep the runtime, and is reaped when nobody waits.
+TEST(ProcessTest, WhoWritesWithoutEndDoesNotKeepTheLoop) {
+  InReal([](RealRuntime& runtime) {
+    int turns = 0;
+    TaskGroup others(runtime, "others");
+    others.Spawn("counts", [&] {
+      while (runtime.Sleep(1ms).ok()) ++turns;
+    });
+    // `yes` goes on when its shell has ended, until nobody holds the other end of its pipe.
+    const Output output = MUST(runtime.processes().Run(Shell("yes & sleep 0.2"), {}, 100));
+    EXPECT_TRUE(output.status.ok());
+    EXPECT_EQ(output.out.size(), 100U);
+    EXPECT_GT(turns, 10);
+    others.StopAndJoin();
+  });
+}
+
 TEST(ProcessTest, DroppedProcessIsReaped) {
   InReal([](RealRuntime& runtime) {
     int pid = 0;

@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -163,32 +165,70 @@ Result<std::vector<DirectoryEntry>> ListNow(int fd, const std::string& path) {
   return entries;
 }
 
-// Removes what is in the directory `fd` (which it takes over), as long as it lies on `device`.
-Ok RemoveInside(OwnedFd fd, dev_t device, const std::string& path, int depth) {
-  constexpr int kDepthMax = 1000;
-  if (depth > kDepthMax) return Internal("remove " + path + ": nested too deeply");
-  const int list_fd = dup(fd.get());
-  if (list_fd < 0) return Failed("list", path);
-  fcntl(list_fd, F_SETFD, FD_CLOEXEC);
-  for (const DirectoryEntry& entry : TRY(ListNow(list_fd, path))) {
-    const std::string child = path + "/" + entry.name;
-    if (entry.type == FileType::kDirectory) {
-      OwnedFd child_fd(openat(fd.get(), entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      struct stat info{};
-      if (!child_fd.ok() && errno == ENOENT) continue;
-      if (!child_fd.ok()) return Failed("open", child);
-      if (fstat(child_fd.get(), &info) != 0) return Failed("stat", child);
-      if (info.st_dev != device) return FromErrno(EBUSY, "remove " + child + ": is on another mount");
-      TRY(RemoveInside(std::move(child_fd), device, child, depth + 1));
-      if (unlinkat(fd.get(), entry.name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return Failed("remove", child);
-    } else if (unlinkat(fd.get(), entry.name.c_str(), 0) != 0 && errno != ENOENT) {
-      return Failed("remove", child);
-    }
-  }
-  return {};
-}
+// Removes a tree. Who filled it may have nested directories as deep as the disk allows, so neither the stack nor the
+// descriptors grow with that: what lies deeper than kDepthMax is moved up to the top and removed from there.
+class TreeRemoval {
+ public:
+  TreeRemoval(OwnedFd top, uint64_t unique) : top_(std::move(top)), unique_(unique) {}
 
-Ok RemoveAllNow(const std::string& path) {
+  Ok Run(const std::string& path) {
+    do {
+      moved_up_ = false;
+      TRY(Empty(top_.get(), path, 0));
+    } while (moved_up_);
+    return {};
+  }
+
+ private:
+  static constexpr int kDepthMax = 64;
+
+  // Removes what is in the directory.
+  Ok Empty(int directory, const std::string& path, int depth) {
+    const int list_fd = fcntl(directory, F_DUPFD_CLOEXEC, 0);
+    if (list_fd < 0) return Failed("list", path);
+    if (lseek(list_fd, 0, SEEK_SET) < 0) {
+      Status status = Failed("list", path);
+      close(list_fd);
+      return status;
+    }
+    for (const DirectoryEntry& entry : TRY(ListNow(list_fd, path))) {
+      const std::string child = path + "/" + entry.name;
+      if (entry.type == FileType::kDirectory) {
+        TRY(RemoveDirectory(directory, entry.name, child, depth));
+      } else if (unlinkat(directory, entry.name.c_str(), 0) != 0 && errno != ENOENT) {
+        return Failed("remove", child);
+      }
+    }
+    return {};
+  }
+
+  Ok RemoveDirectory(int parent, const std::string& name, const std::string& path, int depth) {
+    if (depth == kDepthMax) {
+      const std::string aside = ".removed-" + std::to_string(unique_) + "-" + std::to_string(next_++);
+      if (renameat(parent, name.c_str(), top_.get(), aside.c_str()) != 0) return Failed("remove", path);
+      moved_up_ = true;
+      return {};
+    }
+    // A device number does not tell all mounts: a bind mount of the same file system has the same.
+    open_how how{};
+    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = RESOLVE_NO_XDEV;
+    const OwnedFd fd(static_cast<int>(syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how)));
+    if (!fd.ok() && errno == ENOENT) return {};
+    if (!fd.ok() && errno == EXDEV) return FromErrno(EBUSY, "remove " + path + ": is on another mount");
+    if (!fd.ok()) return Failed("open", path);
+    TRY(Empty(fd.get(), path, depth + 1));
+    if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return Failed("remove", path);
+    return {};
+  }
+
+  OwnedFd top_;
+  uint64_t unique_;
+  uint64_t next_ = 0;
+  bool moved_up_ = false;
+};
+
+Ok RemoveAllNow(const std::string& path, uint64_t unique) {
   OwnedFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.ok()) {
     if (errno == ENOENT) return {};
@@ -196,9 +236,7 @@ Ok RemoveAllNow(const std::string& path) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) return Failed("remove", path);
     return {};
   }
-  struct stat info{};
-  if (fstat(fd.get(), &info) != 0) return Failed("stat", path);
-  TRY(RemoveInside(std::move(fd), info.st_dev, path, 0));
+  TRY(TreeRemoval(std::move(fd), unique).Run(path));
   if (rmdir(path.c_str()) != 0 && errno != ENOENT) return Failed("remove", path);
   return {};
 }
@@ -350,7 +388,8 @@ class RealFileSystem : public FileSystem {
     return removed;
   }
   Ok RemoveAll(const std::string& path) override {
-    return On(path, [&] { return RemoveAllNow(path); });
+    const uint64_t unique = runtime_.Random();
+    return On(path, [&] { return RemoveAllNow(path, unique); });
   }
   Ok Chown(const std::string& path, uint32_t uid, uint32_t gid) override {
     return Call(path, "chown", [&] { return chown(path.c_str(), uid, gid); });

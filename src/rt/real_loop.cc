@@ -160,7 +160,7 @@ void RealLoop::DrainInbox() {
 }
 
 void RealLoop::Blocking(const std::function<void()>& work) {
-  if (current() == nullptr || !OnThisThread()) {
+  if (!OnThisThread() || current() == nullptr) {  // in this order: current() is the loop's own thread's
     work();
     return;
   }

@@ -202,18 +202,22 @@ struct Pipe {
 
 void MakeNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
-enum class Drained : uint8_t { kEnd, kEmptyNow };
+enum class Drained : uint8_t { kEnd, kEmptyNow, kMore };
 
-// Reads what there is; beyond `limit` it is dropped.
+// Reads what there is, but not more than a pipe can hold: who writes as fast as this reads must not keep the loop.
+// Beyond `limit` it is dropped.
 Drained Drain(int fd, std::string& out, size_t limit) {
+  constexpr size_t kOnceMax = 1 << 20;  // the kernel's own bound for a pipe
   char buffer[16 << 10];
-  while (true) {
+  for (size_t taken = 0; taken < kOnceMax;) {
     const ssize_t got = read(fd, buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return Drained::kEmptyNow;
     if (got <= 0) return Drained::kEnd;
+    taken += static_cast<size_t>(got);
     out.append(buffer, std::min(static_cast<size_t>(got), limit - std::min(limit, out.size())));
   }
+  return Drained::kMore;
 }
 
 // A child whose end nobody would hear of must not run.
@@ -312,7 +316,7 @@ class RealProcesses : public Processes {
   }
 
   void Collect(int fd, std::string& out, size_t limit) {
-    while (Drain(fd, out, limit) == Drained::kEmptyNow) {
+    while (Drain(fd, out, limit) != Drained::kEnd) {
       if (!loop_.WaitFd(fd, FdEvent::kReadable).ok()) return;
     }
   }

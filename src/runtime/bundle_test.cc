@@ -143,6 +143,7 @@ TEST(Capabilities, AddAndDrop) {
   EXPECT_EQ(ContainerCapabilities({"ALL"}, {"chown"}, kAllCapabilities).size(), 40U);
   EXPECT_EQ(ContainerCapabilities({"ALL"}, {}, 0b11), (Names{"CAP_CHOWN", "CAP_DAC_OVERRIDE"}));
   EXPECT_EQ(ContainerCapabilities({"NO_SUCH"}, {"ALL"}, kAllCapabilities), Names{});
+  EXPECT_EQ(ContainerCapabilities({"SYS_TIME", "KILL"}, {"ALL", "SYS_TIME"}, kAllCapabilities), Names{"CAP_KILL"});
   EXPECT_EQ(CapabilityNumber("CAP_SYS_ADMIN"), 21);
   EXPECT_EQ(CapabilityNumber("CAP_CHECKPOINT_RESTORE"), 40);
 }

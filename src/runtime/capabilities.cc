@@ -1,5 +1,6 @@
 #include "runtime/capabilities.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/strings.h"
@@ -87,10 +88,12 @@ std::vector<std::string> ContainerCapabilities(const std::vector<std::string>& a
                                                const std::vector<std::string>& drop, uint64_t mask) {
   uint64_t bits = 0;
   for (const std::string_view name : kDefault) bits |= Bits(name);
-  // "ALL" on either list comes first, so that the other list can take single ones back.
-  for (const std::string& name : add) bits |= Bits(name) == kAll ? kAll : 0;
-  for (const std::string& name : drop) bits &= ~Bits(name);
-  for (const std::string& name : add) bits |= Bits(name) == kAll ? 0 : Bits(name);
+  // As containerd: "ALL" of either list first, so that the other can take single ones back; what is on both is dropped.
+  const auto all = [](const std::string& name) { return Bits(name) == kAll; };
+  if (std::ranges::any_of(add, all)) bits = kAll;
+  if (std::ranges::any_of(drop, all)) bits = 0;
+  for (const std::string& name : add) bits |= all(name) ? 0 : Bits(name);
+  for (const std::string& name : drop) bits &= all(name) ? kAll : ~Bits(name);
   return Names(bits & mask);
 }
 

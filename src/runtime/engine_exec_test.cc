@@ -351,6 +351,68 @@ TEST_F(EngineRecoveryTest, ANewSandboxOfTheSamePod) {
   });
 }
 
+// Not the shim's, which is protected from the OOM killer.
+TEST_F(EngineExecTest, HasTheContainersOomScore) {
+  RunOnFiber([&](rt::Runtime& runtime) {
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    const auto sandbox = engine->RunSandbox(Pod());
+    ASSERT_TRUE(sandbox.ok());
+    const std::string pids =
+        MUST(kernel::ReadFile(options_.state_directory + "/sandboxes/" + sandbox->id + "/shim.pid"));
+    const int shim = MUST(ParseShimPids(pids)).shim;
+    ASSERT_TRUE(kernel::WriteFile("/proc/" + std::to_string(shim) + "/oom_score_adj", "500").ok());
+    ContainerSpec spec = Shell("cat /proc/self/oom_score_adj; sleep 1000");
+    spec.oom_score_adjust = 700;
+    const auto id = Started(*engine, sandbox->id, spec);
+    const auto result = engine->ExecSync(id, {"cat", "/proc/self/oom_score_adj"}, 10s);
+    ASSERT_TRUE(result.ok()) << result.status().ToString();
+    EXPECT_EQ(result->output, "700\n");
+    EXPECT_EQ(Output(), "700\n");
+  });
+}
+
+// However close the end of the shim's connection and that of the sandbox come together.
+TEST_F(EngineExecTest, EndsWithItsSandbox) {
+  RunOnFiber([&](rt::Runtime& runtime) {
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    for (int i = 0; i < 5; i++) {
+      const auto sandbox = engine->RunSandbox(Pod());
+      ASSERT_TRUE(sandbox.ok()) << sandbox.status().ToString();
+      const auto id = Started(*engine, sandbox->id, Shell("sleep 1000"));
+      auto session = engine->Exec(id, {{"sleep", "66"}, false, false});
+      ASSERT_TRUE(session.ok()) << session.status().ToString();
+      if (i == 4) kill(static_cast<int>(engine->GetContainer(id)->pid), SIGSTOP);
+      EXPECT_TRUE(engine->RemoveSandbox(sandbox->id).ok());
+      const rt::CancelScope scope(runtime, 10s);
+      EXPECT_FALSE((*session)->Wait().Failed(Reason::kTimeout));
+    }
+  });
+}
+
+// The kernel lists mounts by their real paths.
+TEST_F(EngineRecoveryTest, AStateFolderBehindALink) {
+  std::filesystem::create_directory(directory_ + "/real");
+  std::filesystem::create_directory_symlink(directory_ + "/real", directory_ + "/link");
+  options_.state_directory = directory_ + "/link/run";
+  RunOnFiber([&](rt::Runtime& runtime) {
+    std::string id;
+    {
+      const auto engine = Open(runtime);
+      ASSERT_NE(engine, nullptr);
+      const auto sandbox = engine->RunSandbox(Pod());
+      ASSERT_TRUE(sandbox.ok()) << sandbox.status().ToString();
+      id = MUST(engine->CreateContainer(sandbox->id, Shell("echo here")));
+    }
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    ASSERT_TRUE(engine->GetContainer(id).ok()) << "it was made whole, and must not be taken for half made";
+    EXPECT_TRUE(engine->StartContainer(id).ok());
+    EXPECT_EQ(WaitExit(runtime, *engine, id).exit_code, 0);
+  });
+}
+
 TEST_F(EngineRecoveryTest, ManyAtOnce) {
   RunOnFiber([&](rt::Runtime& runtime) {
     const auto engine = Open(runtime);

@@ -56,6 +56,8 @@ struct SandboxEntry {
   std::shared_ptr<ShimClient> client;  ///< nullptr while there is no shim
   std::map<std::string, std::shared_ptr<ContainerEntry>> containers;
   std::map<std::string, std::shared_ptr<ExecState>> execs;
+  /// Nobody will tell any more how they end.
+  void EndExecs();
   bool ready() const { return client != nullptr && infra_alive && !stopping && !stopped; }
 };
 

@@ -39,6 +39,11 @@ void ExecState::Finish(int exit_code, bool is_lost) {
   exited.Set();
 }
 
+void SandboxEntry::EndExecs() {
+  const auto ended = std::exchange(execs, {});
+  for (const auto& [id, exec] : ended) exec->Finish(kLostExit, true);
+}
+
 Result<std::unique_ptr<Engine>> Engine::Open(rt::Runtime& runtime, image::Store& images, EngineOptions options) {
   Result<Cgroups> cgroups = Unavailable("");
   runtime.Blocking([&] { cgroups = Cgroups::Detect(); });
@@ -106,6 +111,8 @@ Ok EngineImpl::PrepareMachine() {
   options_.oci_runtime = FindProgram(options_.oci_runtime);
   if (!kernel::Exists(options_.shim_path)) return Unavailable("the shim is missing: " + options_.shim_path);
   TRY(kernel::MakeDirectories(options_.state_directory, 0700));
+  // As the kernel lists what is mounted in it.
+  options_.state_directory = kernel::RealPath(options_.state_directory);
   TRY(kernel::MakeDirectories(SandboxesDirectory(options_), 0700));
   TRY(kernel::MakeDirectories(OciDirectory(options_), 0700));
   TRY(MountLeftOverControllers());
@@ -333,8 +340,7 @@ void EngineImpl::OnExit(const SandboxPtr& sandbox, const std::vector<std::string
 // The connection ended without our doing: cut off for not reading, or the shim is dead.
 void EngineImpl::OnClosed(const SandboxPtr& sandbox) {
   sandbox->client = nullptr;
-  const auto execs = std::exchange(sandbox->execs, {});
-  for (const auto& [id, exec] : execs) exec->Finish(kLostExit, true);
+  sandbox->EndExecs();
   if (closing_ || sandbox->stopping) return;
   const Ok connected = Connect(sandbox);
   if (connected.ok()) {

@@ -127,6 +127,10 @@ Ok EngineImpl::StartShim(SandboxEntry& sandbox) {
   const auto text = ReadReport(ready);
   if (!text.ok() || !text->starts_with("ok ")) {
     (void)started->Kill(SIGKILL);  // ended already, as a rule; the infra process ends with it
+    // What it may still write must not be in the way of removing its folder.
+    const rt::Shield shield(runtime_);
+    const rt::CancelScope scope(runtime_, kShimStopTimeout);
+    (void)started->Wait();
     if (!text.ok()) return text.status().WithContext("the shim");
     return Internal("the shim: " + (text->empty() ? "ended before it was ready" : std::string(TrimSpace(*text))));
   }
@@ -196,7 +200,9 @@ Ok EngineImpl::KillSandbox(const SandboxPtr& sandbox) {
   TRY(killed);
   sandbox->stopped = true;
   sandbox->infra_alive = false;
+  // The end of the connection may be noticed only now, and finds no client then.
   sandbox->client = nullptr;
+  sandbox->EndExecs();
   CloseContainers(*sandbox);
   return {};
 }

@@ -19,6 +19,8 @@ Ok WriteFile(const std::string& path, std::string_view bytes);
 Ok ReplaceFile(const std::string& path, std::string_view bytes, uint32_t mode = 0600);
 bool Exists(const std::string& path);
 bool IsDirectory(const std::string& path);
+/// With no symbolic link in it, as mountinfo shows it; the path itself when there is no such file.
+std::string RealPath(const std::string& path);
 /// With missing parents; fine if it is there.
 Ok MakeDirectories(const std::string& path, uint32_t mode = 0755);
 /// rmdir; fine if it is gone.

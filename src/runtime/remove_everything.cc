@@ -104,7 +104,7 @@ Ok RemoveEverything(rt::Runtime& runtime, const EngineOptions& options) {
   });
   Ok unmounted;
   runtime.Blocking([&] {
-    unmounted = UnmountBelow(options.state_directory);
+    unmounted = UnmountBelow(kernel::RealPath(options.state_directory));
     if (unmounted.ok()) unmounted = UnmountControllers(options);
   });
   TRY(unmounted);

@@ -105,8 +105,9 @@ class Cluster:
 
     def start(self):
         with open(self.log, "ab") as log:
+            # With the narrowest umask that an administrator may have: pods must not notice.
             self.process = subprocess.Popen(
-                [self.binary, "server", *self.flags(), "--node-name", NODE, "--node-ip", NODE_IP],
+                [self.binary, "server", *self.flags(), "--node-name", NODE, "--node-ip", NODE_IP], umask=0o077,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self.environment())
 
         def ready():

@@ -36,6 +36,25 @@ def pod_runs_and_is_shown(k):
     k.fails("get pod mynapp-pod").has(r'^Error from server \(NotFound\): pods "mynapp-pod" not found$')
 
 
+@scenario(clients=["knarr"])
+def who_is_not_root_reads_what_is_made_for_it(k):
+    """Whatever umask the server was started with."""
+    more = "securityContext:\n  runAsUser: 1000\n  runAsNonRoot: true\nvolumeMounts:\n- name: v\n  mountPath: /v"
+    script = ("set -e; cat /etc/hosts /etc/hostname /etc/resolv.conf >/dev/null; ls / >/dev/null\n"
+              "echo x >/v/x; cat /v/x; exec sleep 1000")
+    k.create(pod_yaml("nobody", shell("c", script, more), "volumes:\n- name: v\n  emptyDir: {}"))
+    k.ready("nobody")
+    k.wait("it could read and write", lambda: k.ok("logs nobody").out == "x\n")
+    k.create(pod_yaml("root", shell("c", "sleep 1000", "securityContext:\n  runAsNonRoot: true")))
+
+    def refused():
+        statuses = k.pod("root")["status"].get("containerStatuses") or [{}]
+        message = statuses[0].get("state", {}).get("waiting", {}).get("message", "")
+        return message.startswith("container has runAsNonRoot and image will run as root")
+
+    k.wait("it is refused", refused)
+
+
 @scenario()
 def two_containers_share_a_pod(k):
     """B3: network and volumes are shared; who wants a port that is taken crashes, and says why."""

@@ -83,6 +83,14 @@ class World {
     for (const api::ObjectPtr& event : listed.items) count += event->tree().At("reason").AsString() == reason ? 1 : 0;
     return count;
   }
+  /// What an event of that reason says.
+  std::string Message(const std::string& reason) {
+    const auto listed = MUST(server.client().List(api::core_v1::EventInfo(), ""));
+    for (const api::ObjectPtr& event : listed.items) {
+      if (event->tree().At("reason").AsString() == reason) return std::string(event->tree().At("message").AsString());
+    }
+    return "";
+  }
   /// Waits until it is so; how long that took.
   Duration Until(const char* what, const std::function<bool()>& check, Duration most = 120s) {
     const MonoTime begin = runtime.Mono();
@@ -130,6 +138,8 @@ TEST(Agent, RunsAPodAndLeavesNothing) {
     world.Create("web", kOne);
     world.Until("ready", [&] { return world.Ready("web"); }, 5s);
     EXPECT_EQ(world.network.addresses.size(), 1U);
+    EXPECT_EQ(world.Message("Created"), "Container created");
+    EXPECT_EQ(world.Message("Started"), "Container started");
     world.Delete("web");
     world.ExpectGone("web");
   });
@@ -258,6 +268,61 @@ TEST(Agent, AnUnhealthyContainerIsKilledAlsoWhenThatFailsFirst) {
   });
 }
 
+TEST(Agent, PodsAskTheServersBehindTheHostsStub) {
+  In([](World& world) {
+    rt::FileSystem& files = world.runtime.files();
+    MUST(files.WriteFile("/etc/resolv.conf", "nameserver 127.0.0.53\n"));
+    MUST(files.MakeDirectories("/run/systemd/resolve"));
+    MUST(files.WriteFile("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.54\n"));
+    world.Create("web", kOne);
+    world.Create("host", R"("hostNetwork":true,)" + kOne);
+    world.Until("ready", [&] { return world.Ready("web") && world.Ready("host"); }, 5s);
+    const auto resolv = [&](const std::string& pod) {
+      return MUST(files.ReadFile("/tmp/pods/" + std::string(world.Find(pod)->uid()) + "/resolv.conf"));
+    };
+    EXPECT_EQ(resolv("web"), "nameserver 192.0.2.54\n");
+    EXPECT_EQ(resolv("host"), "nameserver 127.0.0.53\n");
+    world.Delete("host");
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+TEST(Agent, WhoMustNotBeRootIsNotStartedAsRoot) {
+  In([](World& world) {
+    world.Create("web", R"("securityContext":{"runAsNonRoot":true},)" + kOne);
+    const auto waits = [&] {
+      const auto statuses = Pod(world.Find("web")->tree()).status().container_statuses();
+      return !statuses.empty() && statuses[0].state().waiting().reason() == "CreateContainerConfigError";
+    };
+    world.Until("told", waits, 10s);
+    world.Sleep(30s);
+    EXPECT_TRUE(world.containers.containers().empty());
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
+// The start fiber and the pod's loop may both want a restarted container's probes.
+TEST(Agent, ProbesOfAContainerThatIsStartedAgainAndAgain) {
+  In([](World& world) {
+    world.containers.on_exec = [&](const std::string&) -> Result<runtime::ExecResult> {
+      for (int i = 0; i < 20; ++i) world.runtime.Yield();
+      return runtime::ExecResult{.exit_code = 0, .output = ""};
+    };
+    world.containers.on_remove = [&](const std::string&) { world.Sleep(20ms); };
+    world.Create("web", R"("containers":[{"name":"a","image":"i:1","readinessProbe":{"periodSeconds":1,
+        "exec":{"command":["x"]}},"livenessProbe":{"periodSeconds":1,"exec":{"command":["x"]}}}])");
+    for (int i = 1; i <= 6; ++i) {
+      world.Until("ready", [&] { return world.Ready("web"); }, 400s);
+      world.containers.End(world.containers.Newest("a"), 1);
+      world.Until("again", [&] { return world.Restarts("web") == i; }, 400s);
+    }
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Agent, AFinishedPodGivesItsAddressBack) {
   In([](World& world) {
     world.Create("job", R"("restartPolicy":"Never",)" + kOne);
@@ -351,6 +416,11 @@ TEST(Agent, KeepsWhatOthersWriteIntoTheNodesStatus) {
     EXPECT_EQ(status.capacity().Find("pods").value_or(""), "110");
     EXPECT_EQ(status.conditions().size(), 5U);
     EXPECT_EQ(status.addresses().size(), 2U);
+    // Its lease goes with it.
+    const auto lease = MUST(world.server.client().Get(TestServer::Kind("Lease"), {"kube-node-lease", "n1"}));
+    const doc::Value& owner = lease->tree().Get("metadata", "ownerReferences")[0];
+    EXPECT_EQ(owner.At("kind").AsString(), "Node");
+    EXPECT_EQ(owner.At("uid").AsString(), node->uid());
   });
 }
 

@@ -40,6 +40,12 @@ ssize_t ReadSmall(const char* path, char* out, size_t size) {
   for (int i = 0; i < 3; i++) {
     if (moved[i] < 0 || dup2(moved[i], i) < 0) _exit(126);
   }
+  if (options.oom_score_adj != nullptr) {
+    const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    // EACCES: lower than we may set, so that ours protects it less.
+    const bool set = score >= 0 && write(score, options.oom_score_adj, strlen(options.oom_score_adj)) > 0;
+    if (!set && errno != EACCES) _exit(126);
+  }
   char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   char* const environment[] = {path, nullptr};
   setenv("PATH", path + 5, 1);

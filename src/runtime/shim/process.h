@@ -13,6 +13,7 @@ struct SpawnOptions {
   int stdin_fd = -1;  ///< -1: /dev/null
   int stdout_fd = -1;
   int stderr_fd = -1;
+  const char* oom_score_adj = nullptr;  ///< nullptr: the shim's own
 };
 
 /// The child, with default signals; -1 and errno when fork fails. A program that is missing ends it with 127.

@@ -53,6 +53,12 @@ void Shim::StartExec(const Fields& fields, const Waiter& waiter, const int* fds,
   argv[count++] = container->id;
   SpawnOptions spawn;
   spawn.argv = argv;
+  // The OCI runtime gives it to a container's first process, but leaves that of an exec as it is: ours, which is
+  // protected from the OOM killer.
+  char score_path[32], score[24];
+  snprintf(score_path, sizeof(score_path), "/proc/%d/oom_score_adj", container->pid);
+  snprintf(score, sizeof(score), "%lld", static_cast<long long>(ReadNumberFile(score_path)));
+  spawn.oom_score_adj = score;
   if (!exec->tty) {
     const int first = strchr(fields.at[4], 'i') != nullptr ? 1 : 0;
     if (first == 1 && fd_count > 0) spawn.stdin_fd = fds[0];
