@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 namespace knarr::apiserver {
 namespace {
 
@@ -125,6 +127,25 @@ TEST(Delete, GraceOnlyGetsShorterAndTheNodeEndsIt) {
               (*first)->tree().Get("metadata", "deletionTimestamp").AsString());
     ASSERT_TRUE(remove(0).ok());
     EXPECT_TRUE(remove(0).Failed(Reason::kNotFound));
+  });
+}
+
+TEST(Delete, AGraceOfAges) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& pods = TestServer::Kind("Pod");
+    ASSERT_TRUE(server.Create("Pod", PodJson("x", "", R"(,"nodeName":"n1")")).ok());
+    client::DeleteOptions options;
+    options.grace_seconds = std::numeric_limits<int64_t>::max();
+    const auto marked = server.client().Delete(pods, {"default", "x"}, options);
+    ASSERT_TRUE(marked.ok()) << marked.status().ToString();
+    const doc::Value& metadata = (*marked)->tree().At("metadata");
+    EXPECT_EQ(metadata.At("deletionGracePeriodSeconds").AsInt(), *options.grace_seconds);
+    EXPECT_GT(metadata.At("deletionTimestamp").AsString(), "2100");
+    options.grace_seconds = 10;
+    const auto shorter = server.client().Delete(pods, {"default", "x"}, options);
+    ASSERT_TRUE(shorter.ok()) << shorter.status().ToString();
+    EXPECT_LT((*shorter)->tree().Get("metadata", "deletionTimestamp").AsString(), "2100");
   });
 }
 
