@@ -160,9 +160,11 @@ TEST(Delete, TakingTheLastFinalizerAwayRemoves) {
     EXPECT_TRUE(added.Failed(Reason::kInvalid)) << (added.ok() ? "ok" : added.status().ToString());
     const auto again = server.Create("ConfigMap", ObjectJson(""));
     EXPECT_EQ(again.status().message(), "object is being deleted: configmaps \"x\" already exists");
-    ASSERT_TRUE(server.client()
-                    .Patch(kind, {"default", "x"}, client::PatchType::kMerge, R"({"metadata":{"finalizers":null}})")
-                    .ok());
+    const auto before = MUST(server.client().Get(kind, {"default", "x"}));
+    const auto last = server.client().Patch(kind, {"default", "x"}, client::PatchType::kMerge,
+                                            R"({"metadata":{"finalizers":null}})");
+    ASSERT_TRUE(last.ok());
+    EXPECT_EQ((*last)->resource_version(), before->resource_version());
     EXPECT_TRUE(server.client().Get(kind, {"default", "x"}).Failed(Reason::kNotFound));
   });
 }

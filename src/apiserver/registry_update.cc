@@ -124,12 +124,12 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   context.Warn(resource.strategy->Warnings(request.target, object.root, &old.root));
   if (admits) TRY(admission_.Validate(admission));
 
-  Metadata(object).Remove("resourceVersion");
   if (ShouldGo(resource, object.root)) {
     if (request.dry_run) return UpdateOutcome{api::Object::FromBytes(current.value)};
     TRY(CommitDelete(context, resource, current.key, current.mod_revision, old.root));
     return UpdateOutcome{api::Object::FromDocument(std::move(object))};
   }
+  Metadata(object).Remove("resourceVersion");
   const Put put{.key = current.key,
                 .expected = current.mod_revision,
                 .object = object,
