@@ -130,19 +130,20 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
     return UpdateOutcome{api::Object::FromDocument(std::move(object))};
   }
   Metadata(object).Remove("resourceVersion");
-  const Put put{.key = current.key,
-                .expected = current.mod_revision,
-                .object = object,
-                .old = &old.root,
-                .admission = admits ? &admission : nullptr,
-                .along = request.along};
+  Put put{.key = current.key,
+          .expected = current.mod_revision,
+          .object = object,
+          .old = &old.root,
+          .admission = admits ? &admission : nullptr,
+          .along = request.along};
   if (request.dry_run) TRY(TryCommit(context, resource, put));
-  const StoredForm form = TRY(EncodeStored(kind, object));
+  StoredForm form = TRY(EncodeStored(kind, object));
   if (!request.along && SameAsStored(form, *current.value)) return UpdateOutcome{api::Object::FromBytes(current.value)};
   if (request.dry_run) {
     const std::string bytes = WithRevision(form, StoredResourceVersion(*current.value));
     return UpdateOutcome{api::Object::FromBytes(std::make_shared<const std::string>(bytes))};
   }
+  put.form = &form;
   store::KeyValue written = TRY(CommitPut(context, resource, put));
   return UpdateOutcome{api::Object::FromBytes(std::move(written.value))};
 }
