@@ -201,6 +201,7 @@ Result<ListPage> ResourceRegistry::DeleteCollection(RequestContext& context, Res
                                                     const ListRequest& list, const client::DeleteOptions& options) {
   ListPage page = TRY(List(context, resource, list));
   for (const store::Bytes& bytes : page.items) {
+    TRY(context.runtime.CheckCancelled());
     const doc::Document object = DecodeStored(*bytes);
     const ObjectName name{std::string(object.root.Get("metadata", "namespace").AsString()),
                           std::string(NameOf(object.root))};
