@@ -115,7 +115,8 @@ class Charging {
     quota.root.Ensure(quota.arena, "metadata").Remove("resourceVersion");
     const api::KindInfo* kind = api::FindKind("v1", "ResourceQuota");
     StoredForm form = TRY(EncodeStored(*kind, quota));
-    out.push_back({{stored.key, stored.mod_revision}, {stored.key, std::move(form.bytes), form.revision_offset}});
+    out.push_back({{stored.key, stored.mod_revision},
+                   {stored.key, std::move(form.bytes), form.revision_offset, form.digest}});
     return {};
   }
 
