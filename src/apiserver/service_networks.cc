@@ -192,10 +192,13 @@ Ok RepairServiceAddresses(Core& core) {
 }
 
 void AddressKeeper::Start() {
+  after_ = core_.store().Latest()->revision();
   tasks_.Spawn("keep", [this] {
     // A watch that ends is begun again; one that fails at once is not tried without pause.
     do {
       const Ok ended = Watch();
+      // What happened before is lost; a start repairs it.
+      if (ended.Failed(Reason::kExpired)) after_ = core_.store().Latest()->revision();
       if (!ended.ok() && !ended.Failed(Reason::kCancelled) && !ended.Failed(Reason::kServiceUnavailable)) {
         LOG_WARN("keeping service addresses", {"error", ended.status()});
       }
@@ -204,8 +207,8 @@ void AddressKeeper::Start() {
 }
 
 Ok AddressKeeper::Watch() {
-  const auto watch = TRY(core_.store().StartWatch(
-      core_.world(), {.prefix = std::string(kAddressPrefix), .after = core_.store().Latest()->revision()}));
+  const auto watch =
+      TRY(core_.store().StartWatch(core_.world(), {.prefix = std::string(kAddressPrefix), .after = after_}));
   for (;;) {
     for (const store::EventPtr& event : TRY(watch->Next())) {
       if (event->previous == nullptr) continue;
@@ -222,6 +225,7 @@ Ok AddressKeeper::Watch() {
       }
       TRY(Restore(core_, before.root));
     }
+    after_ = watch->progress();
   }
 }
 
