@@ -109,7 +109,9 @@ void ServiceKeeper::Start() {
     // A watch that ends is begun again; one that fails at once is not tried without pause.
     do {
       const Ok ended = Watch();
-      if (!ended.ok() && !ended.Failed(Reason::kCancelled)) LOG_WARN("the kubernetes Service", {"error", ended.status()});
+      if (!ended.ok() && !ended.Failed(Reason::kCancelled) && !ended.Failed(Reason::kServiceUnavailable)) {
+        LOG_WARN("the kubernetes Service", {"error", ended.status()});
+      }
     } while (core_.world().Sleep(std::chrono::seconds(1)).ok());
   });
 }
