@@ -118,7 +118,7 @@ class Canonicalizer {
       if (at == count) {
         Unknown(member.key);
       } else {
-        slots[next] = member.value;
+        slots[next++] = member.value;
       }
     }
     const std::string_view outer = struct_;
@@ -226,8 +226,22 @@ class Canonicalizer {
       TRY(Single(field, member.value, element));
       path_.pop_back();
     }
-    std::ranges::sort(value.members(), {}, &doc::Member::key);
+    SortMap(value);
     return {};
+  }
+
+  // Maps off protobuf may hold a key twice: the last one is the value.
+  void SortMap(Value& value) {
+    const std::span<doc::Member> members = value.members();
+    const auto out_of_order = [](const doc::Member& a, const doc::Member& b) { return a.key >= b.key; };
+    if (std::ranges::adjacent_find(members, out_of_order) == members.end()) return;
+    std::ranges::stable_sort(members, {}, &doc::Member::key);
+    size_t kept = 0;
+    for (size_t i = 0; i < members.size(); ++i) {
+      if (i + 1 < members.size() && members[i].key == members[i + 1].key) continue;
+      members[kept++] = members[i];
+    }
+    if (kept < members.size()) value = Value::ObjectOf(arena_, members.first(kept));
   }
 
   Ok Single(const Field& field, Value& value, std::string_view go_type) {

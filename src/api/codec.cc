@@ -62,13 +62,6 @@ void AddDuplicate(StrictErrors& strict, std::string_view path) {
   if (strict.size() < kStrictErrorMax) strict.push_back("duplicate field \"" + std::string(path) + '"');
 }
 
-// YAML reaches Kubernetes' decoders as JSON with sorted keys; only values without a schema keep that order.
-void SortMembers(Value& value) {
-  for (Value& item : value.items()) SortMembers(item);
-  for (doc::Member& member : value.members()) SortMembers(member.value);
-  std::ranges::sort(value.members(), {}, &doc::Member::key);
-}
-
 Ok ReadJson(std::string_view text, const DefaultKind& fallback, Decoded& decoded) {
   const doc::JsonOptions options = {
       .on_duplicate = [&decoded](std::string_view path) { AddDuplicate(decoded.strict, path); }};
@@ -81,7 +74,8 @@ Ok ReadYaml(std::string_view text, const DefaultKind& fallback, Decoded& decoded
       .on_duplicate = [&decoded](std::string_view path, doc::Position) { AddDuplicate(decoded.strict, path); }};
   doc::YamlDocument parsed = TRY(doc::ParseYaml(text, options));
   decoded.document = std::move(parsed.document);
-  SortMembers(decoded.document.root);
+  // YAML reaches Kubernetes' decoders as JSON with sorted keys; only values without a schema keep that order.
+  decoded.document.root.SortMembers();
   return Finish(decoded, fallback);
 }
 

@@ -137,6 +137,31 @@ TEST(ProtobufTest, CutOffMessagesAreErrorsAndNeverMore) {
   }
 }
 
+TEST(ProtobufTest, OfEqualKeysTheLastIsTheValue) {
+  const auto entry = [](std::string_view key, std::string_view value) {
+    std::string out;
+    doc::ProtoWriter writer(out);
+    writer.Bytes(1, key);
+    writer.Bytes(2, value);
+    return out;
+  };
+  const Type& type = *FindType("v1", "ConfigMap");
+  std::string bytes;
+  doc::ProtoWriter writer(bytes);
+  writer.Bytes(2, entry("b", "1"));
+  writer.Bytes(2, entry("a", "2"));
+  writer.Bytes(2, entry("b", "3"));
+  const Result<doc::Document> few = DecodeProtobufMessage(type, bytes);
+  ASSERT_TRUE(few.ok()) << few.status().message();
+  EXPECT_EQ(doc::ToJson(few->root), R"({"metadata":{},"data":{"a":"2","b":"3"}})");
+
+  // As many as fit into a request: a matter of milliseconds.
+  for (int i = 0; i < 300000; ++i) writer.Bytes(2, entry(std::to_string(i), ""));
+  const Result<doc::Document> many = DecodeProtobufMessage(type, bytes);
+  ASSERT_TRUE(many.ok());
+  EXPECT_EQ(many->root.At("data").size(), 300002U);
+}
+
 std::string SchemaOf(std::string_view schema) {
   const std::string text = Canonical(
       R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","spec":{"versions":[{"schema":)"

@@ -1,8 +1,5 @@
 // Of the groups around the workloads: access, admission, fairness, devices, and what extends the API.
 
-#include <algorithm>
-#include <iterator>
-
 #include "api/defaulting_rules.h"
 #include "base/strings.h"
 
@@ -118,9 +115,7 @@ constexpr struct {
 }  // namespace
 
 DefaultRule FindExtensionRule(std::string_view package, std::string_view type) {
-  const auto* found =
-      std::ranges::find_if(kRules, [&](const auto& rule) { return rule.type == type && rule.package == package; });
-  return found == std::end(kRules) ? nullptr : found->rule;
+  return FindRule(kRules, package, type);
 }
 
 }  // namespace knarr::api

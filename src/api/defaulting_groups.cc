@@ -1,8 +1,6 @@
 // What the kinds of batch, autoscaling, networking, scheduling and storage are filled in with.
 
-#include <algorithm>
 #include <cstdint>
-#include <iterator>
 
 #include "api/defaulting_rules.h"
 
@@ -141,9 +139,7 @@ constexpr struct {
 }  // namespace
 
 DefaultRule FindGroupRule(std::string_view package, std::string_view type) {
-  const auto* found =
-      std::ranges::find_if(kRules, [&](const auto& rule) { return rule.type == type && rule.package == package; });
-  return found == std::end(kRules) ? nullptr : found->rule;
+  return FindRule(kRules, package, type);
 }
 
 }  // namespace knarr::api

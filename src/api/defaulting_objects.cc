@@ -1,8 +1,5 @@
 // What the other kinds of core, apps and discovery are filled in with.
 
-#include <algorithm>
-#include <iterator>
-
 #include "api/defaulting.h"
 #include "api/defaulting_rules.h"
 #include "base/strings.h"
@@ -220,9 +217,7 @@ constexpr struct {
 }  // namespace
 
 DefaultRule FindObjectRule(std::string_view package, std::string_view type) {
-  const auto* found =
-      std::ranges::find_if(kRules, [&](const auto& rule) { return rule.type == type && rule.package == package; });
-  return found == std::end(kRules) ? nullptr : found->rule;
+  return FindRule(kRules, package, type);
 }
 
 }  // namespace knarr::api

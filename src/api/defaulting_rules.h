@@ -17,6 +17,15 @@ DefaultRule FindObjectRule(std::string_view package, std::string_view type);
 DefaultRule FindExtensionRule(std::string_view package, std::string_view type);
 DefaultRule FindGroupRule(std::string_view package, std::string_view type);
 
+/// For those: the rule in a table of packages, types and rules.
+template <typename Rules>
+DefaultRule FindRule(const Rules& rules, std::string_view package, std::string_view type) {
+  for (const auto& each : rules) {
+    if (each.type == type && each.package == package) return each.rule;
+  }
+  return nullptr;
+}
+
 /// Rounds the quantities of a resource list up to thousandths, which is what the API keeps.
 void RoundResourceList(doc::Value& list, doc::Arena& arena);
 

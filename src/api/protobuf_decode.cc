@@ -170,7 +170,8 @@ class Decoder {
         TRY(Single(field, reader, token, value));
       }
     }
-    map.SetCopy(arena_, key, value);
+    // A key may be there twice: Canonicalize keeps the last, at less cost than a search for each entry.
+    map.AddMember(arena_, arena_.Copy(key), value);
     return {};
   }
 

@@ -1,7 +1,5 @@
 // Making strategic merge patches out of objects.
 
-#include <algorithm>
-
 #include "api/strategic_merge.h"
 #include "api/strategic_patch.h"
 
@@ -190,12 +188,6 @@ class Differ {
   doc::Arena& arena_;
 };
 
-void SortMembers(Value& value) {
-  for (Value& item : value.items()) SortMembers(item);
-  for (doc::Member& member : value.members()) SortMembers(member.value);
-  std::ranges::sort(value.members(), {}, &doc::Member::key);
-}
-
 }  // namespace
 }  // namespace strategic
 
@@ -212,7 +204,7 @@ Result<doc::Value> CreateThreeWayMergePatch(const Type& type, const doc::Value& 
       patch.At("metadata").Find("name") != nullptr) {
     return BadRequest("precondition failed for: " + strategic::GoText(patch));
   }
-  strategic::SortMembers(patch);
+  patch.SortMembers();
   return patch;
 }
 
@@ -221,7 +213,7 @@ Result<doc::Value> CreateTwoWayMergePatch(const Type& type, const doc::Value& or
   strategic::Differ differ(arena);
   const doc::Value diff = TRY(differ.Objects(original, modified, &type, {.set_order = true}));
   doc::Value patch = diff.Clone(arena);
-  strategic::SortMembers(patch);
+  patch.SortMembers();
   return patch;
 }
 

@@ -89,13 +89,15 @@ Result<List> InOrderOf(List list, const List& order, std::string_view key, bool 
   }
   // Upstream's comparison is no order (an element that stands nowhere goes before all others), so what comes out
   // depends on the algorithm: Go's stable sort inserts.
-  const auto before = [&](const Value& a, const Value& b) {
-    const int at_a = IndexOf(order, a, key, objects);
-    const int at_b = IndexOf(order, b, key, objects);
-    return at_a < 0 || at_b < 0 || at_a < at_b;
-  };
+  const auto before = [](int a, int b) { return a < 0 || b < 0 || a < b; };
+  std::vector<int> places;
+  places.reserve(list.size());
+  for (const Value& item : list) places.push_back(IndexOf(order, item, key, objects));
   for (size_t i = 1; i < list.size(); ++i) {
-    for (size_t j = i; j > 0 && before(list[j], list[j - 1]); --j) std::swap(list[j], list[j - 1]);
+    for (size_t j = i; j > 0 && before(places[j], places[j - 1]); --j) {
+      std::swap(list[j], list[j - 1]);
+      std::swap(places[j], places[j - 1]);
+    }
   }
   list.insert(list.end(), deleted.begin(), deleted.end());
   return list;

@@ -108,24 +108,27 @@ void ServiceKeeper::Start() {
   tasks_.Spawn("keep", [this] {
     // A watch that ends is begun again; one that fails at once is not tried without pause.
     do {
-      Watch();
+      const Ok ended = Watch();
+      if (!ended.ok() && !ended.Failed(Reason::kCancelled) && !ended.Failed(Reason::kServiceUnavailable)) {
+        LOG_WARN("the kubernetes Service", {"error", ended.status()});
+      }
     } while (core_.world().Sleep(std::chrono::seconds(1)).ok());
   });
 }
 
-void ServiceKeeper::Watch() {
+Ok ServiceKeeper::Watch() {
   const auto client = OwnClient(core_);
+  const api::KindInfo& services = *api::FindKind("v1", "Service");
   client::WatchOptions options;
   options.field_selector = "metadata.name=kubernetes";
-  const auto stream = client->Watch(*api::FindKind("v1", "Service"), "default", options);
-  if (!stream.ok()) return;
+  const auto stream = TRY(client->Watch(services, "default", options));
+  // It may have gone while nobody watched, or not have been made then.
+  if (client->Get(services, {"default", "kubernetes"}).Failed(Reason::kNotFound)) {
+    TRY(EnsureService(*client, core_.options()));
+  }
   for (;;) {
-    const auto events = (*stream)->Next();
-    if (!events.ok()) return;
-    for (const client::WatchEvent& event : *events) {
-      if (event.type != client::WatchEventType::kDeleted) continue;
-      const Ok made = EnsureService(*client, core_.options());
-      if (!made.ok() && !made.Failed(Reason::kCancelled)) LOG_WARN("the kubernetes Service", {"error", made.status()});
+    for (const client::WatchEvent& event : TRY(stream->Next())) {
+      if (event.type == client::WatchEventType::kDeleted) TRY(EnsureService(*client, core_.options()));
     }
   }
 }

@@ -16,7 +16,8 @@ class ServiceKeeper {
   void Stop() { tasks_.StopAndJoin(); }
 
  private:
-  void Watch();
+  /// Until the watch ends or the Service can't be made.
+  Ok Watch();
   Core& core_;
   rt::TaskGroup tasks_;
 };

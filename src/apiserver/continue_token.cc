@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "doc/json.h"
 
@@ -34,7 +36,11 @@ Result<ContinueToken> DecodeContinueToken(std::string_view text) {
   if (token.revision == 0) return refuse("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
   std::string_view start = root.At("start").AsString();
   if (start.empty()) return refuse("encoded start key empty (version meta.k8s.io/v1)");
-  if (start.find("..") != std::string_view::npos) return refuse(start);
+  // Upstream's keys are paths, and this must be a clean one. (Names such as "a..b" are.)
+  std::string_view path = start;
+  ConsumePrefix(path, "/");
+  const auto unclean = [](std::string_view part) { return part.empty() || part == "." || part == ".."; };
+  if (std::ranges::any_of(Split(path, '/'), unclean)) return refuse(start);
   ConsumeSuffix(start, std::string_view("\0", 1));
   token.start_after = start;
   return token;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 namespace knarr::apiserver {
 namespace {
 
@@ -128,6 +130,25 @@ TEST(Delete, GraceOnlyGetsShorterAndTheNodeEndsIt) {
   });
 }
 
+TEST(Delete, AGraceOfAges) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    const api::KindInfo& pods = TestServer::Kind("Pod");
+    ASSERT_TRUE(server.Create("Pod", PodJson("x", "", R"(,"nodeName":"n1")")).ok());
+    client::DeleteOptions options;
+    options.grace_seconds = std::numeric_limits<int64_t>::max();
+    const auto marked = server.client().Delete(pods, {"default", "x"}, options);
+    ASSERT_TRUE(marked.ok()) << marked.status().ToString();
+    const doc::Value& metadata = (*marked)->tree().At("metadata");
+    EXPECT_EQ(metadata.At("deletionGracePeriodSeconds").AsInt(), *options.grace_seconds);
+    EXPECT_GT(metadata.At("deletionTimestamp").AsString(), "2100");
+    options.grace_seconds = 10;
+    const auto shorter = server.client().Delete(pods, {"default", "x"}, options);
+    ASSERT_TRUE(shorter.ok()) << shorter.status().ToString();
+    EXPECT_LT((*shorter)->tree().Get("metadata", "deletionTimestamp").AsString(), "2100");
+  });
+}
+
 TEST(Delete, TakingTheLastFinalizerAwayRemoves) {
   InSim([](rt::Runtime& runtime) {
     TestServer server(runtime);
@@ -139,9 +160,11 @@ TEST(Delete, TakingTheLastFinalizerAwayRemoves) {
     EXPECT_TRUE(added.Failed(Reason::kInvalid)) << (added.ok() ? "ok" : added.status().ToString());
     const auto again = server.Create("ConfigMap", ObjectJson(""));
     EXPECT_EQ(again.status().message(), "object is being deleted: configmaps \"x\" already exists");
-    ASSERT_TRUE(server.client()
-                    .Patch(kind, {"default", "x"}, client::PatchType::kMerge, R"({"metadata":{"finalizers":null}})")
-                    .ok());
+    const auto before = MUST(server.client().Get(kind, {"default", "x"}));
+    const auto last = server.client().Patch(kind, {"default", "x"}, client::PatchType::kMerge,
+                                            R"({"metadata":{"finalizers":null}})");
+    ASSERT_TRUE(last.ok());
+    EXPECT_EQ((*last)->resource_version(), before->resource_version());
     EXPECT_TRUE(server.client().Get(kind, {"default", "x"}).Failed(Reason::kNotFound));
   });
 }

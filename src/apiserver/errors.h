@@ -31,7 +31,7 @@ Status ModifiedError(const GroupResource& what, std::string_view name);
 Status ForbiddenError(const GroupResource& what, std::string_view name, std::string_view why);
 /// `Pod "x" is invalid: spec.a: Required value` from one or several causes (`status` carries them).
 Status InvalidError(const api::KindInfo& kind, std::string_view name, std::vector<StatusCause> causes);
-/// `the server does not allow this method on the requested resource`
+/// `delete is not supported on resources of kind "pods"`
 Status MethodNotAllowedError(const GroupResource& what, std::string_view verb);
 /// `Internal error occurred: why`
 Status InternalError(std::string_view why);

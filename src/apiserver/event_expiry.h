@@ -2,6 +2,9 @@
 
 // Events go away an hour (or what the options say) after they were last written.
 
+#include <string>
+#include <vector>
+
 #include "base/time.h"
 #include "rt/runtime.h"
 #include "store/store.h"
@@ -18,6 +21,12 @@ class EventExpiry {
   Ok Sweep();
 
  private:
+  struct Old {
+    std::string key;
+    store::Revision revision;
+  };
+  Result<std::vector<Old>> FindOld();
+
   rt::Runtime& world_;
   store::Store& store_;
   Duration ttl_;

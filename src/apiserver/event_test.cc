@@ -1,5 +1,6 @@
 // Events through both group-versions that serve them.
 
+#include "apiserver/event_expiry.h"
 #include "apiserver/test_server.h"
 
 namespace knarr::apiserver {
@@ -123,6 +124,26 @@ TEST(AutoscalerVersions, OneObjectInBothForms) {
     MUST(client.Patch(v2, {"default", "h"}, client::PatchType::kMerge, R"({"spec":{"maxReplicas":5}})"));
     EXPECT_EQ(MUST(client.Get(v1, {"default", "h"}))->tree().Get("spec", "maxReplicas").AsInt(), 5);
     EXPECT_EQ(MUST(client.List(v1, "", {})).items.size(), 1u);
+  });
+}
+
+TEST(EventExpiry, OldEventsGoAndNewOnesStay) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    client::Client& client = server.client();
+    const auto make = [&](const std::string& name) {
+      MUST(client.Create(Core(), "default", TestServer::Json(R"({"metadata":{"name":")" + name + R"("},"reason":"Said",
+          "involvedObject":{"kind":"Pod","namespace":"default","name":"q"}})").root));
+    };
+    for (int i = 0; i < 200; ++i) make("old-" + std::to_string(i));
+    MUST(runtime.Sleep(std::chrono::minutes(4)));
+    make("new");
+    MUST(runtime.Sleep(std::chrono::minutes(2)));
+    EventExpiry expiry(runtime, server.store(), std::chrono::minutes(5));
+    MUST(expiry.Sweep());
+    const auto left = MUST(client.List(Core(), "default", {}));
+    ASSERT_EQ(left.items.size(), 1u);
+    EXPECT_EQ(left.items.front()->name(), "new");
   });
 }
 

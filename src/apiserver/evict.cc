@@ -201,7 +201,7 @@ class Eviction {
     TRY(Decrement(budget, name_.name, context_.runtime.Wall()));
     StoredForm form = TRY(EncodeStored(*budgets_.stored, budget));
     std::vector<SideWrite> out;
-    out.push_back({{key, newest->mod_revision}, {key, std::move(form.bytes), form.revision_offset}});
+    out.push_back({{key, newest->mod_revision}, {key, std::move(form.bytes), form.revision_offset, form.digest}});
     return out;
   }
 

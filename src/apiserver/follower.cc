@@ -53,6 +53,7 @@ void Follower::Follow() {
 }
 
 void Follower::WaitFor(store::Revision revision) {
+  if (tasks_.size() == 0) return;
   // Who is cancelled meanwhile, or has waited long enough, goes on with what there is.
   (void)taken_.WaitUntil([&] { return seen() >= revision; }, world_.Mono() + kWaitMax);
 }

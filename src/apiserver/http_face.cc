@@ -25,16 +25,6 @@ namespace {
 
 constexpr size_t kTargetBytesMax = 16 << 10;
 
-// RFC 7234 warn-text: quoted, without what would break a header.
-std::string WarningHeader(std::string_view text) {
-  std::string out = "299 - \"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return out + '"';
-}
-
 // No Status: upstream answers this before it knows of any form.
 Answer TooManyRequests() {
   Answer answer;
@@ -44,6 +34,13 @@ Answer TooManyRequests() {
   answer.headers.Set("X-Content-Type-Options", "nosniff");
   answer.body.text = "Too many requests, please try again later.\n";
   return answer;
+}
+
+// A request's method may be any text, but what is counted must be few things.
+std::string_view VerbLabel(std::string_view verb) {
+  constexpr std::string_view kVerbs[] = {"",     "connect", "create", "delete", "deletecollection", "get",   "head",
+                                         "list", "options", "patch",  "post",   "put",              "update", "watch"};
+  return std::ranges::find(kVerbs, verb) != std::end(kVerbs) ? verb : "other";
 }
 
 }  // namespace
@@ -326,10 +323,11 @@ void HttpFace::SendError(Call& call, const Status& status) {
 
 void HttpFace::Count(const Call& call, int code, MonoTime began) {
   const std::string_view resource = call.resource != nullptr ? call.resource->kind->plural : std::string_view();
-  requests_.With({call.attributes.verb, resource, std::to_string(code)}).Add();
+  const std::string_view verb = VerbLabel(call.attributes.verb);
+  requests_.With({verb, resource, std::to_string(code)}).Add();
   if (!IsLongRunning(call)) {
     const auto took = std::chrono::duration<double>(call.context.runtime.Mono() - began);
-    durations_.With({call.attributes.verb}).Observe(took.count());
+    durations_.With({verb}).Observe(took.count());
   }
 }
 

@@ -43,6 +43,18 @@ TEST(Http, WhoMayWhat) {
   });
 }
 
+TEST(Http, MadeUpMethodsAreCountedTogether) {
+  InSim([](rt::Runtime& runtime) {
+    HttpWorld world(runtime);
+    for (const char* method : {"TOAD", "FROG"}) {
+      EXPECT_EQ(world.Send(method, "/api", "", "", "bad").code, 401);
+    }
+    const std::string metrics = world.Send("GET", "/metrics").body;
+    EXPECT_EQ(metrics.find("toad"), std::string::npos);
+    EXPECT_NE(metrics.find(R"(apiserver_request_total{verb="other",resource="",code="401"} 2)"), std::string::npos);
+  });
+}
+
 TEST(Http, AcrossNamespacesThereAreOnlyLists) {
   InSim([](rt::Runtime& runtime) {
     HttpWorld world(runtime);

@@ -4,7 +4,7 @@
 #include "apiserver/http_face.h"
 #include "apiserver/read_options.h"
 #include "apiserver/streams.h"
-#include "base/strings.h"
+#include "apiserver/wire_form.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -22,7 +22,7 @@ class WatchWriter {
     if (options_.form.encoding == Encoding::kProtobuf) type += ";stream=watch";
     headers.Set("Content-Type", std::move(type));
     headers.Set("Cache-Control", "no-cache, private");
-    for (const std::string& warning : call_.context.warnings) headers.Add("Warning", "299 - " + GoQuote(warning));
+    for (const std::string& warning : call_.context.warnings) headers.Add("Warning", WarningHeader(warning));
     return call_.response.Start(200, std::move(headers));
   }
 

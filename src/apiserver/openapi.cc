@@ -174,10 +174,11 @@ std::string OpenApi::DocumentV3(std::string_view place) const {
 
 Result<Answer> OpenApi::ServeIndex(Call& call) {
   // The documents come from the program's own tables: their hash changes with the program only.
+  const std::string hash = SchemaHash();
   std::string json = R"({"paths":{)";
   for (const std::string& place : Places()) {
     if (json.back() != '{') json += ',';
-    json += fmt::format(R"("{}":{{"serverRelativeURL":"/openapi/v3/{}?hash={}"}})", place, place, SchemaHash());
+    json += fmt::format(R"("{}":{{"serverRelativeURL":"/openapi/v3/{}?hash={}"}})", place, place, hash);
   }
   json += "}}";
   return Tagged(call, std::move(json), "application/json");

@@ -133,8 +133,15 @@ Result<ParsedPatch> ParsePatch(client::PatchType type, std::string_view body) {
 }
 
 Result<doc::Document> ApplyPatch(const api::KindInfo& kind, const doc::Value& object, const ParsedPatch& patch) {
-  doc::Document out = doc::Document::Copy(object);
+  doc::Document out;
   const doc::Value& change = patch.document.root;
+  if (patch.type == client::PatchType::kStrategicMerge) {
+    auto merged = api::StrategicMerge(*kind.type, object, change, out.arena);
+    if (!merged.ok()) return StrategicMergeError(merged.status());
+    out.root = *merged;
+    return out;
+  }
+  out.root = object.Clone(out.arena);
   if (patch.type == client::PatchType::kJson) {
     const Ok applied = doc::ApplyJsonPatch(change, out.root, out.arena);
     if (applied.Failed(Reason::kInvalid)) return RejectedPatch();
@@ -142,12 +149,8 @@ Result<doc::Document> ApplyPatch(const api::KindInfo& kind, const doc::Value& ob
       return Status(Reason::kRequestEntityTooLarge, "Request entity too large: " + applied.status().message());
     }
     if (!applied.ok()) return applied.status();
-  } else if (patch.type == client::PatchType::kMerge) {
-    doc::ApplyMergePatch(change, out.root, out.arena);
   } else {
-    auto merged = api::StrategicMerge(*kind.type, object, change, out.arena);
-    if (!merged.ok()) return StrategicMergeError(merged.status());
-    out.root = *merged;
+    doc::ApplyMergePatch(change, out.root, out.arena);
   }
   return out;
 }

@@ -124,6 +124,8 @@ class ResourceRegistry {
     const doc::Value* old = nullptr;
     const AdmissionRequest* admission = nullptr;  ///< null: nothing is charged
     std::function<Result<std::vector<SideWrite>>()> along = {};
+    /// The object's stored form, if its caller has made it: taken where nothing is reserved. Null: made by the write.
+    StoredForm* form = nullptr;
   };
   /// What a dry run has of Reserve and of admission's charges: the object as it would be.
   Ok TryCommit(RequestContext& context, Resource& resource, const Put& put);

@@ -22,13 +22,16 @@ constexpr int kSideTries = 64;
 
 namespace {
 
-Result<StoredForm> EncodeForStore(const Resource& resource, doc::Document& object) {
-  StoredForm form = TRY(EncodeStored(*resource.stored, object));
+Result<StoredForm> WithinBounds(const Resource& resource, const doc::Document& object, StoredForm form) {
   if (form.bytes.size() <= kObjectBytesMax) return form;
   // Upstream measures its own form, which is never the longer one.
   const std::string protobuf = TRY(api::EncodeProtobuf(*resource.stored->type, object.root));
   if (protobuf.size() > kObjectBytesMax) return BareError("etcdserver: request is too large");
   return form;
+}
+
+Result<StoredForm> EncodeForStore(const Resource& resource, doc::Document& object) {
+  return WithinBounds(resource, object, TRY(EncodeStored(*resource.stored, object)));
 }
 
 // The object itself was as expected, but something else of the transaction was not.
@@ -138,7 +141,10 @@ Ok ResourceRegistry::TryCommit(RequestContext& context, Resource& resource, cons
 
 Result<store::KeyValue> ResourceRegistry::CommitPut(RequestContext& context, Resource& resource, const Put& put) {
   StoredForm form;
-  if (!resource.strategy->reserves()) form = TRY(EncodeForStore(resource, put.object));
+  if (!resource.strategy->reserves()) {
+    form = TRY(put.form != nullptr ? WithinBounds(resource, put.object, std::move(*put.form))
+                                   : EncodeForStore(resource, put.object));
+  }
   return rt::CallOn(context.runtime, world_, [&]() -> Result<store::KeyValue> {
     if (!resource.strategy->reserves()) return WriteWithSides(put, std::move(form));
     const doc::Document given = doc::Document::Copy(put.object.root);

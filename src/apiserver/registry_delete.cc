@@ -14,6 +14,10 @@ namespace {
 constexpr std::string_view kOrphan = "orphan";
 constexpr std::string_view kForeground = "foregroundDeletion";
 constexpr int kTries = 64;
+// Longer graces are kept in the object as they were asked for; no calendar goes further.
+constexpr int64_t kGraceMax = int64_t{100} * 365 * 24 * 60 * 60;
+
+std::chrono::seconds GraceTime(int64_t seconds) { return std::chrono::seconds(std::min(seconds, kGraceMax)); }
 
 bool HasFinalizer(const doc::Value& object, std::string_view finalizer) {
   const auto items = object.Get("metadata", "finalizers").items();
@@ -122,7 +126,7 @@ class DeleteRun {
     const std::optional<int64_t> wanted = resource_.strategy->GraceSeconds(old_.root, options_.grace_seconds);
     if (!wanted.has_value()) return Grace::kNone;
     if (!IsDeleting(old_.root)) {
-      SetDeletion(object, now_ + std::chrono::seconds(*wanted), *wanted);
+      SetDeletion(object, now_ + GraceTime(*wanted), *wanted);
       BumpGeneration(object);
       return Grace::kGraceful;
     }
@@ -133,7 +137,7 @@ class DeleteRun {
     if (asked >= present) return Grace::kPending;
     const Result<WallTime> until = ParseTime(old_.root.Get("metadata", "deletionTimestamp").AsString());
     const WallTime when = until.ok() ? *until : now_;
-    SetDeletion(object, when - std::chrono::seconds(present) + std::chrono::seconds(asked), asked);
+    SetDeletion(object, when - GraceTime(present) + GraceTime(asked), asked);
     return Grace::kGraceful;
   }
 
@@ -197,6 +201,7 @@ Result<ListPage> ResourceRegistry::DeleteCollection(RequestContext& context, Res
                                                     const ListRequest& list, const client::DeleteOptions& options) {
   ListPage page = TRY(List(context, resource, list));
   for (const store::Bytes& bytes : page.items) {
+    TRY(context.runtime.CheckCancelled());
     const doc::Document object = DecodeStored(*bytes);
     const ObjectName name{std::string(object.root.Get("metadata", "namespace").AsString()),
                           std::string(NameOf(object.root))};

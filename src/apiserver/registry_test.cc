@@ -21,6 +21,31 @@ TEST(Registry, BootstrapMakesNamespacesAndTheKubernetesService) {
   });
 }
 
+TEST(Registry, TheKubernetesServiceIsMadeAgainWhenItCanBe) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    client::Client& client = server.client();
+    const api::KindInfo& services = TestServer::Kind("Service");
+    const api::KindInfo& quotas = TestServer::Kind("ResourceQuota");
+    ASSERT_TRUE(client.Delete(services, {"default", "kubernetes"}).ok());
+    MUST(runtime.Sleep(1ms));
+    EXPECT_TRUE(client.Get(services, {"default", "kubernetes"}).ok());
+
+    const auto quota = server.Create("ResourceQuota", R"({"metadata":{"name":"q"},"spec":{"hard":{"services":"0"}}})");
+    ASSERT_TRUE(quota.ok()) << quota.status().ToString();
+    auto full = doc::Document::Copy((*quota)->tree());
+    const doc::Document status = TestServer::Json(R"({"hard":{"services":"0"},"used":{"services":"0"}})");
+    full.root.Set(full.arena, "status", status.root);
+    ASSERT_TRUE(client.Update(quotas, {"default", "q"}, full.root, "status").ok());
+    ASSERT_TRUE(client.Delete(services, {"default", "kubernetes"}).ok());
+    MUST(runtime.Sleep(10s));
+    EXPECT_TRUE(client.Get(services, {"default", "kubernetes"}).Failed(Reason::kNotFound));
+    ASSERT_TRUE(client.Delete(quotas, {"default", "q"}).ok());
+    MUST(runtime.Sleep(10s));
+    EXPECT_TRUE(client.Get(services, {"default", "kubernetes"}).ok());
+  });
+}
+
 TEST(Registry, CreateStampsDefaultsAndGets) {
   InSim([](rt::Runtime& runtime) {
     TestServer server(runtime);

@@ -125,25 +125,26 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   if (admits) TRY(admission_.Validate(admission));
   resource.strategy->FillStored(object);
 
-  Metadata(object).Remove("resourceVersion");
   if (ShouldGo(resource, object.root)) {
     if (request.dry_run) return UpdateOutcome{api::Object::FromBytes(current.value)};
     TRY(CommitDelete(context, resource, current.key, current.mod_revision, old.root));
     return UpdateOutcome{api::Object::FromDocument(std::move(object))};
   }
-  const Put put{.key = current.key,
-                .expected = current.mod_revision,
-                .object = object,
-                .old = &old.root,
-                .admission = admits ? &admission : nullptr,
-                .along = request.along};
+  Metadata(object).Remove("resourceVersion");
+  Put put{.key = current.key,
+          .expected = current.mod_revision,
+          .object = object,
+          .old = &old.root,
+          .admission = admits ? &admission : nullptr,
+          .along = request.along};
   if (request.dry_run) TRY(TryCommit(context, resource, put));
-  const StoredForm form = TRY(EncodeStored(kind, object));
+  StoredForm form = TRY(EncodeStored(kind, object));
   if (!request.along && SameAsStored(form, *current.value)) return UpdateOutcome{api::Object::FromBytes(current.value)};
   if (request.dry_run) {
     const std::string bytes = WithRevision(form, StoredResourceVersion(*current.value));
     return UpdateOutcome{api::Object::FromBytes(std::make_shared<const std::string>(bytes))};
   }
+  put.form = &form;
   store::KeyValue written = TRY(CommitPut(context, resource, put));
   return UpdateOutcome{api::Object::FromBytes(std::move(written.value))};
 }

@@ -18,7 +18,7 @@ Attributes ReadAttributes(std::string_view method, const net::Url& url);
 /// one for that name.
 void AddSelectors(Attributes& attributes, std::string_view field_text, std::string_view label_text);
 
-/// A query parameter as Go's conversion reads bools: "", "0" and "false" are false.
+/// A query parameter as Go's conversion reads bools: absent, "0" and "false" are false; without a value it is true.
 bool QueryBool(const net::Url& url, std::string_view name);
 
 }  // namespace knarr::apiserver

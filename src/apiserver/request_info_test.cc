@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "apiserver/continue_token.h"
+#include "base/strings.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -78,6 +79,15 @@ TEST(ContinueToken, IsUpstreams) {
   EXPECT_EQ(read->start_after, "default/a");
   for (const char* bad : {"", "!", "e30", "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MCwic3RhcnQiOiJhIn0"}) {
     EXPECT_TRUE(DecodeContinueToken(bad).Failed(Reason::kBadRequest)) << bad;
+  }
+  for (const char* start : {"a..b", "..a", "default/a...b", "/a"}) {
+    const auto token = DecodeContinueToken(EncodeContinueToken({12, start}));
+    ASSERT_TRUE(token.ok()) << start;
+    EXPECT_EQ(token->start_after, start);
+  }
+  for (const char* json : {R"("..")", R"("default/../b")", R"("default/./b")", R"("default//b")", R"("default/")"}) {
+    const std::string token = R"({"v":"meta.k8s.io/v1","rv":12,"start":)" + std::string(json) + "}";
+    EXPECT_TRUE(DecodeContinueToken(Base64UrlEncode(token)).Failed(Reason::kBadRequest)) << json;
   }
 }
 

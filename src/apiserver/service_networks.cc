@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <set>
 #include <utility>
 
 #include "apiserver/object_io.h"
@@ -77,7 +77,8 @@ struct Repair {
   store::Op op;
 };
 
-std::vector<Repair> FindRepairs(Core& core) {
+// Objects of addresses that the Service they name does not have.
+std::vector<Repair> FindLeft(Core& core) {
   std::vector<Repair> out;
   const auto snapshot = core.store().Latest();
   snapshot->Visit(kAddressPrefix, "", [&](std::string_view key, const store::Bytes& bytes, store::Revision revision) {
@@ -87,17 +88,41 @@ std::vector<Repair> FindRepairs(Core& core) {
     }
     return true;
   });
+  return out;
+}
+
+// Addresses of Services that have no object.
+std::vector<Repair> FindMissing(Core& core) {
+  std::vector<Repair> out;
+  std::set<std::string> keys;
+  const auto snapshot = core.store().Latest();
   snapshot->Visit(kServicePrefix, "", [&](std::string_view /*key*/, const store::Bytes& bytes, store::Revision) {
     const doc::Document service = DecodeStored(*bytes);
     for (const std::string_view text : AllocatedAddresses(service.root)) {
       const Result<IpAddress> address = IpAddress::Parse(text);
-      if (!address.ok() || snapshot->Get(std::string(kAddressPrefix) + address->ToString()).has_value()) continue;
-      store::Op op = MakeAddressObject(core.world(), *address, service.root);
-      out.push_back({{op.key, 0}, std::move(op)});
+      if (!address.ok()) continue;
+      const std::string key = std::string(kAddressPrefix) + address->ToString();
+      // Two Services with one address: the first has it.
+      if (snapshot->Get(key).has_value() || !keys.insert(key).second) continue;
+      out.push_back({{key, 0}, MakeAddressObject(core.world(), *address, service.root)});
     }
     return true;
   });
   return out;
+}
+
+Ok Write(Core& core, std::vector<Repair> repairs) {
+  if (!repairs.empty()) LOG_INFO("service addresses repaired", {"objects", repairs.size()});
+  for (size_t begin = 0; begin < repairs.size(); begin += kRepairsAtOnce) {
+    std::vector<store::Compare> compares;
+    std::vector<store::Op> ops;
+    for (size_t i = begin; i < std::min(repairs.size(), begin + kRepairsAtOnce); ++i) {
+      compares.push_back(std::move(repairs[i].compare));
+      ops.push_back(std::move(repairs[i].op));
+    }
+    TRY(core.store().Txn(std::move(compares), std::move(ops)));
+  }
+  return {};
 }
 
 // A Service's address that lost its object, or whose object names another now, gets it again.
@@ -161,28 +186,19 @@ Ok EnsureDefaultServiceCidr(client::Client& client, const std::vector<Cidr>& net
 }
 
 Ok RepairServiceAddresses(Core& core) {
-  std::vector<Repair> repairs = FindRepairs(core);
-  if (!repairs.empty()) LOG_INFO("service addresses repaired", {"objects", repairs.size()});
-  for (size_t begin = 0; begin < repairs.size(); begin += kRepairsAtOnce) {
-    std::vector<store::Compare> compares;
-    std::vector<store::Op> ops;
-    for (size_t i = begin; i < std::min(repairs.size(), begin + kRepairsAtOnce); ++i) {
-      // Two Services with one address: the first has it.
-      const bool twice = std::ranges::any_of(ops, [&](const store::Op& op) { return op.key == repairs[i].op.key; });
-      if (twice) continue;
-      compares.push_back(std::move(repairs[i].compare));
-      ops.push_back(std::move(repairs[i].op));
-    }
-    TRY(core.store().Txn(std::move(compares), std::move(ops)));
-  }
-  return {};
+  TRY(Write(core, FindLeft(core)));
+  // An address whose object named the wrong Service is missing only now.
+  return Write(core, FindMissing(core));
 }
 
 void AddressKeeper::Start() {
+  after_ = core_.store().Latest()->revision();
   tasks_.Spawn("keep", [this] {
     // A watch that ends is begun again; one that fails at once is not tried without pause.
     do {
       const Ok ended = Watch();
+      // What happened before is lost; a start repairs it.
+      if (ended.Failed(Reason::kExpired)) after_ = core_.store().Latest()->revision();
       if (!ended.ok() && !ended.Failed(Reason::kCancelled) && !ended.Failed(Reason::kServiceUnavailable)) {
         LOG_WARN("keeping service addresses", {"error", ended.status()});
       }
@@ -191,8 +207,8 @@ void AddressKeeper::Start() {
 }
 
 Ok AddressKeeper::Watch() {
-  const auto watch = TRY(core_.store().StartWatch(
-      core_.world(), {.prefix = std::string(kAddressPrefix), .after = core_.store().Latest()->revision()}));
+  const auto watch =
+      TRY(core_.store().StartWatch(core_.world(), {.prefix = std::string(kAddressPrefix), .after = after_}));
   for (;;) {
     for (const store::EventPtr& event : TRY(watch->Next())) {
       if (event->previous == nullptr) continue;
@@ -209,6 +225,7 @@ Ok AddressKeeper::Watch() {
       }
       TRY(Restore(core_, before.root));
     }
+    after_ = watch->progress();
   }
 }
 

@@ -32,6 +32,7 @@ class AddressKeeper {
  private:
   Ok Watch();
   Core& core_;
+  store::Revision after_ = 0;  ///< every change up to this one was looked at
   rt::TaskGroup tasks_;
 };
 

@@ -146,6 +146,34 @@ TEST(ServiceAddresses, AStartRepairsWhatIsMissingAndWhatIsLeft) {
   });
 }
 
+TEST(ServiceAddresses, AStartGivesAnAddressToTheServiceThatHasIt) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer first(runtime);
+    const auto made = MUST(first.Create("Service", ServiceJson("a", "")));
+    const std::string address(made->tree().Get("spec", "clusterIP").AsString());
+    first.server().Stop(Duration(0));
+    const auto stored = [&](const std::string& key) { return *first.store().Latest()->Get(key)->value; };
+    const auto renamed = [](std::string text, const std::string& from, const std::string& to) {
+      return text.replace(text.find(from), from.size(), to);
+    };
+    const std::string object = "/registry/networking.k8s.io/ipaddresses/" + address;
+    const std::string services = "/registry/core/services/default/";
+    // Its object names a Service that is not there; and many more say that they have the address.
+    std::vector<store::Op> ops = {{object, renamed(stored(object), R"("name":"a")", R"("name":"z")")}};
+    for (int i = 0; i < 250; ++i) {
+      const std::string name = "b" + std::to_string(i);
+      ops.push_back({services + name, renamed(stored(services + "a"), R"("name":"a")", "\"name\":\"" + name + '"')});
+    }
+    MUST(first.store().Txn({}, std::move(ops)));
+    auto second = MUST(ApiServer::Create(runtime, {&runtime}, first.store(), {}));
+    MUST(second->Bootstrap());
+    const auto client = second->LocalClient({"x", "", {"system:masters"}});
+    const auto found = MUST(client->Get(AddressKind(), {"", address}));
+    EXPECT_EQ(found->tree().Get("spec", "parentRef", "name").AsString(), "a");
+    second->Stop(Duration(0));
+  });
+}
+
 TEST(ServiceAddresses, TheServersNetworkIsAServiceCidr) {
   InSim([](rt::Runtime& runtime) {
     TestServer server(runtime);

@@ -173,7 +173,9 @@ Result<std::vector<ChangePtr>> WatchCursor::NextFromHub(MonoTime until) {
     }
     if (next_ < hub.first_) return Next(until);
   }
-  for (; next_ < hub.end() && out.size() < kBatch; Skip()) {
+  // Never in the middle of a transaction: who falls out of the ring after this one goes on behind the last revision.
+  const auto goes_on = [&] { return hub.ring_[next_ - hub.first_]->event().revision == after_; };
+  for (; next_ < hub.end() && (out.size() < kBatch || goes_on()); Skip()) {
     out.push_back(hub.ring_[next_++ - hub.first_]);
     after_ = out.back()->event().revision;
   }

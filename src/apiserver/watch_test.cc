@@ -273,7 +273,11 @@ TEST(Watch, ATransactionLargerThanABatchIsSeenWhole) {
                                R"(","namespace":"default","uid":"u","resourceVersion":")";
       ops.push_back({"/registry/core/configmaps/default/" + name, head + R"("}})", head.size()});
     }
+    auto slow = MUST(server.client().Watch(kind, "default", {.resource_version = std::to_string(before)}));
     ASSERT_TRUE(server.store().Txn({}, std::move(ops)).ok());
+    MUST(runtime.Sleep(1ms));
+    std::set<std::string> seen;
+    for (const client::WatchEvent& event : MUST(slow->Next())) seen.emplace(event.object->name());
     auto later = MUST(server.client().Watch(kind, "default", {.resource_version = std::to_string(before)}));
     for (client::WatchStream* stream : {attached.get(), later.get()}) {
       std::set<std::string> names;
@@ -282,6 +286,19 @@ TEST(Watch, ATransactionLargerThanABatchIsSeenWhole) {
         const auto events = stream->Next();
         ASSERT_TRUE(events.ok()) << names.size();
         for (const client::WatchEvent& event : *events) names.emplace(event.object->name());
+      }
+    }
+    // One that has read a part, and then falls out of the ring.
+    for (int i = 0; i < 2500; ++i) {
+      MUST(server.client().Patch(kind, {"default", "a"}, client::PatchType::kMerge,
+                                 R"({"data":{"d":")" + std::to_string(i) + R"("}})"));
+    }
+    while (seen.size() < kObjects) {
+      const rt::CancelScope limit(runtime, 1s);
+      const auto events = slow->Next();
+      ASSERT_TRUE(events.ok()) << seen.size();
+      for (const client::WatchEvent& event : *events) {
+        if (event.object->name() != "a") seen.emplace(event.object->name());
       }
     }
   });

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "apiserver/remote_call.h"
 #include "base/strings.h"
 #include "doc/json.h"
-#include "rt/sync.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -62,7 +62,7 @@ Result<doc::Document> ReviewWebhook::Ask(rt::Runtime& here, const Value& spec) {
   review.AddMember(arena, "metadata", Value::Object());
   review.AddMember(arena, "spec", spec);
   const std::string body = doc::ToJson(review);
-  return rt::CallOn(here, world_, [&]() -> Result<doc::Document> {
+  return CallOnCancellable(here, world_, [&]() -> Result<doc::Document> {
     Duration pause = kPauseFirst;
     for (int attempt = 1;; ++attempt) {
       Result<doc::Document> status = Post(body);

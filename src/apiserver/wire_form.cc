@@ -11,11 +11,6 @@ namespace {
 // So much is compressed between two turns of the other fibers.
 constexpr size_t kStretch = 256 << 10;
 
-// As Go's strconv.ParseBool; what it can't read is false.
-bool ParseGoBool(std::string_view text) {
-  return text == "1" || text == "t" || text == "T" || text == "true" || text == "TRUE" || text == "True";
-}
-
 class GzipStream : public BodyStream {
  public:
   GzipStream(Body body, rt::Runtime& runtime) : body_(std::move(body)), runtime_(runtime) {
@@ -59,9 +54,18 @@ class GzipStream : public BodyStream {
 
 }  // namespace
 
+std::string WarningHeader(std::string_view text) {
+  std::string out = "299 - \"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return out + '"';
+}
+
 bool WantsPretty(const net::Request& request) {
   const std::string_view asked = request.url.Query("pretty");
-  if (!asked.empty()) return ParseGoBool(asked);
+  if (!asked.empty()) return ParseBool(asked).value_or(false);
   const std::string_view agent = request.headers.Get("User-Agent");
   return agent.starts_with("curl") || agent.starts_with("Wget") || agent.starts_with("Mozilla/5.0");
 }

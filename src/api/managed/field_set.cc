@@ -319,16 +319,17 @@ void SetBuilder::Sort(Mark mark) {
   } else {
     SortLong(members);
   }
-  for (size_t i = mark; i + 1 < stack_.size();) {
-    if (stack_[i].key != stack_[i + 1].key) {
-      ++i;
+  size_t kept = mark;
+  for (size_t i = mark; i < stack_.size(); ++i) {
+    if (kept == mark || stack_[kept - 1].key != stack_[i].key) {
+      stack_[kept++] = stack_[i];
       continue;
     }
-    const Value one = Value::ObjectOf(arena_, std::span(&stack_[i], 1));
-    const Value other = Value::ObjectOf(arena_, std::span(&stack_[i + 1], 1));
-    stack_[i].value = Union(one, other, arena_).members().front().value;
-    stack_.erase(stack_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    const Value one = Value::ObjectOf(arena_, std::span(&stack_[kept - 1], 1));
+    const Value other = Value::ObjectOf(arena_, std::span(&stack_[i], 1));
+    stack_[kept - 1].value = Union(one, other, arena_).members().front().value;
   }
+  stack_.resize(kept);
 }
 
 std::string_view FieldElement(std::string_view name, doc::Arena& arena) {

@@ -59,6 +59,15 @@ TEST_F(FieldSetTest, SortsLongLists) {
   EXPECT_EQ(doc::ToJson(Parse(in + "}")), out + "}");
 }
 
+TEST_F(FieldSetTest, JoinsAnElementInManySpellings) {
+  std::string in = R"({"k:{\"p\":9}":{"f:z":{}})";
+  for (int i = 0; i < 40; ++i) {
+    in += R"(,"k:{\"p\":)" + std::string(static_cast<size_t>(i) + 1, ' ') + R"(8}":{"f:)" +
+          static_cast<char>('a' + i % 3) + R"(":{}})";
+  }
+  EXPECT_EQ(doc::ToJson(Parse(in + "}")), R"({"k:{\"p\":8}":{"f:a":{},"f:b":{},"f:c":{}},"k:{\"p\":9}":{"f:z":{}}})");
+}
+
 TEST_F(FieldSetTest, Operations) {
   const struct {
     std::string_view a;

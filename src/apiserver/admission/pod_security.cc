@@ -22,6 +22,8 @@ using doc::Value;
 constexpr std::string_view kPrefix = "pod-security.kubernetes.io/";
 constexpr size_t kPodsMax = 3000;
 constexpr Duration kCheckTime = std::chrono::seconds(1);
+// Pods that are looked at before other requests have their turn.
+constexpr size_t kTurn = 64;
 
 /// What a namespace asks for.
 struct Policies {
@@ -318,8 +320,10 @@ class PodSecurity : public AdmissionPlugin {
     std::vector<api::ObjectPtr> first;
     std::vector<api::ObjectPtr> behind;
     std::set<std::string, std::less<>> owners;
+    size_t read = 0;
     const std::string prefix = StorePrefix("", "pods") + std::string(name) + "/";
     request.snapshot->Visit(prefix, "", [&](std::string_view, const store::Bytes& bytes, store::Revision) {
+      if (++read % kTurn == 0) request.context.runtime.Yield();
       api::ObjectPtr pod = api::Object::FromBytes(bytes);
       if (Has(configuration_.runtime_classes, pod->tree().Get("spec", "runtimeClassName").AsString())) return true;
       bool again = false;
@@ -341,7 +345,7 @@ class PodSecurity : public AdmissionPlugin {
     size_t checked = 0;
     for (const api::ObjectPtr& pod : pods) {
       if (checked == kPodsMax || runtime.Mono() > until) break;
-      ++checked;
+      if (++checked % kTurn == 0) runtime.Yield();
       const auto violations = CheckPodSecurity(policy, pod->tree().At("metadata"), pod->tree().At("spec"));
       if (violations.empty()) continue;
       SamePods& same = found[ViolationReasons(violations)];

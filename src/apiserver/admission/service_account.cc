@@ -31,11 +31,6 @@ constexpr Duration kDefaultPoll = std::chrono::milliseconds(50);
 
 bool IsMirror(const Value& pod) { return pod.Get("metadata", "annotations").Find(kMirror) != nullptr; }
 
-// The forms of "true" that Go's ParseBool knows.
-bool IsTrue(std::string_view text) {
-  return text == "1" || text == "t" || text == "T" || text == "true" || text == "TRUE" || text == "True";
-}
-
 Names NamesIn(const Value& references) {
   Names out;
   for (const Value& reference : references.items()) out.insert(reference.At("name").AsString());
@@ -99,7 +94,7 @@ std::string ForeignSecretOfPod(const Value& spec, const Value& account) {
 }
 
 bool EnforcesMountable(const Value& account) {
-  return IsTrue(account.Get("metadata", "annotations", kEnforceMountable).AsString());
+  return ParseBool(account.Get("metadata", "annotations", kEnforceMountable).AsString()).value_or(false);
 }
 
 bool Automounts(const Value& account, const Value& spec) {

@@ -31,7 +31,7 @@ UserInfo UserOfCertificate(const net::CertificateInfo& certificate) {
   return user;
 }
 
-// Whether bytes that were looked at can change their meaning as time goes by.
+// Whether something that was looked at is being deleted.
 bool IsEnding(const SeenObjects& seen) {
   return std::ranges::any_of(seen.bytes, [](const store::Bytes& bytes) {
     return bytes != nullptr && bytes->find("deletionTimestamp") != std::string::npos;
@@ -82,6 +82,7 @@ struct Authenticator::PerRuntime {
     TokenClaims claims;
     SeenObjects seen;
     std::optional<UserInfo> user;  ///< good as long as `seen` is what there is
+    bool ending = false;           ///< what was seen can change its meaning as time goes by
     int64_t told_day = -1;         ///< the last day its use was told, of a token of old
   };
   struct Answer {
@@ -175,10 +176,10 @@ Result<std::optional<TokenOwner>> Authenticator::FromServiceAccount(const TokenQ
     token.told_day = day;
     on_legacy_use_(token.claims);
   };
-  if (!token.user.has_value() || !ObjectsOfToken(token.claims, *snapshot).SameBytes(token.seen) ||
-      IsEnding(token.seen)) {
+  if (!token.user.has_value() || token.ending || !ObjectsOfToken(token.claims, *snapshot).SameBytes(token.seen)) {
     token.user.reset();
     Result<UserInfo> user = UserOfToken(token.claims, question.token, *snapshot, now, token.seen);
+    token.ending = IsEnding(token.seen);
     tell_use();
     token.user = TRY(std::move(user));
   } else {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apiserver/remote_call.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "doc/json.h"
@@ -216,8 +217,20 @@ Ok OidcAuthenticator::Discover() {
 }
 
 Ok OidcAuthenticator::Refresh(const std::shared_ptr<const KeySet>& seen) {
+  const uint64_t failures = failures_;
   const auto guard = TRY(refreshing_.Lock());
   if (keys_.load() != seen) return {};
+  // Who waited for a fetch that failed does not make another: they would wait for each other's, one after the other.
+  if (failures_ != failures) return last_failure_;
+  const Ok fetched = FetchKeys();
+  if (!fetched.ok() && !fetched.Failed(Reason::kCancelled)) {
+    ++failures_;
+    last_failure_ = fetched;
+  }
+  return fetched;
+}
+
+Ok OidcAuthenticator::FetchKeys() {
   const RemoteAnswer answer = TRY(Fetch(remote_, keys_url_).Context("fetching keys oidc: get keys failed"));
   auto fresh = std::make_shared<KeySet>();
   fresh->keys = TRY(ParseKeySet(answer.body).Context("fetching keys"));
@@ -239,7 +252,7 @@ Ok OidcAuthenticator::CheckSignature(rt::Runtime& here, const Jwt& token) {
   // Keys that are too old still count: the provider may be away.
   if (fits(*keys)) return {};
   if (here.Mono() >= keys->fresh_until) {
-    const Ok refreshed = rt::CallOn(here, world_, [&] { return Refresh(keys); });
+    const Ok refreshed = CallOnCancellable(here, world_, [&] { return Refresh(keys); });
     if (!refreshed.ok()) {
       return Unauthorized("oidc: verify token: failed to verify signature: " + refreshed.status().message());
     }

@@ -64,6 +64,7 @@ class OidcAuthenticator : public TokenAuthenticator {
   Ok Discover();
   /// New keys, unless somebody else got some since `seen`. World fiber.
   Ok Refresh(const std::shared_ptr<const KeySet>& seen);
+  Ok FetchKeys();
   Ok CheckSignature(rt::Runtime& here, const Jwt& token);
   Ok CheckClaims(const doc::Value& claims, WallTime now) const;
 
@@ -71,8 +72,11 @@ class OidcAuthenticator : public TokenAuthenticator {
   Remote& remote_;
   const OidcOptions options_;
   const std::vector<std::string> api_audiences_;
-  std::string keys_url_;  // of the world
+  // Of the world:
+  std::string keys_url_;
   rt::Mutex refreshing_;
+  uint64_t failures_ = 0;  // fetches of keys
+  Ok last_failure_;
   std::atomic<std::shared_ptr<const KeySet>> keys_;  // null until the provider was found
   rt::TaskGroup tasks_;
 };

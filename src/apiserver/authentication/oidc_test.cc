@@ -32,6 +32,8 @@ class Provider : public Remote {
   }
 
   Result<RemoteAnswer> Send(const net::ClientRequest& request, Duration /*timeout*/) override {
+    ++requests;
+    if (runtime != nullptr) TRY(runtime->Sleep(10s));
     if (down) return Unavailable("connection refused");
     RemoteAnswer answer{200, {}, ""};
     if (request.url.path == "/realm/.well-known/openid-configuration") {
@@ -55,6 +57,8 @@ class Provider : public Remote {
 
   bool down = false;
   int fetches = 0;
+  int requests = 0;
+  rt::Runtime* runtime = nullptr;  ///< answers take ten seconds of it
 
  private:
   const bool rsa_;
@@ -202,6 +206,33 @@ TEST(Oidc, KeysAreFetchedWhenTheyAreNewAndKeptWhenTheProviderIsAway) {
     EXPECT_EQ(
         world.Who(R"("sub":"a")"),
         "oidc: verify token: failed to verify signature: fetching keys oidc: get keys failed: connection refused");
+  });
+}
+
+TEST(Oidc, WhoWaitsForAFetchThatFailsDoesNotMakeAnother) {
+  InSim([](rt::Runtime& runtime) {
+    World world(runtime, {.username_prefix = "-"});
+    world.authenticator.Start();
+    MUST(runtime.Sleep(1s));
+    ASSERT_EQ(world.Who(R"("sub":"a")"), "a []");
+    MUST(runtime.Sleep(61s));
+    world.provider.Rotate();
+    world.provider.down = true;
+    world.provider.runtime = &runtime;
+    world.provider.requests = 0;
+    const std::string token = world.provider.Sign(world.Claims(R"("sub":"a")"));
+    const MonoTime began = runtime.Mono();
+    rt::TaskGroup group(runtime, "askers");
+    for (int i = 0; i < 20; ++i) {
+      group.Spawn("ask", [&] { EXPECT_NE(world.WhoHas(token).find("connection refused"), std::string::npos); });
+    }
+    group.Join();
+    EXPECT_EQ(world.provider.requests, 1);
+    EXPECT_EQ(runtime.Mono() - began, 10s);
+    EXPECT_NE(world.WhoHas(token), "a []");
+    EXPECT_EQ(world.provider.requests, 2);
+    world.provider.down = false;
+    EXPECT_EQ(world.WhoHas(token), "a []");
   });
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "apiserver/authorization/bootstrap_policy.h"
+#include "apiserver/authorization/rbac_index.h"
 #include "apiserver/test_server.h"
 #include "base/strings.h"
 
@@ -77,6 +78,19 @@ TEST(Rbac, WhatIsGrantedCountsAtOnce) {
     EXPECT_EQ(Text(ann->List(pods, "default")), "");
     ASSERT_TRUE(admin.Delete(TestServer::Kind("RoleBinding", kRbac), {"default", "b"}).ok());
     EXPECT_NE(Text(ann->List(pods, "default")), "");
+  });
+}
+
+TEST(Rbac, NobodyWaitsForAnIndexThatDoesNotFollow) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    RbacIndex index(runtime, server.store());
+    const MonoTime began = runtime.Mono();
+    index.WaitFor(server.store().Latest()->revision());
+    index.Start();
+    index.Stop();
+    index.WaitFor(server.store().Latest()->revision() + 1);
+    EXPECT_EQ(runtime.Mono(), began);
   });
 }
 

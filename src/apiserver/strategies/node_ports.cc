@@ -52,11 +52,6 @@ void PortPool::Give(int64_t port, std::string_view owner) {
   if (at != owners_.end() && at->second == owner) owners_.erase(at);
 }
 
-bool PortPool::HeldBy(int64_t port, std::string_view owner) const {
-  const auto at = owners_.find(port);
-  return at != owners_.end() && at->second == owner;
-}
-
 std::string PortPool::Range() const { return fmt::format("{}-{}", first_, last_); }
 
 void NodePorts::Load(const store::Store& store) {
@@ -73,8 +68,7 @@ void NodePorts::Load(const store::Store& store) {
                         });
 }
 
-std::string NodePorts::Take(const ReserveContext& context, int64_t port, std::string_view owner,
-                            std::vector<int64_t>& taken) {
+std::string NodePorts::Take(int64_t port, std::string_view owner, std::vector<int64_t>& taken) {
   if (!pool_.Has(port)) {
     return fmt::format("provided port is not in the valid range. The range of valid ports is {}", pool_.Range());
   }
@@ -82,7 +76,6 @@ std::string NodePorts::Take(const ReserveContext& context, int64_t port, std::st
   if (std::ranges::find(taken, port) != taken.end()) return {};
   if (!pool_.Take(port, owner)) return "provided port is already allocated";
   taken.push_back(port);
-  (void)context;
   return {};
 }
 
@@ -114,7 +107,7 @@ Ok NodePorts::TakePorts(const ReserveContext& context, doc::Document& service, c
       node_port = by_port[number];
     }
     if (node_port != 0 && !held.contains(node_port)) {
-      const std::string wrong = Take(context, node_port, owner, taken);
+      const std::string wrong = Take(node_port, owner, taken);
       if (!wrong.empty()) {
         return InvalidError(kind_, NameOf(service.root),
                             {{"FieldValueInvalid", fmt::format("Invalid value: {}: {}", node_port, wrong),
@@ -144,7 +137,7 @@ Ok NodePorts::TakeHealthPort(const ReserveContext& context, doc::Document& servi
     return {};
   }
   const bool twice = std::ranges::find(taken, wanted) != taken.end();
-  const std::string wrong = twice ? "provided port is already allocated" : Take(context, wanted, owner, taken);
+  const std::string wrong = twice ? "provided port is already allocated" : Take(wanted, owner, taken);
   if (wrong.empty()) return {};
   return InternalError(fmt::format("failed to allocate requested HealthCheck NodePort {}: {}", wanted, wrong));
 }

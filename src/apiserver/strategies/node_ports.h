@@ -28,7 +28,6 @@ class PortPool {
   /// A free port, looked for from a random place. nullopt when all are taken.
   std::optional<int64_t> TakeAny(uint64_t random, std::string_view owner);
   void Give(int64_t port, std::string_view owner);
-  bool HeldBy(int64_t port, std::string_view owner) const;
   /// "30000-32767"
   std::string Range() const;
 
@@ -55,7 +54,7 @@ class NodePorts {
   Ok TakeHealthPort(const ReserveContext& context, doc::Document& service, const doc::Value* old,
                     std::vector<int64_t>& taken);
   /// "" or what is wrong.
-  std::string Take(const ReserveContext& context, int64_t port, std::string_view owner, std::vector<int64_t>& taken);
+  std::string Take(int64_t port, std::string_view owner, std::vector<int64_t>& taken);
   std::optional<int64_t> TakeAny(const ReserveContext& context, std::string_view owner, std::vector<int64_t>& taken);
 
   const api::KindInfo& kind_;

@@ -168,7 +168,7 @@ store::Op MakeAddressObject(rt::Runtime& runtime, const IpAddress& address, cons
   MUST(FitKind(*kind, object));  // it names no kind of its own
   StampNew(runtime, runtime.Wall(), object);
   StoredForm form = MUST(EncodeStored(*kind, object));  // made here, so its types fit
-  return {KeyOf(address), std::move(form.bytes), form.revision_offset};
+  return {KeyOf(address), std::move(form.bytes), form.revision_offset, form.digest};
 }
 
 bool NamesService(const Value& address, std::string_view ns, std::string_view name) {
