@@ -97,7 +97,7 @@ class Echo : public client::ExecStream {
   size_t at_ = 0;
 };
 
-class Pods : public client::NodeAccess {
+class Pods : public client::PodAccess {
  public:
   explicit Pods(rt::Runtime& runtime) : runtime_(runtime) {}
   rt::Runtime& runtime() override { return runtime_; }
@@ -109,6 +109,14 @@ class Pods : public client::NodeAccess {
                                                    const client::ExecOptions& options) override {
     return std::unique_ptr<client::ExecStream>(new Echo(options));
   }
+  Result<std::unique_ptr<client::ExecStream>> Attach(std::string_view ns, std::string_view pod,
+                                                     const client::AttachOptions& options) override {
+    return Exec(ns, pod, {.container = options.container, .command = {"before"}});
+  }
+  Result<std::unique_ptr<net::Stream>> Dial(std::string_view /*ns*/, std::string_view /*pod*/,
+                                            uint16_t /*port*/) override {
+    return Unavailable("connection refused");
+  }
 
  private:
   rt::Runtime& runtime_;
@@ -119,7 +127,7 @@ class LocalConnection : public Connection {
   LocalConnection(rt::Runtime& runtime, apiserver::ApiServer& server)
       : server_(server), client_(server.LocalClient({"tester", "", {"system:masters"}})), pods_(runtime) {}
   client::Client& client() override { return *client_; }
-  client::NodeAccess& pods() override { return pods_; }
+  client::PodAccess& pods() override { return pods_; }
   std::string server() const override { return "https://127.0.0.1:6443"; }
   std::string ns() const override { return "default"; }
   Result<std::string> GetRaw(std::string_view path) override {
