@@ -10,6 +10,7 @@
 #include "apiserver/proxy_target.h"
 #include "apiserver/streams.h"
 #include "base/ip.h"
+#include "base/path.h"
 #include "base/strings.h"
 #include "net/gzip.h"
 #include "net/http_relay.h"
@@ -82,7 +83,7 @@ std::string SubPath(const Call& call) {
   rest = at == std::string_view::npos ? std::string_view() : rest.substr(at + mark.size());
   if (rest.empty()) return {};
   const bool slash = rest.ends_with('/');
-  std::string out = CleanUrlPath(rest);
+  std::string out = CleanPath(rest);
   if (slash && !out.ends_with('/')) out += '/';
   return out;
 }
@@ -182,7 +183,7 @@ class Proxied {
     RemoveHopHeaders(request.headers);
     if (trailers) request.headers.Set("Te", "trailers");
     const std::string escaped = EscapedPath(path_);
-    std::string uri = JoinUrlPaths(place_.prefix, escaped);
+    std::string uri = JoinPaths(place_.prefix, escaped);
     if (escaped.ends_with('/') && !uri.ends_with('/')) uri += '/';
     request.headers.Set("X-Forwarded-Uri", uri);
     StreamScope scope(call_.context.local, here_);

@@ -1,8 +1,8 @@
 #include "apiserver/proxy_links.h"
 
 #include <algorithm>
-#include <vector>
 
+#include "base/path.h"
 #include "base/strings.h"
 #include "net/http.h"
 
@@ -185,30 +185,6 @@ class HtmlRewriter {
 
 }  // namespace
 
-std::string CleanUrlPath(std::string_view path) {
-  const bool rooted = path.starts_with('/');
-  std::vector<std::string_view> parts;
-  for (const std::string_view part : Split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      parts.push_back(part);
-    } else if (!parts.empty() && parts.back() != "..") {
-      parts.pop_back();
-    } else if (!rooted) {
-      parts.push_back(part);
-    }
-  }
-  const std::string joined = Join(parts, "/");
-  if (rooted) return "/" + joined;
-  return joined.empty() ? "." : joined;
-}
-
-std::string JoinUrlPaths(std::string_view one, std::string_view other) {
-  if (one.empty() && other.empty()) return {};
-  if (one.empty()) return CleanUrlPath(other);
-  return CleanUrlPath(std::string(one) + "/" + std::string(other));
-}
-
 std::string RewriteLink(std::string_view link, const ProxyPlace& place) {
   const Reference reference = Parse(link);
   const bool elsewhere = !reference.host.empty() && reference.host != place.backend_host &&
@@ -220,7 +196,7 @@ std::string RewriteLink(std::string_view link, const ProxyPlace& place) {
   }
   if (reference.path.starts_with(place.prefix)) return out.append(reference.path).append(reference.rest);
   const Result<net::Url> decoded = net::Url::Parse(reference.path);
-  std::string path = JoinUrlPaths(place.prefix, decoded.ok() ? decoded->path : std::string(reference.path));
+  std::string path = JoinPaths(place.prefix, decoded.ok() ? decoded->path : std::string(reference.path));
   if (reference.path.ends_with('/') && !path.ends_with('/')) path += '/';
   return out.append(Escaped(path)).append(reference.rest);
 }

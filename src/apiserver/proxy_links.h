@@ -13,10 +13,6 @@ struct ProxyPlace {
   std::string request_host;  ///< the Host that the client asked for
 };
 
-/// Go's path.Clean: without empty parts, "." and "..".
-std::string CleanUrlPath(std::string_view path);
-/// Go's path.Join of two.
-std::string JoinUrlPaths(std::string_view one, std::string_view other);
 /// A URL or a reference. Unchanged where it is relative to the page or leads to another host.
 std::string RewriteLink(std::string_view link, const ProxyPlace& place);
 /// The same for what refers to something in a page's start tags.

@@ -223,15 +223,6 @@ TEST(Proxy, Upgrades) {
   });
 }
 
-TEST(ProxyLinks, Paths) {
-  EXPECT_EQ(CleanUrlPath("/a//b/./../c/"), "/a/c");
-  EXPECT_EQ(CleanUrlPath("/../.."), "/");
-  EXPECT_EQ(CleanUrlPath("../a"), "../a");
-  EXPECT_EQ(CleanUrlPath(""), ".");
-  EXPECT_EQ(JoinUrlPaths("/a/", "/b/"), "/a/b");
-  EXPECT_EQ(JoinUrlPaths("", ""), "");
-}
-
 TEST(ProxyLinks, Links) {
   const ProxyPlace place{"/proxy", "10.0.0.5:80", "front:6443"};
   const std::pair<std::string_view, std::string_view> cases[] = {
