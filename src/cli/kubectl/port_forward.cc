@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <list>
+#include <functional>
 
 #include "api/core_v1.h"
 #include "base/strings.h"
@@ -54,6 +53,27 @@ Result<uint16_t> PodPortOfService(Service service, Pod pod, std::string_view tex
   }
   return BadRequest(fmt::format("Service '{}' does not have a named port '{}'", service.metadata().name(), text));
 }
+
+/// The pod's end of a connection: what the server says of it is told before this end is seen to have ended.
+class TellingStream : public net::Stream {
+ public:
+  TellingStream(std::unique_ptr<net::Stream> inner, std::function<void(const Status&)> tell)
+      : inner_(std::move(inner)), tell_(std::move(tell)) {}
+  Result<size_t> Read(char* out, size_t size) override {
+    Result<size_t> count = inner_->Read(out, size);
+    if (!count.ok() && count.status().message().starts_with("error forwarding port")) tell_(count.status());
+    return count;
+  }
+  Ok WaitReadable() override { return inner_->WaitReadable(); }
+  Ok Write(std::string_view bytes) override { return inner_->Write(bytes); }
+  Ok CloseWrite() override { return inner_->CloseWrite(); }
+  void Close() override { inner_->Close(); }
+  std::string peer() const override { return inner_->peer(); }
+
+ private:
+  std::unique_ptr<net::Stream> inner_;
+  std::function<void(const Status&)> tell_;
+};
 
 class PortForward : public Command {
  public:
@@ -180,15 +200,21 @@ class PortForward : public Command {
   Ok ServeConnection(Session& session, net::Stream& local, const Forward& forward) {
     TRY(session.PrintLine(fmt::format("Handling connection for {}", forward.local)));
     TRY(session.console().Flush());
+    bool told = false;
+    const auto tell = [&](const Status& status) {
+      told = true;
+      return session.Warn(fmt::format("an error occurred forwarding {} -> {}: {}\n", forward.local, forward.remote,
+                                      status.message()));
+    };
     auto remote = session.connection().pods().Dial(pod_->ns(), pod_->name(), forward.remote);
-    const Ok done = remote.ok() ? net::Splice(session.runtime(), local, **remote) : Ok(remote.status());
+    if (!remote.ok()) {
+      if (!remote.Failed(Reason::kCancelled)) TRY(tell(remote.status()));
+      return BadRequest("lost connection to pod");
+    }
+    TellingStream stream(std::move(*remote), [&](const Status& status) { (void)tell(status); });
     // That either end breaks its connection off is nothing to tell; that the other end has words for it is.
-    const bool told = !done.ok() && done.status().message().starts_with("error forwarding port");
-    if (remote.ok() && !told) return {};
-    if (done.Failed(Reason::kCancelled)) return {};
-    TRY(session.Warn(fmt::format("an error occurred forwarding {} -> {}: {}\n", forward.local, forward.remote,
-                                 done.status().message())));
-    return BadRequest("lost connection to pod");
+    (void)net::Splice(session.runtime(), local, stream);
+    return told ? Ok(BadRequest("lost connection to pod")) : Ok();
   }
 
   std::vector<std::string> addresses_;

@@ -146,7 +146,8 @@ class RunVerb : public Command {
   }
 
   static Ok PrintLog(Session& session, const api::Object& pod) {
-    const auto log = TRY(session.connection().pods().Logs(pod.ns(), pod.name(), {.container = std::string(pod.name())}));
+    const client::LogOptions options{.container = std::string(pod.name())};
+    const auto log = TRY(session.connection().pods().Logs(pod.ns(), pod.name(), options));
     for (;;) {
       const std::string text = TRY(log->Read());
       if (text.empty()) return session.console().Flush();
