@@ -57,6 +57,8 @@ struct ApiServerOptions {
   AuditOptions audit;
   /// Where the server's figures go, and what /metrics shows; null: its own.
   knarr::Registry* metrics = nullptr;
+  /// How proxied requests reach pods and nodes; null: by this machine's network.
+  std::function<Result<std::unique_ptr<net::Stream>>(rt::Runtime& runtime, const net::Endpoint& endpoint)> dial;
 };
 
 class ApiServer {

@@ -1,11 +1,13 @@
 #pragma once
 
-// A node that runs nothing: every log has three lines, and every command answers with its words and what it reads.
+// A node that runs nothing: every log has three lines, every command answers with its words and what it reads, every
+// port repeats what it is sent, and the node's own server tells what it was asked.
 
 #include <memory>
 #include <string>
 
 #include "client/node_access.h"
+#include "net/http.h"
 #include "rt/sync.h"
 
 namespace knarr {
@@ -62,7 +64,8 @@ class EchoExec : public client::ExecStream {
 
 class EchoNode : public client::NodeAccess {
  public:
-  explicit EchoNode(rt::Runtime& runtime) : runtime_(runtime) {}
+  explicit EchoNode(rt::Runtime& runtime) : runtime_(runtime), fibers_(runtime, "echo node") {}
+  ~EchoNode() override { fibers_.StopAndJoin(); }
   rt::Runtime& runtime() override { return runtime_; }
   Result<std::unique_ptr<client::LogStream>> Logs(std::string_view /*ns*/, std::string_view pod,
                                                   const client::LogOptions& options) override {
@@ -76,9 +79,40 @@ class EchoNode : public client::NodeAccess {
                                                    const client::ExecOptions& options) override {
     return std::unique_ptr<client::ExecStream>(std::make_unique<EchoExec>(runtime_, options));
   }
+  Result<std::unique_ptr<client::ExecStream>> Attach(std::string_view ns, std::string_view pod,
+                                                     const client::AttachOptions& options) override {
+    return Exec(ns, pod, {.container = options.container, .command = {"attached"}, .stdin_open = options.stdin_open});
+  }
+  /// Nobody listens on port 1.
+  Result<std::unique_ptr<net::Stream>> Dial(std::string_view /*ns*/, std::string_view /*pod*/,
+                                            uint16_t port) override {
+    if (port == 1) return Unavailable("dial tcp4 127.0.0.1:1: connect: connection refused");
+    auto ends = net::MemoryPipe(runtime_);
+    fibers_.Spawn("port", [stream = std::shared_ptr<net::Stream>(std::move(ends.first))] { Echo(*stream); });
+    return std::move(ends.second);
+  }
+  Result<std::unique_ptr<net::Stream>> DialServer() override {
+    auto ends = net::MemoryPipe(runtime_);
+    fibers_.Spawn("server", [this, end = std::make_shared<std::unique_ptr<net::Stream>>(std::move(ends.first))] {
+      net::ServeConnection(runtime_, std::move(*end), {}, [](net::Request& request, net::Response& response) {
+        (void)response.Send(200, {}, request.method + " " + request.target + "\n");
+      });
+    });
+    return std::move(ends.second);
+  }
 
  private:
+  static void Echo(net::Stream& stream) {
+    char part[1024];
+    for (;;) {
+      const auto count = stream.Read(part, sizeof part);
+      if (!count.ok() || *count == 0 || !stream.Write({part, *count}).ok()) break;
+    }
+    (void)stream.CloseWrite();
+  }
+
   rt::Runtime& runtime_;
+  rt::TaskGroup fibers_;
 };
 
 }  // namespace knarr

@@ -2,66 +2,41 @@
 
 #include <algorithm>
 
+#include "apiserver/command_channels.h"
 #include "apiserver/errors.h"
 #include "apiserver/http_face.h"
 #include "apiserver/remote_call.h"
 #include "apiserver/request_info.h"
 #include "apiserver/streams.h"
-#include "base/strings.h"
 #include "doc/json.h"
+#include "net/spdy.h"
 #include "net/websocket.h"
 
-// Exec over WebSocket: each message begins with the number of its channel (a byte, or a digit in the base64 forms):
-// 0 stdin, 1 stdout, 2 stderr, 3 the outcome, 4 the terminal's size. v5 adds 255: the peer closes a channel.
+// Commands in containers, and attaching to what runs in them.
 
 namespace knarr::apiserver {
 namespace {
 
-enum Channel : unsigned char { kStdin = 0, kStdout = 1, kStderr = 2, kError = 3, kResize = 4, kClose = 255 };
-
-struct Protocol {
-  std::string_view name;
-  bool base64;
-  bool status_object;  // v4 on: the outcome is a Status object
-};
-constexpr Protocol kProtocols[] = {
-    {"v5.channel.k8s.io", false, true},       {"v4.channel.k8s.io", false, true},
-    {"v4.base64.channel.k8s.io", true, true}, {"channel.k8s.io", false, false},
-    {"base64.channel.k8s.io", true, false},   {"", false, false},
-};
-
-const Protocol& ProtocolOf(std::string_view name) {
-  for (const Protocol& protocol : kProtocols) {
-    if (protocol.name == name) return protocol;
-  }
-  return kProtocols[std::size(kProtocols) - 1];
-}
-
-/// The two directions of one exec.
-class ExecSession {
+/// The two directions between a client and a command.
+class CommandSession {
  public:
-  ExecSession(Call& call, rt::Runtime& there, std::unique_ptr<net::WebSocket> socket)
-      : here_(call.context.runtime),
-        there_(there),
-        socket_(std::move(socket)),
-        protocol_(ProtocolOf(socket_->protocol())) {}
+  CommandSession(Call& call, rt::Runtime& there, std::unique_ptr<CommandChannels> channels)
+      : here_(call.context.runtime), there_(there), channels_(std::move(channels)) {}
 
   /// `stream` may be the node's refusal: the client learns it where it learns how commands end.
-  void Run(Result<std::unique_ptr<client::ExecStream>> stream, const client::ExecOptions& options) {
+  void Run(Result<std::unique_ptr<client::ExecStream>> stream) {
     if (!stream.ok()) {
-      (void)WriteOutcome(stream.status());
-      socket_->Close();
+      (void)channels_->WriteOutcome(stream.status());
+      channels_->Close();
       return;
     }
     stream_ = std::move(*stream);
-    // Tells the client that the streams are there, as upstream does.
-    (void)Write(options.stdout_open ? kStdout : options.stderr_open ? kStderr : kError, "");
     rt::TaskGroup input(here_, "exec-input");
     input.Spawn("input", [this] { ReadInput(); });
     const Result<int> exit = WriteOutput();
-    if (!client_gone_) (void)WriteOutcome(exit);
+    if (!client_gone_) (void)channels_->WriteOutcome(exit);
     input.StopAndJoin();  // Close reads, too: one reader at a time
-    if (!client_gone_) socket_->Close();
+    if (!client_gone_) channels_->Close();
     rt::Shield shield(here_);
     rt::CallOn(here_, there_, [&] {
       stream_->Close();
@@ -70,160 +45,152 @@ class ExecSession {
   }
 
  private:
-  Ok Write(Channel channel, std::string_view data) {
-    std::string message;
-    if (protocol_.base64) {
-      message += static_cast<char>('0' + channel);
-      message += Base64Encode(data);
-    } else {
-      message += static_cast<char>(channel);
-      message += data;
-    }
-    return socket_->Write(message, !protocol_.base64);
-  }
-
   Result<int> WriteOutput() {
     for (;;) {
       client::ExecStream::Chunk chunk = TRY(CallOnCancellable(here_, there_, [&] { return stream_->Read(); }));
       if (chunk.data.empty()) break;
-      TRY(Write(chunk.fd == 2 ? kStderr : kStdout, chunk.data));
+      TRY(channels_->WriteOutput(chunk.fd, chunk.data));
     }
     return CallOnCancellable(here_, there_, [&] { return stream_->Wait(); });
   }
 
-  Ok WriteOutcome(const Result<int>& exit) {
-    if (exit.ok() && *exit == 0) {
-      return protocol_.status_object ? Write(kError, R"({"metadata":{},"status":"Success"})") : Ok();
-    }
-    const std::string message = exit.ok()
-                                    ? fmt::format("command terminated with non-zero exit code: exit status {}", *exit)
-                                    : exit.status().message();
-    if (!protocol_.status_object) return Write(kError, message);
-    std::string json = R"({"metadata":{},"status":"Failure","message":)";
-    doc::WriteJsonString(message, json);
-    if (exit.ok()) {
-      json += fmt::format(
-          R"(,"reason":"NonZeroExitCode","details":{{"causes":[{{"reason":"ExitCode","message":"{}"}}]}})", *exit);
-    } else {
-      json += R"(,"reason":"InternalError","code":500)";
-    }
-    return Write(kError, json + "}");
-  }
-
-  // Until the client closes, or the exec is over and this fiber is stopped.
+  // Until the client closes, or the command is over and this fiber is stopped.
   void ReadInput() {
-    for (;;) {
-      const Result<net::WebSocketMessage> message = socket_->Read();
-      if (!message.ok()) {
-        if (message.Failed(Reason::kCancelled)) return;
-        client_gone_ = true;
-        (void)CallOnCancellable(here_, there_, [&]() -> Ok {
-          stream_->Close();
-          return {};
-        });
-        return;
-      }
-      if (!TakeMessage(message->data).ok()) return;
-    }
-  }
-
-  Ok TakeMessage(std::string_view data) {
-    if (data.empty()) return {};
-    unsigned char channel = static_cast<unsigned char>(data.front());
-    std::string text(data.substr(1));
-    if (protocol_.base64) {
-      channel = static_cast<unsigned char>(channel - '0');
-      text = TRY(Base64Decode(text));
-    }
-    if (channel == kStdin && !text.empty()) {
-      return CallOnCancellable(here_, there_, [&] { return stream_->WriteStdin(text); });
-    }
-    if (channel == kClose && !text.empty() && static_cast<unsigned char>(text.front()) == kStdin) {
-      return CallOnCancellable(here_, there_, [&]() -> Ok {
+    bool deaf = false;  // the command reads no more: what comes is dropped, as by a pipe that nobody reads
+    CommandInput sink;
+    sink.standard_input = [&](std::string_view data) -> Ok {
+      if (deaf) return {};
+      const Ok written = CallOnCancellable(here_, there_, [&] { return stream_->WriteStdin(data); });
+      if (written.Failed(Reason::kCancelled)) return written;
+      deaf = !written.ok();
+      return {};
+    };
+    sink.end_of_input = [this] {
+      return CallOnCancellable(here_, there_, [this]() -> Ok {
         stream_->CloseStdin();
         return {};
       });
-    }
-    if (channel == kResize) return Resize(text);
-    return {};
-  }
-
-  Ok Resize(std::string_view text) {
-    const Result<doc::Document> size = doc::ParseJson(text);
-    if (!size.ok()) return {};  // a size that can't be read changes nothing
-    const auto clamp = [&](std::string_view name) {
-      return static_cast<uint16_t>(std::clamp<int64_t>(size->root.At(name).AsInt(), 0, UINT16_MAX));
     };
-    const uint16_t columns = clamp("Width");
-    const uint16_t rows = clamp("Height");
-    if (columns == 0 || rows == 0) return {};
-    return CallOnCancellable(here_, there_, [&] { return stream_->Resize(columns, rows); });
+    sink.resize = [this](uint16_t columns, uint16_t rows) -> Ok {
+      if (columns == 0 || rows == 0) return {};
+      // Sizes of what has no terminal change nothing.
+      (void)CallOnCancellable(here_, there_, [&] { return stream_->Resize(columns, rows); });
+      return {};
+    };
+    const Ok read = channels_->ReadInput(sink);
+    if (read.Failed(Reason::kCancelled)) return;
+    client_gone_ = true;
+    (void)CallOnCancellable(here_, there_, [this]() -> Ok {
+      stream_->Close();
+      return {};
+    });
   }
 
   rt::Runtime& here_;
   rt::Runtime& there_;
   std::unique_ptr<client::ExecStream> stream_;
-  std::unique_ptr<net::WebSocket> socket_;
-  const Protocol& protocol_;
+  std::unique_ptr<CommandChannels> channels_;
   bool client_gone_ = false;
 };
 
-Result<client::ExecOptions> ReadExecOptions(const Call& call, std::string container) {
-  const net::Url& url = call.request.url;
-  client::ExecOptions options;
-  options.container = std::move(container);
-  for (const auto& [name, value] : url.query) {
-    if (name == "command") options.command.push_back(value);
-  }
-  options.stdin_open = QueryBool(url, "stdin");
-  options.stdout_open = QueryBool(url, "stdout");
-  options.tty = QueryBool(url, "tty");
-  options.stderr_open = QueryBool(url, "stderr") && !options.tty;
-  if (options.command.empty()) return BadRequest("you must specify at least one command for the container");
-  if (!options.stdin_open && !options.stdout_open && !options.stderr_open) {
-    return BadRequest("you must specify at least 1 of stdin, stdout, stderr");
-  }
-  return options;
+Ok CheckUpgrade(const net::Request& request) {
+  if (net::IsWebSocketUpgrade(request) || net::IsSpdyUpgrade(request)) return {};
+  return BadRequest("Upgrade request required");
 }
 
-Ok CheckUpgrade(const net::Request& request) {
-  if (net::IsWebSocketUpgrade(request)) return {};
-  const std::string upgrade = ToLower(request.headers.Get("Upgrade"));
-  if (upgrade.starts_with("spdy/")) {
-    return BadRequest(
-        "this server streams over WebSocket, not SPDY: use a kubectl of version 1.31 or newer, or "
-        "knarr kubectl");
+Result<CommandStreams> ReadStreams(const net::Url& url) {
+  CommandStreams out;
+  out.stdin_open = QueryBool(url, "stdin");
+  out.stdout_open = QueryBool(url, "stdout");
+  out.tty = QueryBool(url, "tty");
+  out.stderr_open = QueryBool(url, "stderr") && !out.tty;
+  if (!out.stdin_open && !out.stdout_open && !out.stderr_open) {
+    return BadRequest("you must specify at least 1 of stdin, stdout, stderr");
   }
-  return BadRequest("Upgrade request required");
+  return out;
+}
+
+/// Agrees on a protocol with the client (its upgrade is checked), and runs what `start` makes on the node.
+template <typename Start>
+Ok ServeCommand(Call& call, client::NodeAccess& node, const CommandStreams& streams, Start start) {
+  rt::Runtime& here = call.context.runtime;
+  std::unique_ptr<CommandChannels> channels;
+  if (net::IsWebSocketUpgrade(call.request)) {
+    channels = TRY(OpenWebSocketChannels(call, streams));
+  } else {
+    channels = TRY(OpenSpdyChannels(call, streams));
+  }
+  if (channels == nullptr) return {};
+  StreamScope scope(call.context.local, here);
+  auto stream = CallOnCancellable(here, node.runtime(), start);
+  CommandSession(call, node.runtime(), std::move(channels)).Run(std::move(stream));
+  return {};
 }
 
 }  // namespace
 
+std::string OutcomeText(const Result<int>& exit) {
+  if (!exit.ok()) return exit.status().message();
+  return *exit == 0 ? "" : fmt::format("command terminated with non-zero exit code: exit status {}", *exit);
+}
+
+std::string OutcomeJson(const Result<int>& exit) {
+  const std::string message = OutcomeText(exit);
+  if (exit.ok() && *exit == 0) return R"({"metadata":{},"status":"Success"})";
+  std::string json = R"({"metadata":{},"status":"Failure","message":)";
+  doc::WriteJsonString(message, json);
+  if (exit.ok()) {
+    json += fmt::format(
+        R"(,"reason":"NonZeroExitCode","details":{{"causes":[{{"reason":"ExitCode","message":"{}"}}]}})", *exit);
+  } else {
+    json += R"(,"reason":"InternalError","code":500)";
+  }
+  return json + "}";
+}
+
+TerminalSize ReadTerminalSize(const doc::Value& size) {
+  const auto clamp = [&](std::string_view name) {
+    return static_cast<uint16_t>(std::clamp<int64_t>(size.At(name).AsInt(), 0, UINT16_MAX));
+  };
+  return {clamp("Width"), clamp("Height")};
+}
+
 Ok ServeExec(Call& call, Core& core) {
-  // What is wrong with the request comes first: a client whose WebSocket is refused tries SPDY, and shows that answer.
+  TRY(MayConnect(call, core));
   const PodTarget target = TRY(FindPodTarget(call, core));
-  const client::ExecOptions options = TRY(ReadExecOptions(call, target.container));
+  TRY(CheckUpgrade(call.request));
+  const CommandStreams streams = TRY(ReadStreams(call.request.url));
+  client::ExecOptions options{.container = target.container,
+                              .stdin_open = streams.stdin_open,
+                              .stdout_open = streams.stdout_open,
+                              .stderr_open = streams.stderr_open,
+                              .tty = streams.tty};
+  for (const auto& [name, value] : call.request.url.query) {
+    if (name == "command") options.command.push_back(value);
+  }
+  if (options.command.empty()) return BadRequest("you must specify at least one command for the container");
   const std::string_view phase = target.pod->tree().Get("status", "phase").AsString();
   if (phase == "Succeeded" || phase == "Failed") {
     return BadRequest(fmt::format("cannot exec into a container in a completed pod; current phase is {}", phase));
   }
-  if (target.node.empty()) return BadRequest(fmt::format("pod {} does not have a host assigned", target.pod->name()));
-  rt::Runtime& here = call.context.runtime;
-  client::NodeAccess* node = core.FindNode(here, target.node);
-  if (node == nullptr) {
-    return Internal(fmt::format("the node {} of pod {} is not connected", target.node, target.pod->name()));
-  }
+  client::NodeAccess& node = TRY(FindPodNode(call, core, target)).get();
+  return ServeCommand(call, node, streams,
+                      [&] { return node.Exec(call.attributes.ns, call.attributes.name, options); });
+}
+
+Ok ServeAttach(Call& call, Core& core) {
+  TRY(MayConnect(call, core));
+  const PodTarget target = TRY(FindPodTarget(call, core));
   TRY(CheckUpgrade(call.request));
-  net::WebSocketOptions socket_options;
-  for (const Protocol& protocol : kProtocols) {
-    if (!protocol.name.empty()) socket_options.protocols.emplace_back(protocol.name);
-  }
-  auto socket = TRY(net::AcceptWebSocket(here, call.request, call.response, socket_options));
-  StreamScope scope(call.context.local, here);
-  auto stream = CallOnCancellable(here, node->runtime(),
-                                  [&] { return node->Exec(call.attributes.ns, call.attributes.name, options); });
-  ExecSession(call, node->runtime(), std::move(socket)).Run(std::move(stream), options);
-  return {};
+  const CommandStreams streams = TRY(ReadStreams(call.request.url));
+  client::NodeAccess& node = TRY(FindPodNode(call, core, target)).get();
+  const client::AttachOptions options{.container = target.container,
+                                      .stdin_open = streams.stdin_open,
+                                      .stdout_open = streams.stdout_open,
+                                      .stderr_open = streams.stderr_open,
+                                      .tty = streams.tty};
+  return ServeCommand(call, node, streams,
+                      [&] { return node.Attach(call.attributes.ns, call.attributes.name, options); });
 }
 
 }  // namespace knarr::apiserver

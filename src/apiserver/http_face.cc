@@ -45,6 +45,13 @@ std::string_view VerbLabel(std::string_view verb) {
 
 }  // namespace
 
+std::string AuditId(rt::Runtime& runtime) {
+  std::array<uint8_t, 16> random{};
+  const uint64_t halves[2] = {runtime.Random(), runtime.Random()};
+  std::memcpy(random.data(), halves, sizeof halves);
+  return MakeUuid(random);
+}
+
 HttpFace::HttpFace(Core& core)
     : core_(core),
       discovery_(core.resources(), core.options().listen.ToString()),
@@ -119,7 +126,9 @@ bool HttpFace::IsLongRunning(const Call& call) const {
   const Attributes& a = call.attributes;
   if (!a.resource_request) return false;
   if (call.resource != nullptr && IsReview(*call.resource->kind)) return false;
-  return a.verb == "watch" || a.subresource == "log" || a.subresource == "exec";
+  if (a.verb == "watch") return true;
+  constexpr std::array<std::string_view, 5> kStreams = {"attach", "exec", "log", "portforward", "proxy"};
+  return std::ranges::find(kStreams, a.subresource) != kStreams.end();
 }
 
 void HttpFace::Route(Call& call) {
@@ -230,12 +239,12 @@ Ok HttpFace::StreamAudited(Call& call) {
 
 Ok HttpFace::Stream(Call& call) {
   if (call.attributes.verb == "watch") return ServeWatch(call, core_);
-  if (call.resource->kind->plural != "pods" || !call.resource->kind->group.empty()) return NoSuchResourceError();
-  if (call.attributes.subresource == "log") {
-    if (call.request.method != "GET") return MethodNotAllowedError({"", "pods/log"}, call.attributes.verb);
-    return ServeLog(call, core_);
-  }
-  return ServeExec(call, core_);
+  const std::string_view sub = call.attributes.subresource;
+  if (sub == "log") return ServeLog(call, core_);
+  if (sub == "exec") return ServeExec(call, core_);
+  if (sub == "attach") return ServeAttach(call, core_);
+  if (sub == "portforward") return ServePortForward(call, core_);
+  return ServeProxy(call, core_);
 }
 
 void HttpFace::Send(Call& call, Answer answer) {

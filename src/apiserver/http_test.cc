@@ -111,7 +111,7 @@ TEST(Http, BodiesAndForms) {
         {"GET", pods, "", "Accept: application/yaml\r\n", 200, "kind: PodList"},
         {"GET", pods + "/p", "", "Accept: application/vnd.kubernetes.protobuf\r\n", 200, std::string_view("k8s\0", 4)},
         {"GET", pods + "/p/status", "", "", 200, R"("phase":"Pending")"},
-        {"GET", pods + "/p/attach", "", "", 404, "could not find the requested resource"},
+        {"GET", pods + "/p/nothing", "", "", 404, "could not find the requested resource"},
         {"PATCH", pods + "/p", "{}", "Content-Type: application/apply-patch+cbor\r\n", 415,
          "415: Unsupported Media Type"},
         {"PATCH", pods + "/p", R"([{"op":"test","path":"/kind","value":"x"}])",

@@ -116,7 +116,7 @@ void FlattenSchemas(std::string place, const Value& document, std::set<std::stri
 }
 
 // Held against the documents of Kubernetes 1.36.3's own API server, less what they say in words and its alpha
-// parameters, and less what is not served here: proxies, attach, portforward.
+// parameters.
 TEST(OpenApiTest, SaysWhatKubernetesSays) {
   const ResourceTable resources{StrategyOptions{}};
   const OpenApi openapi(resources);

@@ -61,9 +61,17 @@ bool NamesOne(const Call& call) {
   return a.verb != "watch" || IsOldWatch(call);
 }
 
+// What is behind these answers, or takes the connection over: the request's forms are its own matter.
+bool IsConnection(const Call& call) {
+  const std::string_view sub = call.attributes.subresource;
+  return sub == "proxy" || sub == "exec" || sub == "attach" || sub == "portforward";
+}
+
 Ok CheckSubresource(const Call& call, std::string_view verb) {
   for (const ServedSubresource& served : ServedSubresources(*call.resource->kind)) {
     if (served.name != call.attributes.subresource) continue;
+    const std::string_view method = call.request.method;
+    if (served.name == "proxy" && (method == "HEAD" || method == "OPTIONS")) return {};
     return Contains(served.verbs, verb) ? Ok() : Ok(RouteMethodError());
   }
   return NoSuchResourceError();
@@ -91,7 +99,7 @@ Ok CheckMethod(const Call& call) {
 std::string_view FormsOf(const Call& call) {
   const Attributes& a = call.attributes;
   if (a.subresource == "log") return kLogForms;
-  if (a.subresource == "exec") return kAnything;
+  if (IsConnection(call)) return kAnything;
   if (IsOldWatch(call)) return kWatchForms;
   return call.request.method == "GET" && !NamesOne(call) ? kListForms : kForms;
 }
@@ -110,7 +118,7 @@ Ok CheckAccept(const Call& call) {
 }
 
 Ok CheckContentType(const Call& call) {
-  if (call.request.method != "PATCH") return {};
+  if (call.request.method != "PATCH" || IsConnection(call)) return {};
   const std::string_view header = call.request.headers.Get("Content-Type");
   const std::string_view type = TrimSpace(header.substr(0, header.find(';')));
   if (Contains(kPatchTypes, type)) return {};

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "apiserver/errors.h"
 #include "base/strings.h"
 
 namespace knarr::apiserver {
@@ -60,6 +61,25 @@ Result<PodTarget> FindPodTarget(Call& call, Core& core) {
       fmt::format("a container name must be specified for pod {}, choose one of: [{}]", name, Join(containers, " "));
   if (!inits.empty()) message += fmt::format(" or one of the init containers: [{}]", Join(inits, " "));
   return BadRequest(std::move(message));
+}
+
+Result<std::reference_wrapper<client::NodeAccess>> FindPodNode(Call& call, Core& core, const PodTarget& target) {
+  if (target.node.empty()) return BadRequest(fmt::format("pod {} does not have a host assigned", target.pod->name()));
+  client::NodeAccess* node = core.FindNode(call.context.runtime, target.node);
+  if (node == nullptr) {
+    return Internal(fmt::format("the node {} of pod {} is not connected", target.node, target.pod->name()));
+  }
+  return std::ref(*node);
+}
+
+Ok MayConnect(const Call& call, Core& core) {
+  if (call.attributes.verb == "create") return {};
+  Attributes attributes = call.attributes;
+  attributes.verb = "create";
+  const Verdict verdict = core.security().authorizer().Authorize(call.context.runtime, attributes);
+  if (verdict.allowed()) return {};
+  if (!verdict.error.empty()) return BareError(verdict.error);
+  return ForbiddenError(ResourceOf(*call.resource->kind), call.attributes.name, verdict.reason);
 }
 
 }  // namespace knarr::apiserver

@@ -2,6 +2,8 @@
 
 // What long-running answers have in common: they end when the client has gone or the server stops.
 
+#include <functional>
+
 #include "apiserver/http_face.h"
 #include "rt/sync.h"
 
@@ -31,5 +33,10 @@ struct PodTarget {
   std::string container;
 };
 Result<PodTarget> FindPodTarget(Call& call, Core& core);
+/// The node the pod is on. BadRequest for a pod that is on none, InternalError for a node that is not connected.
+Result<std::reference_wrapper<client::NodeAccess>> FindPodNode(Call& call, Core& core, const PodTarget& target);
+
+/// Connecting needs the verb create, whatever method opens the connection: browsers' WebSockets are GET requests.
+Ok MayConnect(const Call& call, Core& core);
 
 }  // namespace knarr::apiserver

@@ -84,6 +84,12 @@ std::vector<ServedSubresource> ServedSubresources(const api::KindInfo& kind) {
     if (name == "token") out.push_back({name, of("authentication.k8s.io/v1", "TokenRequest"), {"create"}});
     if (name == "log") out.push_back({name, &kind, {"get"}});
     if (name == "exec") out.push_back({name, of("v1", "PodExecOptions"), {"create", "get"}});
+    if (name == "attach") out.push_back({name, of("v1", "PodAttachOptions"), {"create", "get"}});
+    if (name == "portforward") out.push_back({name, of("v1", "PodPortForwardOptions"), {"create", "get"}});
+    if (name == "proxy") {
+      out.push_back({name, of("v1", std::string(kind.kind) + "ProxyOptions"),
+                     {"create", "delete", "get", "patch", "update"}});
+    }
   }
   std::erase_if(out, [](const ServedSubresource& sub) { return sub.kind == nullptr; });
   return out;

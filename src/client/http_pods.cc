@@ -1,6 +1,7 @@
 #include "client/http_pods.h"
 
 #include "base/strings.h"
+#include "client/http_ports.h"
 #include "doc/json.h"
 #include "rt/sync.h"
 
@@ -140,9 +141,9 @@ Ok CheckNames(std::string_view ns, std::string_view pod) {
   return {};
 }
 
-class HttpPods : public NodeAccess {
+class HttpPods : public PodAccess {
  public:
-  HttpPods(rt::Runtime& runtime, HttpClient& client) : runtime_(runtime), client_(client) {}
+  HttpPods(rt::Runtime& runtime, HttpClient& client) : runtime_(runtime), client_(client), ports_(runtime, client) {}
 
   rt::Runtime& runtime() override { return runtime_; }
 
@@ -171,26 +172,43 @@ class HttpPods : public NodeAccess {
     TRY(CheckNames(ns, pod));
     QueryList query;
     for (const std::string& part : options.command) query.emplace_back("command", part);
+    return Command(PodPath(ns, pod, "exec"), std::move(query), options);
+  }
+
+  Result<std::unique_ptr<ExecStream>> Attach(std::string_view ns, std::string_view pod,
+                                             const AttachOptions& options) override {
+    TRY(CheckNames(ns, pod));
+    return Command(PodPath(ns, pod, "attach"), {}, options);
+  }
+
+  Result<std::unique_ptr<net::Stream>> Dial(std::string_view ns, std::string_view pod, uint16_t port) override {
+    TRY(CheckNames(ns, pod));
+    return ports_.Dial(PodPath(ns, pod, "portforward"), port);
+  }
+
+ private:
+  template <typename Options>
+  Result<std::unique_ptr<ExecStream>> Command(const std::string& path, QueryList query, const Options& options) {
     if (!options.container.empty()) query.emplace_back("container", options.container);
     if (options.stdin_open) query.emplace_back("stdin", "true");
     if (options.stdout_open) query.emplace_back("stdout", "true");
     if (options.stderr_open && !options.tty) query.emplace_back("stderr", "true");
     if (options.tty) query.emplace_back("tty", "true");
-    net::ClientRequest request = client_.MakeRequest("GET", PodPath(ns, pod, "exec"), query);
+    net::ClientRequest request = client_.MakeRequest("GET", path, query);
     request.headers.Remove("Accept");
     auto socket = TRY(client_.OpenWebSocket(request, {std::string(kV5), std::string(kV4)}));
     if (socket->protocol().empty()) return BadRequest("exec: the server did not agree on a protocol");
     return std::unique_ptr<ExecStream>(std::make_unique<HttpExec>(runtime_, std::move(socket)));
   }
 
- private:
   rt::Runtime& runtime_;
   HttpClient& client_;
+  HttpPorts ports_;
 };
 
 }  // namespace
 
-std::unique_ptr<NodeAccess> MakeHttpPods(rt::Runtime& runtime, HttpClient& client) {
+std::unique_ptr<PodAccess> MakeHttpPods(rt::Runtime& runtime, HttpClient& client) {
   return std::make_unique<HttpPods>(runtime, client);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// Logs and exec of pods through the API server: its pods/log and pods/exec.
+// Pods through the API server: its pods/log, pods/exec, pods/attach and pods/portforward.
 
 #include <memory>
 
@@ -9,7 +9,7 @@
 
 namespace knarr::client {
 
-/// Uses `client`, which must outlive it and its streams. Exec speaks WebSocket (v5.channel.k8s.io, else v4).
-std::unique_ptr<NodeAccess> MakeHttpPods(rt::Runtime& runtime, HttpClient& client);
+/// Uses `client`, which must outlive it and its streams. Commands speak WebSocket (v5.channel.k8s.io, else v4).
+std::unique_ptr<PodAccess> MakeHttpPods(rt::Runtime& runtime, HttpClient& client);
 
 }  // namespace knarr::client

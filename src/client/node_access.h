@@ -1,8 +1,8 @@
 #pragma once
 
-// What the API server asks of the node that runs a pod: logs and exec. In one process the node agent implements it
-// directly; for another machine it is an HTTP client of that node's server. All calls are made on fibers of the
-// runtime the implementation belongs to (`runtime()`): callers elsewhere use rt::CallOn.
+// What the API server asks of the node that runs a pod: logs, commands, attaching, connections. In one process the node
+// agent implements it directly; for another machine it is an HTTP client of that node's server. All calls are made on
+// fibers of the runtime the implementation belongs to (`runtime()`): callers elsewhere use rt::CallOn.
 
 #include <cstdint>
 #include <memory>
@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 #include "base/time.h"
+#include "net/stream.h"
 #include "rt/runtime.h"
 
 namespace knarr::client {
@@ -65,15 +66,36 @@ struct ExecOptions {
   bool tty = false;
 };
 
-class NodeAccess {
+/// PodAttachOptions (core/v1).
+struct AttachOptions {
+  std::string container;
+  bool stdin_open = false;
+  bool stdout_open = true;
+  bool stderr_open = true;
+  bool tty = false;
+};
+
+/// What is asked of one pod.
+class PodAccess {
  public:
-  virtual ~NodeAccess() = default;
+  virtual ~PodAccess() = default;
   virtual rt::Runtime& runtime() = 0;
   /// BadRequest with the kubelet's texts: `container "a" in pod "b" is waiting to start: ContainerCreating`, …
   virtual Result<std::unique_ptr<LogStream>> Logs(std::string_view ns, std::string_view pod,
                                                   const LogOptions& options) = 0;
   virtual Result<std::unique_ptr<ExecStream>> Exec(std::string_view ns, std::string_view pod,
                                                    const ExecOptions& options) = 0;
+  /// The streams of what runs in a container already. Read ends with it; Close leaves it running; Wait is 0 then.
+  virtual Result<std::unique_ptr<ExecStream>> Attach(std::string_view ns, std::string_view pod,
+                                                     const AttachOptions& options) = 0;
+  /// A connection to a TCP port on the pod's loopback address.
+  virtual Result<std::unique_ptr<net::Stream>> Dial(std::string_view ns, std::string_view pod, uint16_t port) = 0;
+};
+
+class NodeAccess : public PodAccess {
+ public:
+  /// A connection to the node's own server, which speaks HTTP/1.1 as the kubelet does.
+  virtual Result<std::unique_ptr<net::Stream>> DialServer() = 0;
 };
 
 }  // namespace knarr::client

@@ -48,4 +48,36 @@ void Gzip::Add(std::string_view text, std::string& out) {
 
 void Gzip::Finish(std::string& out) { state_->Run({}, Z_FINISH, out); }
 
+namespace {
+
+/// `window` says which of zlib's forms it is.
+std::optional<std::string> Inflate(std::string_view packed, size_t limit, int window) {
+  z_stream stream{};
+  CHECK(inflateInit2(&stream, window) == Z_OK);  // as above
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+  stream.avail_in = static_cast<uInt>(packed.size());
+  std::string out;
+  int code = Z_OK;
+  while (code == Z_OK && out.size() <= limit) {
+    const size_t before = out.size();
+    out.resize(before + kRoom);
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + before);
+    stream.avail_out = kRoom;
+    code = inflate(&stream, Z_NO_FLUSH);
+    out.resize(before + kRoom - stream.avail_out);
+  }
+  inflateEnd(&stream);
+  if (code != Z_STREAM_END || out.size() > limit) return std::nullopt;
+  return out;
+}
+
+}  // namespace
+
+std::optional<std::string> Unpack(std::string_view packed, size_t limit) {
+  constexpr int kAnyHeader = 15 + 32;
+  constexpr int kNoHeader = -15;
+  auto out = Inflate(packed, limit, kAnyHeader);
+  return out.has_value() ? out : Inflate(packed, limit, kNoHeader);
+}
+
 }  // namespace knarr::net

@@ -3,6 +3,7 @@
 // Compression of what is sent: one gzip member, made piece by piece.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,5 +26,9 @@ class Gzip {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// What a whole gzip or zlib stream, or one of bare deflate, unpacks to; nullopt when it is none, or larger than
+/// `limit`.
+std::optional<std::string> Unpack(std::string_view packed, size_t limit);
 
 }  // namespace knarr::net

@@ -72,7 +72,8 @@ struct Request {
   std::shared_ptr<const CertificateInfo> certificate;
   /// The whole body; RequestEntityTooLarge beyond `limit`. Once.
   std::function<Result<std::string>(size_t limit)> read_body;
-  /// Ok while the client is there: handlers that stream check their writes instead.
+  /// Instead of that: some of the body, as it comes; 0 at its end.
+  std::function<Result<size_t>(char* out, size_t size)> read_some;
 };
 
 /// Bytes that others have, too. Without an owner they are constants.

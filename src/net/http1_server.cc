@@ -139,6 +139,12 @@ class Http1Connection {
       if (std::exchange(taken, true)) return BodyReadTwice();
       return ReadBody(head, body, response, limit);
     };
+    request.read_some = [&](char* out, size_t size) -> Result<size_t> {
+      if (!std::exchange(taken, true)) TRY(AskForBody(head, body, response));
+      if (body.done()) return size_t{0};
+      rt::CancelScope scope(runtime_, connection_.options.idle_timeout);
+      return body.Read(out, size);
+    };
     RunHandler(connection_.handler, request, response);
     body_ = nullptr;
     if (response.hijacked()) return false;
@@ -152,11 +158,14 @@ class Http1Connection {
     return false;
   }
 
+  Ok AskForBody(const RequestHead& head, const BodyReader& body, const Http1Response& response) {
+    if (!head.expect_continue || response.started() || body.done()) return {};
+    return connection_.stream->Write("HTTP/1.1 100 Continue\r\n\r\n");
+  }
+
   Result<std::string> ReadBody(const RequestHead& head, BodyReader& body, Http1Response& response, size_t limit) {
     if (head.body.kind == BodyKind::kLength && head.body.length > limit) return BodyTooLarge(limit);
-    if (head.expect_continue && !response.started() && !body.done()) {
-      TRY(connection_.stream->Write("HTTP/1.1 100 Continue\r\n\r\n"));
-    }
+    TRY(AskForBody(head, body, response));
     std::string out;
     size_t step = head.body.kind == BodyKind::kLength ? static_cast<size_t>(head.body.length) : size_t{16} << 10;
     size_t size = 0;

@@ -193,6 +193,11 @@ class Http2Server : public Http2Session {
       if (std::exchange(taken, true)) return BodyReadTwice();
       return ReadBody(stream, request, response, limit);
     };
+    request.read_some = [&](char* out, size_t size) -> Result<size_t> {
+      if (!std::exchange(taken, true)) TRY(AskForBody(*stream, request, response));
+      rt::CancelScope scope(runtime(), connection_.options.idle_timeout);
+      return Read(stream, out, size);
+    };
     RunHandler(connection_.handler, request, response);
     if (!response.finished()) Reset(*stream, kHttp2Internal);
   }
@@ -212,15 +217,19 @@ class Http2Server : public Http2Session {
     return headers;
   }
 
+  Ok AskForBody(Http2Stream& stream, const Request& request, const Http2Response& response) {
+    const bool asks = EqualIgnoreCase(request.headers.Get("Expect"), "100-continue");
+    if (!asks || response.started() || stream.in_ended) return {};
+    return SubmitInformational(stream, 100);
+  }
+
   Result<std::string> ReadBody(const StreamPtr& stream, const Request& request, const Http2Response& response,
                                size_t limit) {
     if (std::string_view text = request.headers.Get("Content-Length"); !text.empty()) {
       auto length = ParseUint64(text);
       if (length.ok() && *length > limit) return BodyTooLarge(limit);
     }
-    if (EqualIgnoreCase(request.headers.Get("Expect"), "100-continue") && !response.started() && !stream->in_ended) {
-      TRY(SubmitInformational(*stream, 100));
-    }
+    TRY(AskForBody(*stream, request, response));
     std::string out;
     std::array<char, 8192> part;
     while (true) {

@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,6 +17,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/check.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -102,6 +104,20 @@ Result<SocketFd> NewSocket(int family) {
   int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return FromErrno(errno, "socket");
   return SocketFd(fd, {});
+}
+
+/// The same in another network namespace: where a socket is made is where it connects. Blocks.
+Result<SocketFd> NewSocketInside(const std::string& netns_path, int family) {
+  const SocketFd target(open(netns_path.c_str(), O_RDONLY | O_CLOEXEC), {});
+  if (target.fd() < 0) return FromErrno(errno, "open network namespace " + netns_path);
+  const SocketFd home(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), {});
+  if (home.fd() < 0 || setns(target.fd(), CLONE_NEWNET) != 0) {
+    return FromErrno(errno, "enter network namespace " + netns_path);
+  }
+  auto made = NewSocket(family);
+  // A pool thread that stays in a pod's namespace would do all later work there.
+  CHECK(setns(home.fd(), CLONE_NEWNET) == 0);
+  return made;
 }
 
 bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -351,8 +367,8 @@ Ok FinishConnect(rt::Runtime& runtime, int fd, const Endpoint& endpoint) {
   return {};
 }
 
-Result<std::unique_ptr<Stream>> ConnectTo(rt::Runtime& runtime, const Address& address, const Endpoint& endpoint) {
-  SocketFd socket = TRY(NewSocket(address.family()));
+Result<std::unique_ptr<Stream>> ConnectWith(rt::Runtime& runtime, SocketFd socket, const Address& address,
+                                            const Endpoint& endpoint) {
   rt::CancelScope scope(runtime, kConnectTimeout);
   while (connect(socket.fd(), address.get(), address.size) != 0) {
     if (errno == EINPROGRESS) {
@@ -373,6 +389,10 @@ Result<std::unique_ptr<Stream>> ConnectTo(rt::Runtime& runtime, const Address& a
   if (address.family() == AF_UNIX) return MakeSocketStream(runtime, SocketFd(socket.Release(), "unix"));
   SetTcpOptions(socket.fd());
   return MakeSocketStream(runtime, SocketFd(socket.Release(), ToEndpoint(address).ToString()));
+}
+
+Result<std::unique_ptr<Stream>> ConnectTo(rt::Runtime& runtime, const Address& address, const Endpoint& endpoint) {
+  return ConnectWith(runtime, TRY(NewSocket(address.family())), address, endpoint);
 }
 
 }  // namespace
@@ -421,6 +441,14 @@ Result<std::unique_ptr<Stream>> Connect(rt::Runtime& runtime, const Endpoint& en
     if (i == 0) first = stream.status();
   }
   return first;
+}
+
+Result<std::unique_ptr<Stream>> ConnectInside(rt::Runtime& runtime, const std::string& netns_path, const IpAddress& ip,
+                                              uint16_t port) {
+  const Address address = FromIp(ip, port);
+  Result<SocketFd> socket = SocketFd();
+  runtime.Blocking([&] { socket = NewSocketInside(netns_path, address.family()); });
+  return ConnectWith(runtime, TRY(std::move(socket)), address, ToEndpoint(address));
 }
 
 }  // namespace knarr::net

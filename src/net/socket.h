@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/ip.h"
 #include "base/status.h"
 #include "net/stream.h"
 #include "rt/runtime.h"
@@ -41,5 +42,9 @@ class SocketListener : public Listener {
   virtual Result<SocketFd> AcceptFd() = 0;
 };
 Result<std::unique_ptr<SocketListener>> ListenSocket(rt::Runtime& runtime, const Endpoint& endpoint);
+
+/// A connection made in another network namespace (a path to join), where `ip` may be that namespace's loopback.
+Result<std::unique_ptr<Stream>> ConnectInside(rt::Runtime& runtime, const std::string& netns_path, const IpAddress& ip,
+                                              uint16_t port);
 
 }  // namespace knarr::net

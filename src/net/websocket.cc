@@ -35,11 +35,16 @@ std::string AcceptKey(std::string_view key) {
   return Base64Encode({reinterpret_cast<const char*>(digest), sizeof digest});
 }
 
+/// A token, or one with slashes in it: Kubernetes has such a name.
+bool IsProtocolName(std::string_view name) {
+  return std::ranges::all_of(Split(name, '/'), [](std::string_view part) { return IsHeaderName(part); });
+}
+
 std::vector<std::string> OfferedProtocols(const Headers& headers) {
   std::vector<std::string> out;
   for (std::string_view value : headers.GetAll("Sec-WebSocket-Protocol")) {
     for (std::string_view item : Split(value, ',')) {
-      if (auto name = TrimSpace(item); IsHeaderName(name)) out.emplace_back(name);
+      if (auto name = TrimSpace(item); IsProtocolName(name)) out.emplace_back(name);
     }
   }
   return out;

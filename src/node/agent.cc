@@ -18,24 +18,6 @@ using api::core_v1::Pod;
 using runtime::ContainerStatus;
 using runtime::SandboxStatus;
 
-/// What the API server sees of a command that runs in a container.
-class ExecAdapter : public client::ExecStream {
- public:
-  explicit ExecAdapter(std::unique_ptr<runtime::ExecSession> session) : session_(std::move(session)) {}
-  Result<Chunk> Read() override {
-    runtime::ExecSession::Chunk chunk = TRY(session_->Read());
-    return Chunk{chunk.fd, std::move(chunk.data)};
-  }
-  Ok WriteStdin(std::string_view data) override { return session_->WriteStdin(data); }
-  void CloseStdin() override { session_->CloseStdin(); }
-  Ok Resize(uint16_t columns, uint16_t rows) override { return session_->Resize(columns, rows); }
-  Result<int> Wait() override { return session_->Wait(); }
-  void Close() override { session_->Close(); }
-
- private:
-  std::unique_ptr<runtime::ExecSession> session_;
-};
-
 }  // namespace
 
 /// A log being read; while it is followed, the agent wakes it when its container ends.
@@ -291,18 +273,6 @@ Result<std::unique_ptr<client::LogStream>> Agent::Logs(std::string_view ns, std:
   std::string id = wanted->id;
   auto opened = TRY(LogReader::Open(runtime_, std::move(reader)));
   return std::unique_ptr<client::LogStream>(new FollowedLog(*this, std::move(id), std::move(opened)));
-}
-
-Result<std::unique_ptr<client::ExecStream>> Agent::Exec(std::string_view ns, std::string_view pod,
-                                                        const client::ExecOptions& options) {
-  PodWorker* worker = FindWorker(ns, pod);
-  if (worker == nullptr) return NotFound(fmt::format("pod \"{}\" not found on node {}", pod, options_.node_name));
-  const ContainerRecord* record = TRY(PickContainer(*worker, options.container));
-  if (!record->running()) return NotFound(fmt::format("container not found (\"{}\")", record->name));
-  const std::string id = record->current->id;
-  runtime::ExecSpec spec{.command = options.command, .stdin_open = options.stdin_open, .tty = options.tty};
-  auto session = TRY(containers_.Exec(id, spec));
-  return std::unique_ptr<client::ExecStream>(new ExecAdapter(std::move(session)));
 }
 
 }  // namespace knarr::node

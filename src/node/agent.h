@@ -12,6 +12,7 @@
 #include "client/informer.h"
 #include "client/node_access.h"
 #include "image/store.h"
+#include "net/http.h"
 #include "network/network.h"
 #include "node/pod_worker.h"
 #include "rt/runtime.h"
@@ -47,6 +48,10 @@ class Agent : public client::NodeAccess {
                                                   const client::LogOptions& options) override;
   Result<std::unique_ptr<client::ExecStream>> Exec(std::string_view ns, std::string_view pod,
                                                    const client::ExecOptions& options) override;
+  Result<std::unique_ptr<client::ExecStream>> Attach(std::string_view ns, std::string_view pod,
+                                                     const client::AttachOptions& options) override;
+  Result<std::unique_ptr<net::Stream>> Dial(std::string_view ns, std::string_view pod, uint16_t port) override;
+  Result<std::unique_ptr<net::Stream>> DialServer() override;
 
  private:
   class FollowedLog;
@@ -61,6 +66,12 @@ class Agent : public client::NodeAccess {
   void RunEvents();
   PodWorker* FindWorker(std::string_view ns, std::string_view pod);
   Result<const ContainerRecord*> PickContainer(PodWorker& worker, std::string_view container);
+  /// The id of a container that runs. NotFound as the kubelet says it.
+  Result<std::string> FindRunning(std::string_view ns, std::string_view pod, std::string_view container);
+  // node_server.cc: the paths of the kubelet's own server
+  void ServeHttp(net::Request& request, net::Response& response);
+  Ok ServeContainerLog(net::Request& request, net::Response& response);
+  Ok ServePods(net::Response& response) const;
 
   rt::Runtime& runtime_;
   client::Client& client_;

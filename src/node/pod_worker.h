@@ -62,6 +62,8 @@ class PodWorker {
   const api::Object& pod() const { return *pod_; }
   bool gone() const { return gone_; }
   const PodState& state() const { return state_; }
+  /// The one its containers are in now, if there is one.
+  const std::optional<runtime::SandboxStatus>& sandbox() const { return sandbox_; }
 
  private:
   void Run();

@@ -157,6 +157,10 @@ class FakeRuntime : public runtime::Runtime {
                                                      const runtime::ExecSpec& /*spec*/) override {
     return Forbidden("exec");
   }
+  Result<std::unique_ptr<runtime::ExecSession>> Attach(const std::string& /*id*/,
+                                                       const runtime::AttachSpec& /*spec*/) override {
+    return Forbidden("attach");
+  }
   Result<runtime::ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& /*command*/,
                                        Duration /*timeout*/, size_t /*output_max*/) override {
     return on_exec ? on_exec(id) : runtime::ExecResult{};

@@ -169,15 +169,8 @@ void Session::ReadLoop(size_t index) {
 
 Ok Session::WriteStdin(std::string_view data) {
   const OwnedFd& fd = tty_ ? outputs_[0] : input_;
-  while (!data.empty()) {
-    if (!fd.ok()) return BadRequest("exec " + id_ + ": standard input is closed");
-    const ssize_t wrote = write(fd.get(), data.data(), data.size());
-    if (wrote > 0) data.remove_prefix(static_cast<size_t>(wrote));
-    if (wrote >= 0 || errno == EINTR) continue;
-    if (errno != EAGAIN) return FromErrno(errno, "exec " + id_ + ": write its standard input");
-    TRY(runtime_.WaitFd(fd.get(), rt::FdEvent::kWritable));
-  }
-  return {};
+  if (!fd.ok()) return BadRequest("exec " + id_ + ": standard input is closed");
+  return WriteAll(runtime_, fd.get(), data, "exec " + id_ + ": write its standard input");
 }
 
 Ok Session::Resize(uint16_t columns, uint16_t rows) {
@@ -200,6 +193,17 @@ void Session::Close() {
   state_->on_exit = nullptr;
   chunks_.Close();
   readers_.StopAndJoin();
+}
+
+Ok WriteAll(rt::Runtime& runtime, int fd, std::string_view data, const std::string& what) {
+  while (!data.empty()) {
+    const ssize_t wrote = write(fd, data.data(), data.size());
+    if (wrote > 0) data.remove_prefix(static_cast<size_t>(wrote));
+    if (wrote >= 0 || errno == EINTR) continue;
+    if (errno != EAGAIN) return FromErrno(errno, what);
+    TRY(runtime.WaitFd(fd, rt::FdEvent::kWritable));
+  }
+  return {};
 }
 
 Result<std::unique_ptr<ExecSession>> EngineImpl::Exec(const std::string& id, const ExecSpec& spec) {

@@ -84,6 +84,7 @@ class EngineImpl final : public Engine {
   Ok UpdateContainer(const std::string& id, const CgroupResources& resources) override;
   Ok ReopenLog(const std::string& id) override;
   Result<std::unique_ptr<ExecSession>> Exec(const std::string& id, const ExecSpec& spec) override;
+  Result<std::unique_ptr<ExecSession>> Attach(const std::string& id, const AttachSpec& spec) override;
   Result<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command, Duration timeout,
                               size_t output_max) override;
   Result<CgroupUsage> Usage(const std::string& id) override;
@@ -98,6 +99,7 @@ class EngineImpl final : public Engine {
     ContainerPtr container;
   };
   friend class Session;
+  friend class AttachSession;
 
   // engine_open.cc
   Ok PrepareMachine();
@@ -155,6 +157,9 @@ class EngineImpl final : public Engine {
   rt::Queue<ContainerEvent> events_;
   rt::TaskGroup group_;
 };
+
+/// All of it to a descriptor that does not block. InternalError with `what` in front.
+Ok WriteAll(rt::Runtime& runtime, int fd, std::string_view data, const std::string& what);
 
 /// The folders below the state directory.
 std::string SandboxesDirectory(const EngineOptions& options);

@@ -138,7 +138,7 @@ struct ContainerEvent {
   std::string container_id;  ///< "" for a sandbox's
 };
 
-/// The other end of an exec with streams.
+/// The other end of an exec with streams, or of what is attached to.
 class ExecSession {
  public:
   virtual ~ExecSession() = default;
@@ -161,6 +161,14 @@ struct ExecSpec {
   std::vector<std::string> command;
   bool stdin_open = false;
   bool tty = false;
+};
+
+struct AttachSpec {
+  bool stdin_open = false;
+  bool stdout_open = true;
+  bool stderr_open = true;
+  /// The container's input ends with this session's, unless it is a terminal.
+  bool stdin_once = false;
 };
 
 struct ExecResult {
@@ -201,6 +209,9 @@ class Runtime {
   virtual Ok ReopenLog(const std::string& id) = 0;
 
   virtual Result<std::unique_ptr<ExecSession>> Exec(const std::string& id, const ExecSpec& spec) = 0;
+  /// The streams of a running container. What it wrote before is in its log only. Read ends with the container (or,
+  /// when the input may go on without us, with CloseStdin), Wait is 0 then; Close leaves it running.
+  virtual Result<std::unique_ptr<ExecSession>> Attach(const std::string& id, const AttachSpec& spec) = 0;
   /// Runs to the end within `timeout` (then killed: Timeout); for probes.
   virtual Result<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command, Duration timeout,
                                       size_t output_max = 16 << 10) = 0;

@@ -78,10 +78,10 @@ class ThreeLines : public client::LogStream {
   std::string text_;
 };
 
-/// A command that says what it was called with, on both streams, and ends with the code 3.
+/// A command that says what it was called with, on both streams, and ends with this code.
 class Echo : public client::ExecStream {
  public:
-  explicit Echo(const client::ExecOptions& options) {
+  Echo(const client::ExecOptions& options, int code) : code_(code) {
     chunks_.push_back({1, "ran " + Join(options.command, " ") + " in " + options.container + "\n"});
     chunks_.push_back({2, "and complained\n"});
   }
@@ -89,15 +89,16 @@ class Echo : public client::ExecStream {
   Ok WriteStdin(std::string_view /*data*/) override { return {}; }
   void CloseStdin() override {}
   Ok Resize(uint16_t /*columns*/, uint16_t /*rows*/) override { return {}; }
-  Result<int> Wait() override { return 3; }
+  Result<int> Wait() override { return code_; }
   void Close() override {}
 
  private:
+  const int code_;
   std::vector<Chunk> chunks_;
   size_t at_ = 0;
 };
 
-class Pods : public client::NodeAccess {
+class Pods : public client::PodAccess {
  public:
   explicit Pods(rt::Runtime& runtime) : runtime_(runtime) {}
   rt::Runtime& runtime() override { return runtime_; }
@@ -107,7 +108,15 @@ class Pods : public client::NodeAccess {
   }
   Result<std::unique_ptr<client::ExecStream>> Exec(std::string_view /*ns*/, std::string_view /*pod*/,
                                                    const client::ExecOptions& options) override {
-    return std::unique_ptr<client::ExecStream>(new Echo(options));
+    return std::unique_ptr<client::ExecStream>(new Echo(options, 3));
+  }
+  Result<std::unique_ptr<client::ExecStream>> Attach(std::string_view /*ns*/, std::string_view /*pod*/,
+                                                     const client::AttachOptions& options) override {
+    return std::unique_ptr<client::ExecStream>(new Echo({.container = options.container, .command = {"before"}}, 0));
+  }
+  Result<std::unique_ptr<net::Stream>> Dial(std::string_view /*ns*/, std::string_view /*pod*/,
+                                            uint16_t /*port*/) override {
+    return Unavailable("connection refused");
   }
 
  private:
@@ -119,7 +128,7 @@ class LocalConnection : public Connection {
   LocalConnection(rt::Runtime& runtime, apiserver::ApiServer& server)
       : server_(server), client_(server.LocalClient({"tester", "", {"system:masters"}})), pods_(runtime) {}
   client::Client& client() override { return *client_; }
-  client::NodeAccess& pods() override { return pods_; }
+  client::PodAccess& pods() override { return pods_; }
   std::string server() const override { return "https://127.0.0.1:6443"; }
   std::string ns() const override { return "default"; }
   Result<std::string> GetRaw(std::string_view path) override {

@@ -4,12 +4,7 @@ import re
 import subprocess
 import time
 
-from harness import Failure, Skip, equal, kubectl_minor, pod_yaml, scenario, shell
-
-
-def can_exec(k):
-    if k.client == "kubectl" and kubectl_minor() < 31:
-        raise Skip("kubectl before 1.31 streams exec over SPDY")
+from harness import Failure, equal, pod_yaml, scenario, shell
 
 
 @scenario()
@@ -44,7 +39,6 @@ def logs_of_selected_pods(k):
 
 @scenario()
 def exec_runs_in_the_container(k):
-    can_exec(k)
     k.create(pod_yaml("box", shell("c", "exec sleep 1000", "env:\n- name: GREETING\n  value: hello")))
     k.ready("box")
     equal(k.ok("exec box -- hostname").out, "box\n")
@@ -61,7 +55,6 @@ def exec_runs_in_the_container(k):
 
 @scenario()
 def exec_with_a_terminal(k):
-    can_exec(k)
     k.create(pod_yaml("term", shell("c", "exec sleep 1000")))
     k.ready("term")
     command = " ".join(k.program + ["-n", k.namespace, "exec", "-it", "term", "--", "sh", "-c", "'tty; sleep 1; stty size; exit 5'"])
@@ -73,7 +66,6 @@ def exec_with_a_terminal(k):
 
 @scenario()
 def exec_before_the_container_runs(k):
-    can_exec(k)
     k.create(pod_yaml("ended", shell("c", "exit 0"), "restartPolicy: Never"))
     k.wait("it ended", lambda: k.pod("ended")["status"]["phase"] == "Succeeded")
     begin = time.monotonic()

@@ -22,14 +22,14 @@ class HttpConnection : public Connection {
   HttpConnection(rt::Runtime& runtime, std::unique_ptr<client::HttpClient> client, std::string ns)
       : client_(std::move(client)), pods_(client::MakeHttpPods(runtime, *client_)), ns_(std::move(ns)) {}
   client::Client& client() override { return *client_; }
-  client::NodeAccess& pods() override { return *pods_; }
+  client::PodAccess& pods() override { return *pods_; }
   Result<std::string> GetRaw(std::string_view path) override { return client_->GetRaw(path); }
   std::string server() const override { return client_->server(); }
   std::string ns() const override { return ns_; }
 
  private:
   std::unique_ptr<client::HttpClient> client_;
-  std::unique_ptr<client::NodeAccess> pods_;
+  std::unique_ptr<client::PodAccess> pods_;
   const std::string ns_;
 };
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "api/core_v1.h"
-#include "api/label_selector.h"
 #include "cli/kubectl/errors.h"
+#include "cli/kubectl/pod_streams.h"
 #include "cli/kubectl/resources.h"
 #include "cli/kubectl/verbs.h"
 
@@ -78,13 +78,8 @@ class Logs : public Command {
     }
     const api::ObjectPtr object = TRY(std::move(got));
     if (item.kind == &api::core_v1::PodInfo()) return object;
-    const doc::Value& selector = object->tree().Get("spec", "selector");
-    const bool labels_only = item.kind->kind == "ReplicationController" || item.kind->kind == "Service";
-    LabelSelector made = labels_only ? api::ToLabelSelector(api::StringMap(selector))
-                                     : TRY(api::ToLabelSelector(api::meta_v1::LabelSelector(selector)));
-    if (made.nothing() || made.empty())
-      return BadRequest(fmt::format("cannot get the logs from {}", TypedName(*item.kind, item.name)));
-    client::ObjectList pods = TRY(client.List(api::core_v1::PodInfo(), ns, {.label_selector = made.ToString()}));
+    const std::string selector = TRY(PodSelectorOf({item.kind, object}, "cannot get the logs from"));
+    client::ObjectList pods = TRY(client.List(api::core_v1::PodInfo(), ns, {.label_selector = selector}));
     if (pods.items.empty()) {
       return Timeout("timed out waiting for the condition");
     }

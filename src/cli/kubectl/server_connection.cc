@@ -65,9 +65,9 @@ class MarkedClient : public client::Client {
   const Marker& mark_;
 };
 
-class MarkedPods : public client::NodeAccess {
+class MarkedPods : public client::PodAccess {
  public:
-  MarkedPods(client::NodeAccess& inner, const Marker& mark) : inner_(inner), mark_(mark) {}
+  MarkedPods(client::PodAccess& inner, const Marker& mark) : inner_(inner), mark_(mark) {}
   rt::Runtime& runtime() override { return inner_.runtime(); }
   Result<std::unique_ptr<client::LogStream>> Logs(std::string_view ns, std::string_view pod,
                                                   const client::LogOptions& options) override {
@@ -77,9 +77,16 @@ class MarkedPods : public client::NodeAccess {
                                                    const client::ExecOptions& options) override {
     return mark_(inner_.Exec(ns, pod, options));
   }
+  Result<std::unique_ptr<client::ExecStream>> Attach(std::string_view ns, std::string_view pod,
+                                                     const client::AttachOptions& options) override {
+    return mark_(inner_.Attach(ns, pod, options));
+  }
+  Result<std::unique_ptr<net::Stream>> Dial(std::string_view ns, std::string_view pod, uint16_t port) override {
+    return mark_(inner_.Dial(ns, pod, port));
+  }
 
  private:
-  client::NodeAccess& inner_;
+  client::PodAccess& inner_;
   const Marker& mark_;
 };
 
@@ -91,7 +98,7 @@ class MarkedConnection : public Connection {
         client_(inner_->client(), mark_),
         pods_(inner_->pods(), mark_) {}
   client::Client& client() override { return client_; }
-  client::NodeAccess& pods() override { return pods_; }
+  client::PodAccess& pods() override { return pods_; }
   Result<std::string> GetRaw(std::string_view path) override { return mark_(inner_->GetRaw(path)); }
   std::string server() const override { return inner_->server(); }
   std::string ns() const override { return inner_->ns(); }

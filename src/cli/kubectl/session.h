@@ -22,7 +22,7 @@ class Connection {
   virtual ~Connection() = default;
   virtual client::Client& client() = 0;
   /// Logs and exec of pods.
-  virtual client::NodeAccess& pods() = 0;
+  virtual client::PodAccess& pods() = 0;
   /// The body of a GET of a path ("/version").
   virtual Result<std::string> GetRaw(std::string_view path) = 0;
   virtual std::string server() const = 0;

@@ -12,13 +12,15 @@
 //   forget <container>                                         → ok
 //   exec <exec> <container> <flags>, with stdio descriptors    → ok <pid>, with the terminal's descriptor
 //   kill-exec <exec> <signal>                                  → ok
+//   attach <container> <flags>, with descriptors to write to   → ok <terminal> <stdin>, with its input's descriptor
+//   close-stdin <container>                                    → ok
 //   stop                                                       → ok, once everything has ended; then the shim ends
 //
 //   0 exit <container> <code> <finished> <oom>      0 exec-exit <exec> <code>      0 infra-exit
 //
 // Times are nanoseconds since 1970. Flags are letters: t a terminal, i standard input stays open, p a PID namespace of
-// its own; for an exec, i: the first descriptor is its standard input. The shim is built without the C++ standard
-// library, so nothing here needs it.
+// its own; for an exec, i: the first descriptor is its standard input; for attach, o and e: the next descriptor gets
+// its stdout or stderr. The shim is built without the C++ standard library, so nothing here needs it.
 
 #include <stddef.h>
 #include <stdint.h>

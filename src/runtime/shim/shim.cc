@@ -100,7 +100,7 @@ void Shim::Loop() {
     struct epoll_event event;
     // One event at a time: handling one may free what another would point to.
     const int got = epoll_wait(epoll_fd_, &event, 1, retry_records_ ? kRetryMs : -1);
-    if (got > 0) Dispatch(static_cast<Source*>(event.data.ptr));
+    if (got > 0) Dispatch(static_cast<Source*>(event.data.ptr), event.events);
     if (got == 0) {
       retry_records_ = false;
       for (Container* c = containers_; c != nullptr; c = c->next) {
@@ -112,7 +112,7 @@ void Shim::Loop() {
   ReplyOk(stop_waiter_);
 }
 
-void Shim::Dispatch(Source* source) {
+void Shim::Dispatch(Source* source, uint32_t events) {
   switch (source->kind) {
     case SourceKind::kListener:
       Accept();
@@ -125,6 +125,9 @@ void Shim::Dispatch(Source* source) {
       break;
     case SourceKind::kOutput:
       ReadOutput(static_cast<Output*>(source->owner));
+      break;
+    case SourceKind::kAttachment:
+      ServeAttachment(static_cast<Attachment*>(source->owner), events);
       break;
   }
 }

@@ -29,7 +29,7 @@ struct ShimOptions {
   InfraOptions infra;
 };
 
-enum class SourceKind : uint8_t { kListener, kSignals, kConnection, kOutput };
+enum class SourceKind : uint8_t { kListener, kSignals, kConnection, kOutput, kAttachment };
 
 /// What epoll watches.
 struct Source {
@@ -60,6 +60,16 @@ struct Output {
   Source source;
   Container* container;
   LogStream log;
+  bool paused;  ///< not read, until who is attached has taken what was
+};
+
+/// Somebody who reads one output, too.
+struct Attachment {
+  Attachment* next;
+  Source source;   ///< the pipe's end to write to
+  Output* output;  ///< nullptr once the stream has ended
+  char* pending;   ///< what it has not taken yet
+  size_t pending_size;
 };
 
 struct Container {
@@ -106,7 +116,7 @@ class Shim {
   bool Prepare(char* error, size_t error_size);
   bool Watch(Source* source);
   void Loop();
-  void Dispatch(Source* source);
+  void Dispatch(Source* source, uint32_t events);
   void Accept();
   void ReadRequest(Connection* connection);
   void Drop(Connection* connection);
@@ -147,6 +157,18 @@ class Shim {
   void RemoveExec(Exec* exec);
   void RemoveExecFiles(const char* id);
 
+  // shim_attach.cc
+  void Attach(const Fields& fields, const Waiter& waiter, const int* fds, int fd_count);
+  bool AddAttachment(Container* container, int index, int fd);
+  void WatchAttachment(Attachment* attachment, uint32_t events);
+  void Deliver(Output* output, const char* data, size_t size);
+  void Pause(Output* output);
+  void ResumeIfTaken(Output* output);
+  void ServeAttachment(Attachment* attachment, uint32_t events);
+  void EndAttachments(Output* output);
+  void Detach(Attachment* attachment);
+  void CloseStdin(const Fields& fields, const Waiter& waiter);
+
   // shim.cc: children
   void Reap();
   // Before a program is started while none else is: what ended earlier can't be its child, though a pid comes again.
@@ -161,6 +183,7 @@ class Shim {
   Connection* connections_ = nullptr;
   Container* containers_ = nullptr;
   Exec* execs_ = nullptr;
+  Attachment* attachments_ = nullptr;
   uint64_t next_serial_ = 1;
   pid_t infra_pid_ = 0;
   bool stopping_ = false;

@@ -196,7 +196,10 @@ void Shim::StartDone(Container* c, int status) {
 void Shim::ReadOutput(Output* output) {
   static char data[kReadSize];
   const ssize_t got = read(output->source.fd, data, sizeof(data));
-  if (got > 0) return output->log.Feed(data, static_cast<size_t>(got), NowNs());
+  if (got > 0) {
+    output->log.Feed(data, static_cast<size_t>(got), NowNs());
+    return Deliver(output, data, static_cast<size_t>(got));
+  }
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   CloseOutput(output);  // the end; a terminal's is EIO
 }
@@ -206,6 +209,7 @@ void Shim::CloseOutput(Output* output) {
   output->log.Finish(NowNs());
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, output->source.fd, nullptr);
   CloseFd(output->source.fd);
+  EndAttachments(output);
   Container* c = output->container;
   if (c->state != ContainerState::kExited || c->outputs[0].source.fd >= 0 || c->outputs[1].source.fd >= 0) return;
   if (c->log.lost_bytes() > 0) {

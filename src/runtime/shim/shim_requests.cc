@@ -21,6 +21,8 @@ void Shim::Handle(Connection* connection, const Fields& fields, const int* fds, 
   if (is("kill")) return Signal(fields, waiter);
   if (is("exec")) return StartExec(fields, waiter, fds, fd_count);
   if (is("kill-exec")) return KillExec(fields, waiter);
+  if (is("attach")) return Attach(fields, waiter, fds, fd_count);
+  if (is("close-stdin")) return CloseStdin(fields, waiter);
   if (is("resize")) return Resize(fields, waiter);
   if (is("reopen")) return Reopen(fields, waiter);
   if (is("forget")) return Forget(fields, waiter);
