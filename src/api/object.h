@@ -54,8 +54,8 @@ class Object {
   mutable std::atomic<doc::Document*> tree_{nullptr};
 };
 
-/// Whether a member of that name stands anywhere in JSON text, also inside strings: what is certainly not there needs no
-/// decoding to say so.
+/// Whether a member of that name stands anywhere in JSON text, also inside strings: what is certainly not there needs
+/// no decoding to say so.
 bool Mentions(std::string_view json, std::string_view member);
 
 /// "namespace/name", or "name" for kinds without a namespace: the key of work queues and log lines.

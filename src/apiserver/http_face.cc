@@ -17,7 +17,6 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
-#include "base/uuid.h"
 #include "doc/json.h"
 
 namespace knarr::apiserver {
@@ -44,13 +43,6 @@ std::string_view VerbLabel(std::string_view verb) {
 }
 
 }  // namespace
-
-std::string AuditId(rt::Runtime& runtime) {
-  std::array<uint8_t, 16> random{};
-  const uint64_t halves[2] = {runtime.Random(), runtime.Random()};
-  std::memcpy(random.data(), halves, sizeof halves);
-  return MakeUuid(random);
-}
 
 HttpFace::HttpFace(Core& core)
     : core_(core),
