@@ -48,13 +48,6 @@ Answer TooManyRequests() {
 
 }  // namespace
 
-std::string AuditId(rt::Runtime& runtime) {
-  std::array<uint8_t, 16> random{};
-  const uint64_t halves[2] = {runtime.Random(), runtime.Random()};
-  std::memcpy(random.data(), halves, sizeof halves);
-  return MakeUuid(random);
-}
-
 HttpFace::HttpFace(Core& core)
     : core_(core),
       discovery_(core.resources(), core.options().listen.ToString()),

@@ -80,9 +80,6 @@ class HttpFace {
   Family<Histogram>& durations_;
 };
 
-/// A new request's name in the audit log, which its answer carries.
-std::string AuditId(rt::Runtime& runtime);
-
 // What streams: each writes its own answer. An error returned was before anything was sent.
 Ok ServeWatch(Call& call, Core& core);
 Ok ServeLog(Call& call, Core& core);

@@ -128,7 +128,7 @@ class Proxied {
 
   net::Headers AnswerHeaders() const {
     net::Headers headers;
-    headers.Set("Audit-Id", AuditId(here_));
+    headers.Set("Audit-Id", call_.audit_id);
     headers.Set("Cache-Control", "no-cache, private");
     return headers;
   }
