@@ -4,6 +4,7 @@
 #include "controller/garbage_collector.h"
 #include "controller/namespace.h"
 #include "controller/node_lifecycle.h"
+#include "controller/pod_garbage.h"
 #include "controller/replica_set.h"
 #include "controller/resource_quota.h"
 #include "controller/root_ca.h"
@@ -31,6 +32,7 @@ std::span<const ControllerEntry> AllControllers() {
       {"certificatesigningrequest-signing-controller", "certificate-controller", MakeCertificateSigner},
       {"certificatesigningrequest-cleaner-controller", "certificate-controller", MakeCertificateCleaner},
       {"garbage-collector-controller", "generic-garbage-collector", MakeGarbageCollector},
+      {"pod-garbage-collector-controller", "pod-garbage-collector", MakePodGarbageCollector},
       {"service-cidr-controller", "service-cidrs-controller", MakeServiceCidrController},
       {"resourcequota-controller", "resourcequota-controller", MakeResourceQuotaController},
       {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", MakeRootCaController},

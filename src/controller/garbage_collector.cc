@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "api/conversion/conversion.h"
 #include "api/meta_v1.h"
 #include "base/check.h"
 #include "doc/json.h"
@@ -57,6 +58,8 @@ class GarbageCollector : public Controller {
       // Events have no dependents and are too many to keep a copy of; leases likewise change all the time.
       if (kind.list_type == nullptr || kind.kind == "Event") continue;
       if (std::ranges::find(kind.verbs, "watch") == kind.verbs.end()) continue;
+      // What is served in several versions is watched in one.
+      if (&api::StorageKind(kind) != &kind) continue;
       client::Informer& informer = context.informers.For(kind);
       informers_.push_back(&informer);
       informer.AddHandler(
@@ -145,7 +148,8 @@ class GarbageCollector : public Controller {
     if (std::ranges::find(kind->verbs, "get") == kind->verbs.end()) return OwnerState::kPresent;
     const ObjectName name{kind->namespaced ? std::string(dependent.ns()) : "", std::string(owner.name())};
     // Only of kinds that are watched anyway: an owner reference must not make this server watch more.
-    auto watched = std::ranges::find(informers_, kind, [](client::Informer* informer) { return &informer->kind(); });
+    auto watched = std::ranges::find(informers_, &api::StorageKind(*kind),
+                                     [](client::Informer* informer) { return &informer->kind(); });
     ObjectPtr cached = watched != informers_.end() ? (*watched)->Get(name) : nullptr;
     if (cached == nullptr || cached->uid() != owner.uid()) {
       // The copy may lag: only the server's own word counts for deleting something.

@@ -51,7 +51,7 @@ class NodeLifecycleController : public Controller {
       const std::string node(Pod(after->tree()).spec().node_name());
       if (node.empty()) return;
       const ObjectPtr present = nodes_.Get({"", node});
-      if (present == nullptr || unhealthy_.contains(node) || Expels(*present)) worker_.Add({"", node});
+      if (present != nullptr && (unhealthy_.contains(node) || Expels(*present))) worker_.Add({"", node});
     });
   }
   void Start() override { worker_.Start({&nodes_, &leases_, &pods_}, 1); }
@@ -63,7 +63,7 @@ class NodeLifecycleController : public Controller {
     if (node == nullptr) {
       seen_.erase(key.name);
       unhealthy_.erase(key.name);
-      return DeletePodsOfMissingNode(key.name);
+      return Requeue();
     }
     // The lease is timed by this server's own clock, from when a renewal was seen: clocks may differ.
     const MonoTime now = context_.runtime.Mono();
@@ -162,27 +162,14 @@ class NodeLifecycleController : public Controller {
         }
         context_.events.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kNormal,
                                "TaintManagerEviction", fmt::format("Marking for deletion Pod {}", KeyOf(*pod)));
-        TRY(Delete(*pod, std::nullopt));
+        TRY(Delete(*pod));
       }
     }
     return again;
   }
 
-  /// Nobody is left to end them: they are removed without grace.
-  Result<Requeue> DeletePodsOfMissingNode(const std::string& node) {
-    std::vector<ObjectPtr> pods = pods_.ByIndex(kByNode, node);
-    if (node.empty() || pods.empty()) return Requeue();
-    Result<ObjectPtr> live = context_.client.Get(api::core_v1::NodeInfo(), {"", node});
-    if (!live.Failed(Reason::kNotFound)) {
-      if (!live.ok()) return live.status();
-      return Requeue();
-    }
-    for (const ObjectPtr& pod : pods) TRY(Delete(*pod, 0));
-    return Requeue();
-  }
-
-  Ok Delete(const api::Object& pod, std::optional<int64_t> grace) {
-    client::DeleteOptions options{.grace_seconds = grace, .uid = std::string(pod.uid())};
+  Ok Delete(const api::Object& pod) {
+    client::DeleteOptions options{.uid = std::string(pod.uid())};
     Result<ObjectPtr> deleted = context_.client.Delete(api::core_v1::PodInfo(), NameOf(pod), options);
     if (deleted.ok() || deleted.Failed(Reason::kNotFound) || deleted.Failed(Reason::kConflict)) return {};
     return deleted.status();
