@@ -145,7 +145,7 @@ TEST(ProtobufTest, OfEqualKeysTheLastIsTheValue) {
     writer.Bytes(2, value);
     return out;
   };
-  const Type& type = *FindType("v1", "ConfigMap");
+  const Type& type = *FindType("core/v1", "ConfigMap");
   std::string bytes;
   doc::ProtoWriter writer(bytes);
   writer.Bytes(2, entry("b", "1"));

@@ -176,7 +176,7 @@ void PodWorker::StartContainers(std::vector<std::string> names) {
   starting_ = true;
   steps_.Spawn("start", [this, names = std::move(names)] {
     for (const std::string& name : names) {
-      if (state_.terminating || !sandbox_) break;
+      if (state_.ending() || !sandbox_) break;
       Ok started = StartOne(name);
       if (started.Failed(Reason::kCancelled)) break;
       wake_.Set();
@@ -229,7 +229,7 @@ Ok PodWorker::StartOne(const std::string& name) {
 
   Result<image::Image> image = EnsureImage(pod, *container);
   if (!image.ok()) return image.status();
-  if (state_.terminating || !sandbox_) return Cancelled("pod is going away");
+  if (state_.ending() || !sandbox_) return Cancelled("pod is going away");
   const std::string sandbox = sandbox_->id;  // the loop may find it gone while we wait
   Result<runtime::ContainerSpec> spec = PrepareContainer(pod, *container, *record, *image);
   if (!spec.ok()) return spec.status();
@@ -238,7 +238,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     if (!id.Failed(Reason::kCancelled)) NoteStartFailure(*record, "CreateContainerError", id.status());
     return id.status();
   }
-  if (state_.terminating) return Cancelled("pod is going away");  // what was made goes with the sandbox
+  if (state_.ending()) return Cancelled("pod is going away");  // what was made goes with the sandbox
   RecordEvent(EventKind::kNormal, "Created", "Container created", name);
   // The one before is kept for `logs --previous` and lastState; the one before that goes.
   std::optional<runtime::ContainerStatus> older = std::move(record->last);

@@ -94,7 +94,7 @@ std::vector<std::string> AdoptContainers(PodState& state, std::vector<ContainerS
 
 PodPlan PlanPod(Pod pod, const PodState& state, WallTime now) {
   PodPlan plan;
-  if (state.terminating || !state.failed_reason.empty()) return plan;
+  if (state.ending()) return plan;
   InitResult init = PlanInit(pod, state, now, plan);
   if (init == InitResult::kFailed) plan.finished = true;
   if (init != InitResult::kDone) return plan;

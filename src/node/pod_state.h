@@ -59,9 +59,12 @@ struct PodState {
   std::string pod_ip;
   std::string host_ip;
   std::optional<WallTime> started;  ///< when the agent first saw it
-  /// Set when the agent itself failed the pod ("Evicted", "DeadlineExceeded"): phase Failed with this.
+  /// Set when the agent itself failed the pod ("DeadlineExceeded"): phase Failed with this.
   std::string failed_reason;
   std::string failed_message;
+
+  /// Nothing is started any more.
+  bool ending() const { return terminating || !failed_reason.empty(); }
 
   ContainerRecord* Find(std::string_view name);
   const ContainerRecord* Find(std::string_view name) const;

@@ -32,7 +32,7 @@ void WriteState(Pod pod, const PodState& state, const ContainerRecord& record, W
     to.running().set_started_at(record.current->started);
     return;
   }
-  const bool again = !state.terminating && record.exited() && pod.spec().restart_policy() != "Never" &&
+  const bool again = !state.ending() && record.exited() && pod.spec().restart_policy() != "Never" &&
                      (pod.spec().restart_policy() == "Always" || record.current->exit_code != 0) &&
                      !(record.init && record.current->exit_code == 0);
   if (again && record.not_before > now) {

@@ -48,6 +48,11 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
   state_.host_ip = environment.node_ip;
   state_.started = view().status().start_time();
   if (!state_.started) state_.started = environment.runtime.Wall();
+  // Failed once is failed for good.
+  if (view().status().phase() == "Failed") {
+    state_.failed_reason = std::string(view().status().reason());
+    state_.failed_message = std::string(view().status().message());
+  }
 }
 
 PodWorker::~PodWorker() = default;
@@ -148,7 +153,26 @@ Ok PodWorker::Sync() {
   // A stop that failed is begun anew, but not at once.
   if (stop_failed_) return *std::exchange(stop_failed_, std::nullopt);
   state_.terminating = gone_ || view().metadata().deletion_timestamp().has_value();
-  return state_.terminating ? SyncTerminating() : SyncRunning();
+  if (state_.terminating) return SyncTerminating();
+  NoteDeadline();
+  return state_.failed_reason.empty() ? SyncRunning() : SyncFailed();
+}
+
+/// When the pod has been active for as long as it may.
+std::optional<WallTime> PodWorker::Deadline() const {
+  const auto seconds = view().spec().active_deadline_seconds();
+  if (!seconds || !state_.started) return std::nullopt;
+  return *state_.started + std::chrono::seconds(std::min<int64_t>(*seconds, INT32_MAX));
+}
+
+void PodWorker::NoteDeadline() {
+  const WallTime now = environment_.runtime.Wall();
+  const auto deadline = Deadline();
+  if (!state_.failed_reason.empty() || !deadline || now < *deadline) return;
+  if (PlanPod(view(), state_, now).finished) return;  // it was done before
+  state_.failed_reason = "DeadlineExceeded";
+  state_.failed_message = "Pod was active on the node longer than the specified deadline";
+  RecordEvent(EventKind::kNormal, state_.failed_reason, state_.failed_message);
 }
 
 Ok PodWorker::RefreshContainers() {
@@ -230,6 +254,7 @@ Ok PodWorker::SyncRunning() {
     if (!record.init && !probes_.contains(record.name)) StartProbes(record, ProbeOrigin::kAdopted);
   }
   recheck_ = plan.recheck;
+  if (const auto deadline = Deadline()) recheck_ = recheck_ ? std::min(*recheck_, *deadline) : *deadline;
   std::optional<WallTime> volumes_due = volumes_.refresh_at();
   if (fields_changed_ || volumes_.idle()) volumes_due = volumes_again_;
   if (volumes_due) recheck_ = recheck_ ? std::min(*recheck_, *volumes_due) : *volumes_due;
@@ -261,8 +286,8 @@ Duration PodWorker::Grace() const {
   return std::max<Duration>(std::chrono::seconds(seconds), kGraceLeast);
 }
 
-Ok PodWorker::SyncTerminating() {
-  const Duration grace = Grace();
+/// Sees to it that nothing of the pod runs; whether that is so.
+bool PodWorker::StopAll(Duration grace) {
   bool any_running = false;
   for (const ContainerRecord& record : state_.containers) {
     if (!record.running()) continue;
@@ -270,10 +295,16 @@ Ok PodWorker::SyncTerminating() {
     StopContainer(record, grace, "Stopping container " + record.name);
     if (auto prober = probes_.find(record.name); prober != probes_.end()) prober->second->StopAllButReadiness();
   }
-  if (any_running || !stops_.empty() || starting_) {
-    return gone_ ? Ok() : WriteStatus();
-  }
+  if (any_running || !stops_.empty() || starting_) return false;
   for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
+  return true;
+}
+
+/// The agent has failed the pod: what runs is stopped, and then it is over.
+Ok PodWorker::SyncFailed() { return StopAll(Grace()) ? SyncFinished() : WriteStatus(); }
+
+Ok PodWorker::SyncTerminating() {
+  if (!StopAll(Grace())) return gone_ ? Ok() : WriteStatus();
   TRY(TearDown());
   if (!gone_) {
     TRY(WriteStatus());

@@ -70,7 +70,11 @@ class PodWorker {
   Ok Sync();
   Ok SyncRunning();
   Ok SyncTerminating();
+  Ok SyncFailed();
   Ok SyncFinished();
+  bool StopAll(Duration grace);
+  void NoteDeadline();
+  std::optional<WallTime> Deadline() const;
   Ok RefreshContainers();
   void NoteContainer(ContainerRecord& record, const runtime::ContainerStatus& status);
   void NoteEnd(ContainerRecord& record);

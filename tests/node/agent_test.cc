@@ -268,6 +268,38 @@ TEST(Agent, AnUnhealthyContainerIsKilledAlsoWhenThatFailsFirst) {
   });
 }
 
+TEST(Agent, APodThatIsActiveForTooLongFails) {
+  In([](World& world) {
+    world.Create("web", R"("activeDeadlineSeconds":30,)" + kOne);
+    world.Create("done", R"("activeDeadlineSeconds":30,"restartPolicy":"Never",)" + kOne);
+    world.Until("ready", [&] { return world.Ready("web") && world.Ready("done"); }, 5s);
+    for (const auto& [id, container] : std::map(world.containers.containers())) {
+      if (world.containers.sandboxes().at(container.sandbox_id).pod_name == "done") world.containers.End(id, 0);
+    }
+    world.Sleep(20s);
+    EXPECT_EQ(world.Phase("web"), "Running");
+    world.Until("failed", [&] { return world.Phase("web") == "Failed" && world.network.addresses.empty(); }, 20s);
+    const auto is_failed = [&] {
+      const auto status = Pod(world.Find("web")->tree()).status();
+      EXPECT_EQ(status.phase(), "Failed");
+      EXPECT_EQ(status.reason(), "DeadlineExceeded");
+      EXPECT_EQ(status.message(), "Pod was active on the node longer than the specified deadline");
+      EXPECT_TRUE(status.container_statuses()[0].state().has_terminated());
+      EXPECT_EQ(world.containers.containers().size(), 2U);
+    };
+    world.Sleep(60s);
+    is_failed();
+    EXPECT_EQ(world.Phase("done"), "Succeeded");
+    world.StopAgent();
+    world.StartAgent();
+    world.Sleep(60s);
+    is_failed();
+    world.Delete("done");
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Agent, PodsAskTheServersBehindTheHostsStub) {
   In([](World& world) {
     rt::FileSystem& files = world.runtime.files();
