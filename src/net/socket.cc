@@ -351,7 +351,8 @@ Ok RemoveStaleSocket(const std::string& path, const Address& address) {
   if (connect(probe.fd(), address.get(), address.size) == 0 || errno == EAGAIN) {
     return AlreadyExists("listen on unix:" + path + ": another server listens there");
   }
-  unlink(path.c_str());
+  // Only what nobody listens on any more; of all else (another kind of socket, one that is not for us) bind tells.
+  if (errno == ECONNREFUSED) unlink(path.c_str());
   return {};
 }
 

@@ -42,15 +42,13 @@ struct Half {
   std::string bytes;
   size_t start = 0;  // what is before has been read
   bool ended = false;
-  bool broken = false;
   rt::WaitQueue readers;
   rt::WaitQueue writers;
   size_t bound;
 
   size_t size() const { return bytes.size() - start; }
-  void End(bool hard) {
+  void End() {
     ended = true;
-    if (hard) broken = true;
     readers.NotifyAll();
     writers.NotifyAll();
   }
@@ -103,15 +101,15 @@ class PipeStream : public Stream {
   }
 
   Ok CloseWrite() override {
-    out_.End(false);
+    out_.End();
     return {};
   }
 
   void Close() override {
     if (closed_) return;
     closed_ = true;
-    out_.End(false);
-    in_.End(true);
+    out_.End();
+    in_.End();
   }
 
   std::string peer() const override { return "memory"; }

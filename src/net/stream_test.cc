@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -107,6 +109,28 @@ TEST(Sockets, DualStackListenerShowsIpv4PeersAsIpv4) {
     auto second = (*listener)->Accept();
     ASSERT_TRUE(second.ok());
     EXPECT_TRUE((*second)->peer().starts_with("127.0.0.1:")) << (*second)->peer();
+  });
+}
+
+TEST(Sockets, OnlyWhatNobodyListensOnIsTakenAway) {
+  const std::string path = "/tmp/knarr-net-test-stale-" + std::to_string(getpid()) + ".sock";
+  const auto leave = [&](int type) {
+    const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  };
+  RunReal([&](rt::RealRuntime& runtime) {
+    close(leave(SOCK_STREAM));
+    EXPECT_TRUE(Listen(runtime, *Endpoint::Parse("unix:" + path)).ok());
+    EXPECT_NE(access(path.c_str(), F_OK), 0);
+    const int other = leave(SOCK_DGRAM);
+    EXPECT_TRUE(Listen(runtime, *Endpoint::Parse("unix:" + path)).Failed(Reason::kAlreadyExists));
+    EXPECT_EQ(access(path.c_str(), F_OK), 0);
+    close(other);
+    unlink(path.c_str());
   });
 }
 
