@@ -75,7 +75,7 @@ class NodeLifecycleController : public Controller {
       const Duration until_lost = seen + kGrace - now + 1ms;
       return Requeue(std::min(evict.value_or(until_lost), until_lost));
     }
-    if (unhealthy_.insert(key.name).second) {
+    if (unhealthy_.try_emplace(key.name).second) {
       LOG_WARN("node is not heard of any more", {"node", key.name});
       context_.events.Record(client::EventTarget::Of(api::core_v1::NodeInfo(), *node), EventKind::kNormal,
                              "NodeNotReady", fmt::format("Node {} status is now: NodeNotReady", key.name));
@@ -86,10 +86,12 @@ class NodeLifecycleController : public Controller {
     return EvictPods(key);
   }
 
-  /// Nobody knows how they are: Services send nothing there any more.
+  /// Nobody knows how they are: Services send nothing there any more. Each is marked once: an agent that lost no more
+  /// than its lease says the truth about its pods, and the two would contradict each other for ever.
   Ok MarkPodsNotReady(const ObjectName& key) {
+    std::set<std::string, std::less<>>& marked = unhealthy_.at(key.name);
     for (const ObjectPtr& pod : pods_.ByIndex(kByNode, key.name)) {
-      if (!IsReady(Pod(pod->tree()))) continue;
+      if (!IsReady(Pod(pod->tree())) || marked.contains(pod->uid())) continue;
       const WallTime now = context_.runtime.Wall();
       bool changed = false;
       Result<ObjectPtr> written =
@@ -106,6 +108,7 @@ class NodeLifecycleController : public Controller {
                                     return changed;
                                   });
       if (!written.ok() && !written.Failed(Reason::kNotFound)) return written.status();
+      marked.emplace(pod->uid());
       if (written.ok() && changed) {
         context_.events.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kWarning,
                                "NodeNotReady", "Node is not ready");
@@ -180,7 +183,8 @@ class NodeLifecycleController : public Controller {
   client::Informer& leases_;
   client::Informer& pods_;
   std::map<std::string, MonoTime, std::less<>> seen_;  // when each lease was last seen renewed
-  std::set<std::string, std::less<>> unhealthy_;
+  /// Nodes that are not heard of, and the uids of their pods that were marked because of it.
+  std::map<std::string, std::set<std::string, std::less<>>, std::less<>> unhealthy_;
   Worker worker_;
 };
 
