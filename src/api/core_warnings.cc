@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "api/validation/volume_warnings.h"
 #include "api/warnings.h"
+#include "base/check.h"
 #include "base/quantity.h"
 #include "base/strings.h"
 
@@ -31,18 +33,8 @@ constexpr Replaced kVolumeAnnotations[] = {
     {"volume.beta.kubernetes.io/storage-class", "deprecated since v1.8; use \"storageClassName\" attribute instead"},
     {"volume.beta.kubernetes.io/mount-options", "deprecated since v1.31; use \"mountOptions\" attribute instead"},
 };
-constexpr struct {
-  std::string_view member;
-  std::string_view shown;
-  std::string_view what;
-} kVolumeSources[] = {
-    {"cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"},
-    {"photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"},
-    {"scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"},
-    {"storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"},
-    {"glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"},
-    {"rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"},
-};
+constexpr std::string_view kVolumeSources[] = {"cephfs",    "photonPersistentDisk", "scaleIO",
+                                               "storageos", "glusterfs",            "rbd"};
 
 void AddAnnotation(const Value& object, const Replaced& annotation, Texts& texts) {
   if (object.Get("metadata", "annotations").Find(annotation.name) == nullptr) return;
@@ -83,8 +75,11 @@ Texts WarningsOfVolume(const Value& volume) {
     Add(WarningsOfNodeSelector(At("spec.nodeAffinity.required.nodeSelectorTerms", i), meta_v1::LabelSelector(terms[i])),
         texts);
   }
-  for (const auto& [member, shown, what] : kVolumeSources) {
-    if (!spec.At(member).is_null()) texts.push_back("spec." + std::string(shown) + ": " + std::string(what));
+  for (const std::string_view member : kVolumeSources) {
+    if (spec.At(member).is_null()) continue;
+    const validation::GoneSource* gone = validation::FindGoneSource(member);
+    CHECK(gone != nullptr);
+    texts.push_back("spec." + std::string(gone->shown) + ": " + std::string(gone->what));
   }
   return texts;
 }

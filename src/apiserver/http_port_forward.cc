@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
+#include <vector>
 
 #include "apiserver/http_face.h"
 #include "apiserver/port_forwarding.h"
@@ -12,6 +14,7 @@
 #include "base/strings.h"
 #include "net/splice.h"
 #include "net/websocket_stream.h"
+#include "rt/sync.h"
 
 // Connections to ports of a pod. Over SPDY, by itself or inside a WebSocket, each connection is a pair of streams
 // (data, and error for what went wrong) that name the port and the same request; over a WebSocket's channels (browsers'
@@ -38,9 +41,11 @@ Result<uint16_t> ParsePort(std::string_view text) {
 class SpdyForwarder {
  public:
   SpdyForwarder(rt::Runtime& runtime, std::string_view pod, const PortDialer& dialer, net::SpdySession& session)
-      : runtime_(runtime), pod_(pod), dialer_(dialer), session_(session) {}
+      : runtime_(runtime), pod_(pod), dialer_(dialer), session_(session), waits_(runtime) {}
 
   void Run() {
+    rt::TaskGroup helpers(runtime_, "port forward pairs");
+    helpers.Spawn("half pairs", [this] { DropHalfPairs(); });
     rt::TaskGroup connections(runtime_, "port forward");
     for (;;) {
       auto stream = session_.Accept();
@@ -50,6 +55,7 @@ class SpdyForwarder {
     // The peer opens no more; the connections there are go on until it ends them, or all at once.
     if (connections.size() > 0) (void)session_.WaitClosed();
     connections.StopAndJoin();
+    helpers.StopAndJoin();
     waiting_.clear();
     session_.Close();
   }
@@ -58,6 +64,7 @@ class SpdyForwarder {
   struct Pair {
     StreamPtr data;
     StreamPtr error;
+    MonoTime begun{};
   };
 
   Ok Take(const StreamPtr& stream, rt::TaskGroup& connections) {
@@ -73,7 +80,8 @@ class SpdyForwarder {
     if (place != nullptr) return BadRequest("a second stream of one kind for one connection");
     place = stream;
     if (pair.data == nullptr || pair.error == nullptr) {
-      connections.Spawn("half a pair", [this, request, stream] { GiveUpLater(request, stream); });
+      pair.begun = runtime_.Mono();
+      waits_.NotifyAll();
       return {};
     }
     connections.Spawn("connection", [this, whole = std::move(pair)] { Forward(whole); });
@@ -81,12 +89,25 @@ class SpdyForwarder {
     return {};
   }
 
-  void GiveUpLater(const std::string& request, const StreamPtr& stream) {
-    if (!runtime_.Sleep(kPairLimit).ok()) return;
-    const auto at = waiting_.find(request);
-    if (at == waiting_.end() || (at->second.data != stream && at->second.error != stream)) return;
-    waiting_.erase(at);
-    stream->Close();
+  // Halves whose other half does not come are closed in time.
+  void DropHalfPairs() {
+    while (waits_.WaitUntil([this] { return !waiting_.empty(); }).ok()) {
+      MonoTime oldest = MonoTime::max();
+      for (const auto& [request, pair] : waiting_) oldest = std::min(oldest, pair.begun);
+      const MonoTime now = runtime_.Mono();
+      if (oldest + kPairLimit > now) {
+        if (!runtime_.Sleep(oldest + kPairLimit - now).ok()) return;
+        continue;
+      }
+      std::vector<StreamPtr> late;
+      std::erase_if(waiting_, [&](const auto& entry) {
+        const Pair& pair = entry.second;
+        if (pair.begun + kPairLimit > now) return false;
+        late.push_back(pair.data != nullptr ? pair.data : pair.error);
+        return true;
+      });
+      for (const StreamPtr& stream : late) stream->Close();
+    }
   }
 
   void Forward(const Pair& pair) {
@@ -106,6 +127,7 @@ class SpdyForwarder {
   const std::string_view pod_;
   const PortDialer& dialer_;
   net::SpdySession& session_;
+  rt::WaitQueue waits_;
   std::map<std::string, Pair> waiting_;
 };
 

@@ -1,10 +1,9 @@
 #include <filesystem>
-#include <fstream>
 #include <map>
-#include <sstream>
 
 #include "apiserver/field_managers.h"
 #include "apiserver/http_world.h"
+#include "apiserver/test_scenarios.h"
 #include "doc/merge_patch.h"
 
 // Replays the scenarios of tests/golden/managed_fields, whose answers a Kubernetes API server gave.
@@ -13,13 +12,6 @@ namespace knarr::apiserver {
 namespace {
 
 using doc::Value;
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 std::string BodyOf(const Value& step, const std::vector<doc::Document>& answers) {
   const Value& body = step.At("body");
@@ -143,17 +135,8 @@ TEST(FieldManagers, AgentsAreCutAtTheirSlash) {
   for (const auto& c : kCases) EXPECT_EQ(ManagerOfAgent(c.agent), c.manager) << c.agent;
 }
 
-std::vector<std::string> Scenarios() {
-  std::vector<std::string> out;
-  for (const auto& entry : std::filesystem::directory_iterator(KNARR_SOURCE_DIR "/tests/golden/managed_fields")) {
-    if (entry.path().extension() == ".json") out.push_back(entry.path().filename().string());
-  }
-  std::ranges::sort(out);
-  return out;
-}
-
-INSTANTIATE_TEST_SUITE_P(Golden, ManagedFields, ::testing::ValuesIn(Scenarios()),
-                         [](const auto& scenario) { return scenario.param.substr(0, scenario.param.find('.')); });
+INSTANTIATE_TEST_SUITE_P(Golden, ManagedFields, ::testing::ValuesIn(ScenariosIn("managed_fields")),
+                         [](const auto& scenario) { return ScenarioName(scenario.param); });
 
 }  // namespace
 }  // namespace knarr::apiserver

@@ -58,7 +58,9 @@ def echo(port, data):
 
 def check_forwarding(k, pod, program=None, more=None):
     local, closed = free_port(), free_port()
-    forward = start(k, ["port-forward", pod, f"{local}:7000", f"{closed}:7001"], program, more)
+    others = {free_port(): port for port in ECHO_PORTS[1:]}
+    forward = start(k, ["port-forward", pod, f"{local}:7000", f"{closed}:7001"] +
+                    [f"{here}:{there}" for here, there in others.items()], program, more)
     try:
         def listens():
             if forward.poll() is not None:
@@ -72,16 +74,16 @@ def check_forwarding(k, pod, program=None, more=None):
         equal(echo(local, big) == big, True, "many bytes")
         results = []
 
-        def one_of_many():
-            got = echo(local, big[:200_000])
+        def one_of_many(port):
+            got = echo(port, big[:200_000])
             results.append(got == big[:200_000] or len(got))
 
-        threads = [threading.Thread(target=one_of_many) for _ in range(8)]
+        threads = [threading.Thread(target=one_of_many, args=[port]) for port in others]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        equal(results, [True] * 8, "connections side by side")
+        equal(results, [True] * len(others), "connections side by side")
         with socket.create_connection(("127.0.0.1", closed), timeout=10) as one:
             one.settimeout(10)
             try:
@@ -107,7 +109,9 @@ def attach_and_say(k, pod, word, program=None, more=None):
     equal((child.returncode, answer + out), (0, f"got {word}\n"), f"{program}: {err}")
 
 
-ECHO = shell("c", "exec nc -ll -p 7000 -e cat")
+# A listener for each of what is connected at once: busybox' nc hardly queues connections.
+ECHO_PORTS = [7000] + list(range(7002, 7010))
+ECHO = shell("c", f"for p in {' '.join(map(str, ECHO_PORTS))}; do nc -ll -p $p -e cat & done; wait")
 
 
 @scenario()

@@ -449,7 +449,8 @@ TEST(Agent, KeepsWhatOthersWriteIntoTheNodesStatus) {
     EXPECT_EQ(status.conditions().size(), 5U);
     EXPECT_EQ(status.addresses().size(), 2U);
     // Its lease goes with it.
-    const auto lease = MUST(world.server.client().Get(TestServer::Kind("Lease", "coordination.k8s.io/v1"), {"kube-node-lease", "n1"}));
+    const auto& lease_kind = TestServer::Kind("Lease", "coordination.k8s.io/v1");
+    const auto lease = MUST(world.server.client().Get(lease_kind, {"kube-node-lease", "n1"}));
     const doc::Value& owner = lease->tree().Get("metadata", "ownerReferences")[0];
     EXPECT_EQ(owner.At("kind").AsString(), "Node");
     EXPECT_EQ(owner.At("uid").AsString(), node->uid());

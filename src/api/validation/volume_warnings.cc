@@ -15,11 +15,7 @@ using core_v1::Volume;
 using doc::Value;
 using Texts = std::vector<std::string>;
 
-constexpr struct {
-  std::string_view member;
-  std::string_view shown;
-  std::string_view what;
-} kGone[] = {
+constexpr GoneSource kGone[] = {
     {"photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"},
     {"gitRepo", "gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"},
     {"scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"},
@@ -127,6 +123,11 @@ void AddOverlaps(const Volume& volume, ComparisonBudget& budget, Texts& texts) {
 }
 
 }  // namespace
+
+const GoneSource* FindGoneSource(std::string_view member) {
+  const auto* found = std::ranges::find(kGone, member, &GoneSource::member);
+  return found == std::end(kGone) ? nullptr : found;
+}
 
 void AddVolumeWarnings(const core_v1::PodSpec& spec, const Path& path, Texts& texts) {
   size_t index = 0;

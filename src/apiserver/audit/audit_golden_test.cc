@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "apiserver/audit/policy.h"
 #include "apiserver/http_world.h"
+#include "apiserver/test_scenarios.h"
 #include "rt/file_system.h"
 
 // Replays the requests of tests/golden/audit, of which a Kubernetes API server's audit log told.
@@ -94,10 +93,7 @@ doc::Document WithoutConnection(const Value& wanted) {
 }
 
 void Replay(rt::Runtime& runtime, const std::string& name) {
-  std::ifstream file(std::string(kFolder) + "/" + name);
-  std::stringstream text;
-  text << file.rdbuf();
-  doc::Document scenario = MUST(doc::ParseJson(text.str()));
+  const doc::Document scenario = MUST(doc::ParseJson(ReadFile(std::string(kFolder) + "/" + name)));
   ApiServerOptions options;
   options.audit.path = kLog;
   options.audit.policy = scenario.root.At("policy").AsString();
@@ -151,17 +147,8 @@ TEST_P(AuditGolden, AsKubernetesLogs) {
   InSim([&](rt::Runtime& runtime) { Replay(runtime, GetParam()); });
 }
 
-std::vector<std::string> Scenarios() {
-  std::vector<std::string> out;
-  for (const auto& entry : std::filesystem::directory_iterator(kFolder)) {
-    if (entry.path().extension() == ".json") out.push_back(entry.path().filename().string());
-  }
-  std::ranges::sort(out);
-  return out;
-}
-
-INSTANTIATE_TEST_SUITE_P(Golden, AuditGolden, ::testing::ValuesIn(Scenarios()),
-                         [](const auto& scenario) { return scenario.param.substr(0, scenario.param.find('.')); });
+INSTANTIATE_TEST_SUITE_P(Golden, AuditGolden, ::testing::ValuesIn(ScenariosIn("audit")),
+                         [](const auto& scenario) { return ScenarioName(scenario.param); });
 
 }  // namespace
 }  // namespace knarr::apiserver

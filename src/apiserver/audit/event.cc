@@ -84,6 +84,7 @@ std::string NewAuditId(rt::Runtime& runtime) {
 
 AuditEvent::AuditEvent(AuditLog& log, rt::Runtime& runtime, AuditRequest request)
     : log_(log), runtime_(runtime), decision_(log.policy().For(request.attributes)), received_(runtime.Wall()) {
+  log_.Count(decision_.level);
   if (!enabled()) return;
   const Attributes& attributes = request.attributes;
   id_ = std::move(request.id);

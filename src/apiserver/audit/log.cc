@@ -57,6 +57,8 @@ AuditLog::~AuditLog() = default;
 
 void AuditLog::AddMetrics(knarr::Registry& metrics) {
   events_ = &metrics.AddCounter("apiserver_audit_event_total", "Events made for the audit log.", {}).With({});
+  auto& levels = metrics.AddCounter("apiserver_audit_level_total", "Requests by what is logged of them.", {"level"});
+  for (size_t i = 0; i < levels_.size(); ++i) levels_[i] = &levels.With({LevelText(static_cast<AuditLevel>(i))});
   errors_ =
       &metrics.AddCounter("apiserver_audit_error_total", "Events that did not come into the audit log.", {"plugin"})
            .With({"log"});

@@ -4,6 +4,7 @@
 // queue, and a fiber of the world's brings the queue to the disk. When the disk can't keep up, the queue's bound is
 // reached and further lines are dropped and counted.
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -32,6 +33,10 @@ class AuditLog {
   void Stop();
 
   const AuditPolicy& policy() const { return policy_; }
+  /// A request of this level has come.
+  void Count(AuditLevel level) {
+    if (levels_[0] != nullptr) levels_[static_cast<size_t>(level)]->Add();
+  }
   /// A line without its end. Any of the server's threads; never waits.
   void Write(std::string line);
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
@@ -49,6 +54,7 @@ class AuditLog {
   const AuditPolicy policy_;
   std::atomic<uint64_t> dropped_{0};
   Counter* events_ = nullptr;
+  std::array<Counter*, 4> levels_{};
   Counter* errors_ = nullptr;
 
   store::Lock lock_;
