@@ -302,6 +302,27 @@ TEST(Agent, APodThatIsActiveForTooLongFails) {
   });
 }
 
+// The watch may bring the deletion before the answer to a status written just before it.
+TEST(Agent, ADeletionIsNotLostBehindAStatus) {
+  In([](World& world) {
+    world.containers.on_exec = [&](const std::string&) -> Result<runtime::ExecResult> {
+      return runtime::ExecResult{.exit_code = static_cast<int>(world.runtime.Random() % 2), .output = ""};
+    };
+    for (int i = 0; i < 10; ++i) {
+      world.Create("web", R"("terminationGracePeriodSeconds":1,"containers":[{"name":"a","image":"i:1",
+          "readinessProbe":{"periodSeconds":1,"failureThreshold":1,"exec":{"command":["x"]}}}])");
+      world.Until("running", [&] { return world.Phase("web") == "Running"; }, 5s);
+      // About when a probe is tried and its result written.
+      const Duration turn = 1s;
+      world.Sleep(turn - world.runtime.Mono().time_since_epoch() % turn);
+      for (uint64_t turns = world.runtime.Random() % 60; turns > 0; --turns) world.runtime.Yield();
+      world.Delete("web");
+      EXPECT_LT(world.Until("gone", [&] { return world.Find("web") == nullptr; }, 30s), 10s);
+      world.ExpectGone("web");
+    }
+  });
+}
+
 TEST(Agent, LogsAreKeptWithinBounds) {
   In([](World& world) {
     rt::FileSystem& files = world.runtime.files();
