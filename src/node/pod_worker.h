@@ -93,6 +93,7 @@ class PodWorker {
   Result<image::PullOptions> PullCredentials(api::core_v1::Pod pod, const image::Reference& reference);
   void TellPullBackOff();
   void NoteStartFailure(ContainerRecord& record, std::string_view reason, const Status& status);
+  Ok RemoveContainer(const std::string& id);
   void StopContainer(const ContainerRecord& record, Duration grace, const std::string& message);
   Ok TearDown();
   Ok DeleteObject();
@@ -101,6 +102,7 @@ class PodWorker {
   void StopProbes(const std::string& name);
   void ProbeDecided(const std::string& name, ProbeKind kind, bool passed);
 
+  void TakeNewer(api::ObjectPtr pod);
   void FollowSources();
   Ok KeepVolumes();
   Ok WriteStatus();

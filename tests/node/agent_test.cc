@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "api/coordination_v1.h"
 #include "api/core_v1.h"
 #include "apiserver/test_server.h"
 #include "node/testing_machine.h"
@@ -103,11 +104,12 @@ class World {
   }
   /// The pod and all that belonged to it.
   void ExpectGone(const std::string& name) {
-    Until("pod gone", [&] { return Find(name) == nullptr && containers.sandboxes().empty(); });
+    const auto empty = [&](const char* folder) { return MUST(runtime.files().List(folder)).empty(); };
+    Until("pod gone", [&] {
+      return Find(name) == nullptr && containers.sandboxes().empty() && empty("/tmp/pods") && empty("/logs");
+    });
     EXPECT_TRUE(containers.containers().empty());
     EXPECT_TRUE(network.addresses.empty());
-    EXPECT_TRUE(MUST(runtime.files().List("/tmp/pods")).empty());
-    EXPECT_TRUE(MUST(runtime.files().List("/logs")).empty());
   }
   void Sleep(Duration duration) { EXPECT_TRUE(runtime.Sleep(duration).ok()); }
 
@@ -300,6 +302,72 @@ TEST(Agent, APodThatIsActiveForTooLongFails) {
   });
 }
 
+// The watch may bring the deletion before the answer to a status written just before it.
+TEST(Agent, ADeletionIsNotLostBehindAStatus) {
+  In([](World& world) {
+    world.containers.on_exec = [&](const std::string&) -> Result<runtime::ExecResult> {
+      return runtime::ExecResult{.exit_code = static_cast<int>(world.runtime.Random() % 2), .output = ""};
+    };
+    for (int i = 0; i < 10; ++i) {
+      world.Create("web", R"("terminationGracePeriodSeconds":1,"containers":[{"name":"a","image":"i:1",
+          "readinessProbe":{"periodSeconds":1,"failureThreshold":1,"exec":{"command":["x"]}}}])");
+      world.Until("running", [&] { return world.Phase("web") == "Running"; }, 5s);
+      // About when a probe is tried and its result written.
+      const Duration turn = 1s;
+      world.Sleep(turn - world.runtime.Mono().time_since_epoch() % turn);
+      for (uint64_t turns = world.runtime.Random() % 60; turns > 0; --turns) world.runtime.Yield();
+      world.Delete("web");
+      EXPECT_LT(world.Until("gone", [&] { return world.Find("web") == nullptr; }, 30s), 10s);
+      world.ExpectGone("web");
+    }
+  });
+}
+
+TEST(Agent, LogsAreKeptWithinBounds) {
+  In([](World& world) {
+    rt::FileSystem& files = world.runtime.files();
+    const auto write = [&](const std::string& id, size_t size) {
+      const std::string path = world.containers.containers().at(id).log_path;
+      MUST(files.MakeDirectories(path.substr(0, path.rfind('/'))));
+      MUST(files.WriteFile(path, std::string(size, 'x')));
+    };
+    const auto names = [&] {
+      std::vector<std::string> out;
+      const std::string pod = "/logs/" + MUST(files.List("/logs"))[0].name;
+      for (const auto& entry : MUST(files.List(pod + "/a"))) out.push_back(entry.name);
+      return out;
+    };
+    world.containers.on_started = [&](const std::string& id) { write(id, 10 << 20); };
+    int refusals = 1;
+    world.containers.on_reopen = [&](const std::string& id) -> Ok {
+      if (refusals-- > 0) return Internal("busy");
+      write(id, 0);
+      return {};
+    };
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); }, 5s);
+    world.Sleep(30s);
+    EXPECT_EQ(names(), std::vector<std::string>{"0.log"}) << "it is not beyond the bound yet";
+    write(world.containers.Newest("a"), (10 << 20) + 1);
+    world.Sleep(10s);
+    EXPECT_EQ(names(), std::vector<std::string>{"0.log"}) << "it goes on where it was when it can't be reopened";
+    for (int i = 0; i < 7; ++i) {
+      world.Sleep(10s);
+      EXPECT_EQ(names().size(), std::min<size_t>(5, static_cast<size_t>(i) + 2));
+      write(world.containers.Newest("a"), (10 << 20) + 1);
+    }
+    // Of containers that are gone, that of the last one is kept.
+    for (int i = 1; i <= 3; ++i) {
+      world.containers.End(world.containers.Newest("a"), 1);
+      world.Until("again", [&] { return world.Restarts("web") == i; }, 400s);
+    }
+    world.Sleep(1s);
+    EXPECT_EQ(names(), (std::vector<std::string>{"2.log", "3.log"}));
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Agent, PodsAskTheServersBehindTheHostsStub) {
   In([](World& world) {
     rt::FileSystem& files = world.runtime.files();
@@ -449,8 +517,7 @@ TEST(Agent, KeepsWhatOthersWriteIntoTheNodesStatus) {
     EXPECT_EQ(status.conditions().size(), 5U);
     EXPECT_EQ(status.addresses().size(), 2U);
     // Its lease goes with it.
-    const auto& lease_kind = TestServer::Kind("Lease", "coordination.k8s.io/v1");
-    const auto lease = MUST(world.server.client().Get(lease_kind, {"kube-node-lease", "n1"}));
+    const auto lease = MUST(world.server.client().Get(api::coordination_v1::LeaseInfo(), {"kube-node-lease", "n1"}));
     const doc::Value& owner = lease->tree().Get("metadata", "ownerReferences")[0];
     EXPECT_EQ(owner.At("kind").AsString(), "Node");
     EXPECT_EQ(owner.At("uid").AsString(), node->uid());
