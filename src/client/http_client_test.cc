@@ -8,6 +8,8 @@
 
 #include "client/http_pods.h"
 #include "doc/json.h"
+#include "net/spdy.h"
+#include "net/websocket_stream.h"
 #include "rt/real.h"
 #include "rt/sync.h"
 
@@ -297,6 +299,69 @@ TEST(HttpPods, Exec) {
       EXPECT_EQ((*exec)->Read()->data, "");
       EXPECT_EQ(std::to_string(*(*exec)->Wait()), code);
     }
+  });
+}
+
+TEST(HttpPods, AttachAsksForTheStreams) {
+  RunReal([](rt::RealRuntime& runtime) {
+    World world(runtime);
+    world.upgrade = [&](net::Request& request, net::Response& response) {
+      auto socket = MUST(net::AcceptWebSocket(runtime, request, response, {{"v5.channel.k8s.io"}, 1 << 20}));
+      EXPECT_TRUE(socket->Write("\x01screen").ok());
+      EXPECT_TRUE(socket->Write("\x03{\"kind\":\"Status\",\"status\":\"Success\"}").ok());
+      socket->Close();
+    };
+    auto pods = MakeHttpPods(runtime, *world.client);
+    auto stream = MUST(pods->Attach("n", "p", {.container = "c", .stdin_open = true, .tty = true}));
+    EXPECT_EQ(world.requests.back(),
+              "GET /api/v1/namespaces/n/pods/p/attach?container=c&stdin=true&stdout=true&tty=true");
+    EXPECT_EQ(MUST(stream->Read()).data, "screen");
+    EXPECT_EQ(MUST(stream->Read()).data, "");
+    EXPECT_EQ(MUST(stream->Wait()), 0);
+  });
+}
+
+// Port 80 repeats what it is told; on the others nobody listens.
+TEST(HttpPods, ConnectionsToPortsShareOneToTheServer) {
+  RunReal([](rt::RealRuntime& runtime) {
+    World world(runtime);
+    world.upgrade = [&](net::Request& request, net::Response& response) {
+      auto socket =
+          MUST(net::AcceptWebSocket(runtime, request, response, {{"SPDY/3.1+portforward.k8s.io"}, 1 << 20}));
+      auto session =
+          net::SpdySession::Create(runtime, net::MakeWebSocketStream(std::move(socket)), net::SpdySide::kServer);
+      std::shared_ptr<net::SpdyStream> error;
+      for (auto stream = session->Accept(); stream.ok(); stream = session->Accept()) {
+        if ((*stream)->headers().Get("streamType") == "error") {
+          error = *stream;
+          continue;
+        }
+        EXPECT_EQ((*stream)->headers().Get("requestID"), error->headers().Get("requestID"));
+        char part[100];
+        if ((*stream)->headers().Get("port") == "80") {
+          const size_t count = MUST((*stream)->Read(part, sizeof part));
+          EXPECT_TRUE((*stream)->Write({part, count}).ok());
+        } else {
+          EXPECT_TRUE(error->Write("error forwarding port 81").ok());
+        }
+        EXPECT_TRUE(error->CloseWrite().ok());
+        EXPECT_TRUE((*stream)->CloseWrite().ok());
+      }
+    };
+    auto pods = MakeHttpPods(runtime, *world.client);
+    char part[100];
+    for (const std::string_view word : {"one", "two"}) {
+      auto stream = MUST(pods->Dial("n", "p", 80));
+      MUST(stream->Write(word));
+      EXPECT_EQ(std::string_view(part, MUST(stream->Read(part, sizeof part))), word);
+      EXPECT_EQ(MUST(stream->Read(part, sizeof part)), 0U);
+    }
+    auto refused = MUST(pods->Dial("n", "p", 81));
+    const auto read = refused->Read(part, sizeof part);
+    ASSERT_FALSE(read.ok());
+    EXPECT_EQ(read.status().message(), "error forwarding port 81");
+    EXPECT_EQ(world.requests, (std::vector<std::string>{"GET /api/v1/namespaces/n/pods/p/portforward"}));
+    EXPECT_FALSE(pods->Dial("n", "..", 80).ok());
   });
 }
 
