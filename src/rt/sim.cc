@@ -13,6 +13,7 @@ namespace {
 
 // Virtual time begins here, so that a moment before the start can be named.
 constexpr MonoTime kStart{std::chrono::seconds(1000)};
+constexpr size_t kTurnsMax = 20'000'000;
 
 class SimProcesses : public Processes {
  public:
@@ -101,8 +102,14 @@ class SimLoop : public SimRuntime {
           ended = true;
         },
         nullptr, nullptr);
+    size_t turns = 0;  // since time last moved
     while (!ended) {
-      if (fibers_->RunReady(1) > 0) continue;
+      if (fibers_->RunReady(1) > 0) {
+        if (++turns <= kTurnsMax) continue;
+        std::fprintf(stderr, "livelock: time does not move: %s\n", fibers_->Names().c_str());
+        CHECK(turns <= kTurnsMax);
+      }
+      turns = 0;
       const MonoTime next = fibers_->next_timer();
       if (next == MonoTime::max()) {
         std::fprintf(stderr, "deadlock: every fiber waits for ever: %s\n", fibers_->Names().c_str());
@@ -113,6 +120,7 @@ class SimLoop : public SimRuntime {
     }
   }
 
+  void StepClock(Duration by) override { wall_offset_ += by; }
   uint64_t trace_hash() const override { return hash_; }
   void SetTrace(std::function<void(std::string_view line)> trace) override { trace_ = std::move(trace); }
 

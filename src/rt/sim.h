@@ -22,9 +22,12 @@ class SimRuntime : public Runtime {
  public:
   static std::unique_ptr<SimRuntime> Create(SimOptions options);
 
-  /// Runs `body` as a fiber, and the world, until `body` ends. Time moves when no fiber is ready. CHECK-fails when all
-  /// fibers wait for ever (a deadlock), printing their names.
+  /// Runs `body` as a fiber, and the world, until `body` ends. Time moves when no fiber is ready. CHECK-fails, printing
+  /// the fibers' names, when all of them wait for ever (a deadlock), and when they have run twenty million times without
+  /// one waiting for time to pass (a livelock).
   virtual void Run(std::function<void()> body) = 0;
+  /// Somebody sets the machine's clock: wall time is so much later at once, and nothing happens because of it.
+  virtual void StepClock(Duration by) = 0;
   /// A hash over every scheduling step and random draw so far: equal for equal seeds.
   virtual uint64_t trace_hash() const = 0;
   /// Called with "time fiber event" for each step, when set.

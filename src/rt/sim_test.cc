@@ -90,6 +90,26 @@ TEST(SimTest, DaysPassAtOnce) {
   });
 }
 
+TEST(SimTest, TheClockIsSet) {
+  const auto runtime = SimRuntime::Create({});
+  runtime->Run([&] {
+    const MonoTime began = runtime->Mono();
+    runtime->StepClock(24h * 30);
+    EXPECT_EQ(FormatTime(runtime->Wall()), "2020-01-19T00:00:00Z");
+    EXPECT_EQ(runtime->Mono(), began);
+  });
+}
+
+TEST(SimDeathTest, ALivelockEnds) {
+  const auto spin = [] {
+    const auto runtime = SimRuntime::Create({});
+    runtime->Run([&] {
+      for (;;) runtime->Yield();
+    });
+  };
+  EXPECT_DEATH(spin(), "livelock");
+}
+
 TEST(SimTest, RunsAgain) {
   const auto runtime = SimRuntime::Create({});
   int runs = 0;
