@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "api/coordination_v1.h"
 #include "api/core_v1.h"
 #include "apiserver/test_server.h"
 #include "node/testing_machine.h"
@@ -103,11 +104,12 @@ class World {
   }
   /// The pod and all that belonged to it.
   void ExpectGone(const std::string& name) {
-    Until("pod gone", [&] { return Find(name) == nullptr && containers.sandboxes().empty(); });
+    const auto empty = [&](const char* folder) { return MUST(runtime.files().List(folder)).empty(); };
+    Until("pod gone", [&] {
+      return Find(name) == nullptr && containers.sandboxes().empty() && empty("/tmp/pods") && empty("/logs");
+    });
     EXPECT_TRUE(containers.containers().empty());
     EXPECT_TRUE(network.addresses.empty());
-    EXPECT_TRUE(MUST(runtime.files().List("/tmp/pods")).empty());
-    EXPECT_TRUE(MUST(runtime.files().List("/logs")).empty());
   }
   void Sleep(Duration duration) { EXPECT_TRUE(runtime.Sleep(duration).ok()); }
 
@@ -449,8 +451,7 @@ TEST(Agent, KeepsWhatOthersWriteIntoTheNodesStatus) {
     EXPECT_EQ(status.conditions().size(), 5U);
     EXPECT_EQ(status.addresses().size(), 2U);
     // Its lease goes with it.
-    const auto& lease_kind = TestServer::Kind("Lease", "coordination.k8s.io/v1");
-    const auto lease = MUST(world.server.client().Get(lease_kind, {"kube-node-lease", "n1"}));
+    const auto lease = MUST(world.server.client().Get(api::coordination_v1::LeaseInfo(), {"kube-node-lease", "n1"}));
     const doc::Value& owner = lease->tree().Get("metadata", "ownerReferences")[0];
     EXPECT_EQ(owner.At("kind").AsString(), "Node");
     EXPECT_EQ(owner.At("uid").AsString(), node->uid());
