@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "node/log_rotation.h"
 #include "node/logs.h"
 #include "node/node_status.h"
 #include "rt/file_system.h"
@@ -16,6 +17,9 @@ namespace {
 
 using api::core_v1::Pod;
 using runtime::ContainerStatus;
+
+// The kubelet's containerLogMonitorInterval.
+constexpr Duration kLogsEvery = 10s;
 using runtime::SandboxStatus;
 
 }  // namespace
@@ -60,6 +64,14 @@ Ok Agent::Start() {
   TRY(AdoptPods());
   tasks_.Spawn("runtime events", [this] { RunEvents(); });
   tasks_.Spawn("status", [this] { status_->Run(); });
+  tasks_.Spawn("log rotation", [this] {
+    while (runtime_.Sleep(kLogsEvery).ok()) {
+      const Ok rotated = RotateLogs(runtime_, containers_);
+      if (!rotated.ok() && !rotated.Failed(Reason::kCancelled)) {
+        LOG_WARN("logs not rotated", {"error", rotated.status()});
+      }
+    }
+  });
   return {};
 }
 

@@ -251,7 +251,7 @@ Ok PodWorker::StartOne(const std::string& name) {
   if (status->state == ContainerState::kCreated) {
     // It could not even be tried: the one before is still the newest.
     record->current = std::exchange(record->last, std::move(older));
-    const Ok removed = environment_.containers.RemoveContainer(*id);
+    const Ok removed = RemoveContainer(*id);
     if (!removed.ok()) LOG_WARN("container not removed", {"id", *id}, {"error", removed.status()});
     NoteStartFailure(*record, "RunContainerError", started.status());
     return started.status();
@@ -260,7 +260,7 @@ Ok PodWorker::StartOne(const std::string& name) {
   record->waiting_reason.clear();
   record->waiting_message.clear();
   if (older) {
-    Ok removed = environment_.containers.RemoveContainer(older->id);
+    Ok removed = RemoveContainer(older->id);
     if (!removed.ok()) LOG_WARN("old container not removed", {"id", older->id}, {"error", removed.status()});
   }
   if (!started.ok()) {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "doc/json.h"
 #include "node/container_spec.h"
+#include "node/log_rotation.h"
 #include "node/resources.h"
 #include "rt/file_system.h"
 
@@ -86,12 +87,19 @@ void PodWorker::Start() {
   if (leftovers_.empty()) return;
   steps_.Spawn("leftovers", [this] {
     for (const std::string& id : leftovers_) {
-      const Ok removed = environment_.containers.RemoveContainer(id);
+      const Ok removed = RemoveContainer(id);
       if (removed.Failed(Reason::kCancelled)) return;
       if (!removed.ok()) LOG_WARN("old container not removed", {"id", id}, {"error", removed.status()});
     }
     leftovers_.clear();
   });
+}
+
+/// One that nothing refers to any more, with its log.
+Ok PodWorker::RemoveContainer(const std::string& id) {
+  const auto status = environment_.containers.GetContainer(id);
+  TRY(environment_.containers.RemoveContainer(id));
+  return status.ok() ? RemoveLog(environment_.runtime.files(), status->log_path) : Ok();
 }
 
 void PodWorker::Stop() {

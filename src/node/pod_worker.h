@@ -93,6 +93,7 @@ class PodWorker {
   Result<image::PullOptions> PullCredentials(api::core_v1::Pod pod, const image::Reference& reference);
   void TellPullBackOff();
   void NoteStartFailure(ContainerRecord& record, std::string_view reason, const Status& status);
+  Ok RemoveContainer(const std::string& id);
   void StopContainer(const ContainerRecord& record, Duration grace, const std::string& message);
   Ok TearDown();
   Ok DeleteObject();

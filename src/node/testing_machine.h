@@ -57,6 +57,7 @@ class FakeRuntime : public runtime::Runtime {
   /// Asked before a container is started or told to stop; an error is the call's.
   std::function<Ok(const std::string& id)> on_start;
   std::function<Ok(const std::string& id)> on_stop;
+  std::function<Ok(const std::string& id)> on_reopen;
   std::function<void(const std::string& id)> on_started;  ///< called when it runs
   std::function<void(const std::string& id)> on_remove;   ///< called before a container is removed; may wait
   bool ignores_term = false;                              ///< containers live until their grace is over
@@ -75,6 +76,7 @@ class FakeRuntime : public runtime::Runtime {
     status.attempt = spec.attempt;
     status.network_namespace = "/netns/" + status.id;
     sandboxes_[status.id] = status;
+    log_directories_[status.id] = spec.log_directory;
     return status;
   }
   Ok StopSandbox(const std::string& id) override {
@@ -106,6 +108,7 @@ class FakeRuntime : public runtime::Runtime {
     status.state = runtime::ContainerState::kCreated;
     status.image = spec.image;
     status.created = runtime_.Wall();
+    if (!spec.log_path.empty()) status.log_path = log_directories_[sandbox_id] + "/" + spec.log_path;
     containers_[status.id] = status;
     order_.push_back(status.id);
     return status.id;
@@ -152,7 +155,7 @@ class FakeRuntime : public runtime::Runtime {
     return out;
   }
   Ok UpdateContainer(const std::string& /*id*/, const runtime::CgroupResources& /*resources*/) override { return {}; }
-  Ok ReopenLog(const std::string& /*id*/) override { return {}; }
+  Ok ReopenLog(const std::string& id) override { return on_reopen ? on_reopen(id) : Ok(); }
   Result<std::unique_ptr<runtime::ExecSession>> Exec(const std::string& /*id*/,
                                                      const runtime::ExecSpec& /*spec*/) override {
     return Forbidden("exec");
@@ -176,6 +179,7 @@ class FakeRuntime : public runtime::Runtime {
   rt::Queue<runtime::ContainerEvent> events_;
   int number_ = 0;
   std::map<std::string, runtime::SandboxStatus> sandboxes_;
+  std::map<std::string, std::string> log_directories_;  // by sandbox
   std::map<std::string, runtime::ContainerStatus> containers_;
   std::vector<std::string> order_;
 };

@@ -302,6 +302,51 @@ TEST(Agent, APodThatIsActiveForTooLongFails) {
   });
 }
 
+TEST(Agent, LogsAreKeptWithinBounds) {
+  In([](World& world) {
+    rt::FileSystem& files = world.runtime.files();
+    const auto write = [&](const std::string& id, size_t size) {
+      const std::string path = world.containers.containers().at(id).log_path;
+      MUST(files.MakeDirectories(path.substr(0, path.rfind('/'))));
+      MUST(files.WriteFile(path, std::string(size, 'x')));
+    };
+    const auto names = [&] {
+      std::vector<std::string> out;
+      const std::string pod = "/logs/" + MUST(files.List("/logs"))[0].name;
+      for (const auto& entry : MUST(files.List(pod + "/a"))) out.push_back(entry.name);
+      return out;
+    };
+    world.containers.on_started = [&](const std::string& id) { write(id, 10 << 20); };
+    int refusals = 1;
+    world.containers.on_reopen = [&](const std::string& id) -> Ok {
+      if (refusals-- > 0) return Internal("busy");
+      write(id, 0);
+      return {};
+    };
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); }, 5s);
+    world.Sleep(30s);
+    EXPECT_EQ(names(), std::vector<std::string>{"0.log"}) << "it is not beyond the bound yet";
+    write(world.containers.Newest("a"), (10 << 20) + 1);
+    world.Sleep(10s);
+    EXPECT_EQ(names(), std::vector<std::string>{"0.log"}) << "it goes on where it was when it can't be reopened";
+    for (int i = 0; i < 7; ++i) {
+      world.Sleep(10s);
+      EXPECT_EQ(names().size(), std::min<size_t>(5, static_cast<size_t>(i) + 2));
+      write(world.containers.Newest("a"), (10 << 20) + 1);
+    }
+    // Of containers that are gone, that of the last one is kept.
+    for (int i = 1; i <= 3; ++i) {
+      world.containers.End(world.containers.Newest("a"), 1);
+      world.Until("again", [&] { return world.Restarts("web") == i; }, 400s);
+    }
+    world.Sleep(1s);
+    EXPECT_EQ(names(), (std::vector<std::string>{"2.log", "3.log"}));
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Agent, PodsAskTheServersBehindTheHostsStub) {
   In([](World& world) {
     rt::FileSystem& files = world.runtime.files();
