@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/strings.h"
 #include "doc/json.h"
 #include "node/container_spec.h"
 #include "node/log_rotation.h"
@@ -113,8 +114,14 @@ void PodWorker::Update(api::ObjectPtr pod) {
   for (const std::string_view map : {"labels", "annotations"}) {
     if (!pod->tree().Get("metadata", map).Equals(pod_->tree().Get("metadata", map))) fields_changed_ = true;
   }
-  pod_ = std::move(pod);
+  TakeNewer(std::move(pod));
   wake_.Set();
+}
+
+/// The answer to a write of ours may come after the watch has brought what followed it, a deletion perhaps.
+void PodWorker::TakeNewer(api::ObjectPtr pod) {
+  const auto version = [](const api::Object& object) { return ParseUint64(object.resource_version()).value_or(0); };
+  if (version(*pod) >= version(*pod_)) pod_ = std::move(pod);
 }
 
 void PodWorker::Gone() {
@@ -383,7 +390,7 @@ Ok PodWorker::WriteStatus() {
   if (written.ok()) {
     written_status_ = text;
     // The watch brings this object, too; until then the next status builds on it.
-    if (!gone_) pod_ = std::move(written).value();
+    if (!gone_) TakeNewer(std::move(written).value());
     return {};
   }
   if (written.Failed(Reason::kNotFound)) {
@@ -397,7 +404,7 @@ Ok PodWorker::WriteStatus() {
     Result<api::ObjectPtr> fresh =
         environment_.client.Get(api::core_v1::PodInfo(), {std::string(pod_->ns()), std::string(pod_->name())});
     if (fresh.ok() && (*fresh)->uid() == pod_->uid()) {
-      pod_ = std::move(fresh).value();
+      TakeNewer(std::move(fresh).value());
     } else if (fresh.ok() || fresh.Failed(Reason::kNotFound)) {
       gone_ = true;
     }

@@ -102,6 +102,7 @@ class PodWorker {
   void StopProbes(const std::string& name);
   void ProbeDecided(const std::string& name, ProbeKind kind, bool passed);
 
+  void TakeNewer(api::ObjectPtr pod);
   void FollowSources();
   Ok KeepVolumes();
   Ok WriteStatus();
