@@ -29,7 +29,7 @@ class EchoLog : public client::LogStream {
   int line_ = 0;
 };
 
-/// `exit N` ends with N; anything else prints its words and then its input until that ends.
+/// `exit N` ends with N, `missing` can't be started; anything else prints its words and then its input until that ends.
 class EchoExec : public client::ExecStream {
  public:
   EchoExec(rt::Runtime& runtime, const client::ExecOptions& options) : output_(runtime, 64) {
@@ -77,6 +77,9 @@ class EchoNode : public client::NodeAccess {
   }
   Result<std::unique_ptr<client::ExecStream>> Exec(std::string_view /*ns*/, std::string_view /*pod*/,
                                                    const client::ExecOptions& options) override {
+    if (!options.command.empty() && options.command[0] == "missing") {
+      return Internal("exec: \"missing\": executable file not found in $PATH: unknown");
+    }
     return std::unique_ptr<client::ExecStream>(std::make_unique<EchoExec>(runtime_, options));
   }
   Result<std::unique_ptr<client::ExecStream>> Attach(std::string_view ns, std::string_view pod,

@@ -143,6 +143,23 @@ TEST(Exec, OverSpdyOutcomesAndSizes) {
   });
 }
 
+TEST(Exec, WhatCannotBeStarted) {
+  InSim([](rt::Runtime& runtime) {
+    StreamWorld world(runtime);
+    const std::string why = R"(error executing command in container: exec: \"missing\": executable file not found in )"
+                            R"($PATH: unknown)";
+    const std::string status = R"({"metadata":{},"status":"Failure","message":"Internal error occurred: )" + why +
+                               R"(","reason":"InternalError","details":{"causes":[{"message":")" + why +
+                               R"("}]},"code":500})";
+    auto socket = world.OpenWebSocket(Target("exec", "command=missing&stdout=1"), "v5.channel.k8s.io");
+    EXPECT_EQ(ReadAll(*socket), "1|3" + status + "|");
+    SpdyCommand command(world, Target("exec", "command=missing&stdout=1"), "v4.channel.k8s.io");
+    const auto out = command.Open("stdout");
+    EXPECT_EQ(ReadToEnd(*command.Open("error")), status);
+    EXPECT_EQ(ReadToEnd(*out), "");
+  });
+}
+
 TEST(Exec, StreamsThatDoNotCome) {
   InSim([](rt::Runtime& runtime) {
     StreamWorld world(runtime);

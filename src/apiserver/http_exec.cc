@@ -20,13 +20,14 @@ namespace {
 /// The two directions between a client and a command.
 class CommandSession {
  public:
-  CommandSession(Call& call, rt::Runtime& there, std::unique_ptr<CommandChannels> channels)
-      : here_(call.context.runtime), there_(there), channels_(std::move(channels)) {}
+  /// `action` is what fails when it does: "executing command in".
+  CommandSession(Call& call, rt::Runtime& there, std::unique_ptr<CommandChannels> channels, std::string_view action)
+      : here_(call.context.runtime), there_(there), channels_(std::move(channels)), action_(action) {}
 
   /// `stream` may be the node's refusal: the client learns it where it learns how commands end.
   void Run(Result<std::unique_ptr<client::ExecStream>> stream) {
     if (!stream.ok()) {
-      (void)channels_->WriteOutcome(stream.status());
+      (void)channels_->WriteOutcome(Failure(stream.status()));
       channels_->Close();
       return;
     }
@@ -34,7 +35,7 @@ class CommandSession {
     rt::TaskGroup input(here_, "exec-input");
     input.Spawn("input", [this] { ReadInput(); });
     const Result<int> exit = WriteOutput();
-    if (!client_gone_) (void)channels_->WriteOutcome(exit);
+    if (!client_gone_) (void)channels_->WriteOutcome(exit.ok() ? exit : Result<int>(Failure(exit.status())));
     input.StopAndJoin();  // Close reads, too: one reader at a time
     if (!client_gone_) channels_->Close();
     rt::Shield shield(here_);
@@ -45,6 +46,12 @@ class CommandSession {
   }
 
  private:
+  /// As the kubelet words it: what it does not find it refuses before there is a connection.
+  Status Failure(const Status& status) const {
+    if (status.Is(Reason::kNotFound)) return InternalError("unable to upgrade connection: " + status.message());
+    return InternalError(fmt::format("error {} container: {}", action_, status.message()));
+  }
+
   Result<int> WriteOutput() {
     for (;;) {
       client::ExecStream::Chunk chunk = TRY(CallOnCancellable(here_, there_, [&] { return stream_->Read(); }));
@@ -90,6 +97,7 @@ class CommandSession {
   rt::Runtime& there_;
   std::unique_ptr<client::ExecStream> stream_;
   std::unique_ptr<CommandChannels> channels_;
+  const std::string_view action_;
   bool client_gone_ = false;
 };
 
@@ -112,7 +120,8 @@ Result<CommandStreams> ReadStreams(const net::Url& url) {
 
 /// Agrees on a protocol with the client (its upgrade is checked), and runs what `start` makes on the node.
 template <typename Start>
-Ok ServeCommand(Call& call, client::NodeAccess& node, const CommandStreams& streams, Start start) {
+Ok ServeCommand(Call& call, client::NodeAccess& node, const CommandStreams& streams, std::string_view action,
+                Start start) {
   rt::Runtime& here = call.context.runtime;
   std::unique_ptr<CommandChannels> channels;
   if (net::IsWebSocketUpgrade(call.request)) {
@@ -123,7 +132,7 @@ Ok ServeCommand(Call& call, client::NodeAccess& node, const CommandStreams& stre
   if (channels == nullptr) return {};
   StreamScope scope(call.context.local, here);
   auto stream = CallOnCancellable(here, node.runtime(), start);
-  CommandSession(call, node.runtime(), std::move(channels)).Run(std::move(stream));
+  CommandSession(call, node.runtime(), std::move(channels), action).Run(std::move(stream));
   return {};
 }
 
@@ -143,7 +152,13 @@ std::string OutcomeJson(const Result<int>& exit) {
     json += fmt::format(
         R"(,"reason":"NonZeroExitCode","details":{{"causes":[{{"reason":"ExitCode","message":"{}"}}]}})", *exit);
   } else {
-    json += R"(,"reason":"InternalError","code":500)";
+    json += R"(,"reason":"InternalError")";
+    if (const auto& causes = exit.status().details().causes; !causes.empty()) {
+      json += R"(,"details":{"causes":[{"message":)";
+      doc::WriteJsonString(causes.front().message, json);
+      json += "}]}";
+    }
+    json += R"(,"code":500)";
   }
   return json + "}";
 }
@@ -174,7 +189,7 @@ Ok ServeExec(Call& call, Core& core) {
     return BadRequest(fmt::format("cannot exec into a container in a completed pod; current phase is {}", phase));
   }
   client::NodeAccess& node = TRY(FindPodNode(call, core, target)).get();
-  return ServeCommand(call, node, streams,
+  return ServeCommand(call, node, streams, "executing command in",
                       [&] { return node.Exec(call.attributes.ns, call.attributes.name, options); });
 }
 
@@ -189,7 +204,7 @@ Ok ServeAttach(Call& call, Core& core) {
                                       .stdout_open = streams.stdout_open,
                                       .stderr_open = streams.stderr_open,
                                       .tty = streams.tty};
-  return ServeCommand(call, node, streams,
+  return ServeCommand(call, node, streams, "attaching to",
                       [&] { return node.Attach(call.attributes.ns, call.attributes.name, options); });
 }
 
