@@ -23,8 +23,8 @@ class SimRuntime : public Runtime {
   static std::unique_ptr<SimRuntime> Create(SimOptions options);
 
   /// Runs `body` as a fiber, and the world, until `body` ends. Time moves when no fiber is ready. CHECK-fails, printing
-  /// the fibers' names, when all of them wait for ever (a deadlock), and when they have run twenty million times without
-  /// one waiting for time to pass (a livelock).
+  /// the fibers' names, when all of them wait for ever (a deadlock), and when they had twenty million turns in one
+  /// moment (a livelock).
   virtual void Run(std::function<void()> body) = 0;
   /// Somebody sets the machine's clock: wall time is so much later at once, and nothing happens because of it.
   virtual void StepClock(Duration by) = 0;
