@@ -106,11 +106,14 @@ void HttpFace::HandleKnown(Call& call, const Ok& known, MonoTime began) {
 Ok HttpFace::Impersonate(Call& call) {
   const std::optional<UserInfo> wanted = TRY(WantedUser(call.request.headers));
   if (!wanted.has_value()) return {};
-  UserInfo user = TRY(core_.security().impersonator().Impersonate(call.context.runtime, *wanted, call.attributes));
+  Impersonator& impersonator = core_.security().impersonator();
+  Impersonated became = TRY(impersonator.Impersonate(call.context.runtime, *wanted, call.attributes));
   call.context.impersonator = std::move(call.context.user);
-  call.context.user = std::move(user);
+  call.context.user = std::move(became.user);
   call.attributes.user = call.context.user;
-  if (call.context.audit != nullptr) call.context.audit->SetImpersonated(call.context.user);
+  if (call.context.audit != nullptr) {
+    call.context.audit->SetImpersonated(call.context.user, std::move(became.constraint));
+  }
   return {};
 }
 

@@ -101,8 +101,10 @@ AuditEvent::AuditEvent(AuditLog& log, rt::Runtime& runtime, AuditRequest request
   }
 }
 
-void AuditEvent::SetImpersonated(const UserInfo& user) {
-  if (enabled()) impersonated_ = user;
+void AuditEvent::SetImpersonated(const UserInfo& user, std::string constraint) {
+  if (!enabled()) return;
+  impersonated_ = user;
+  constraint_ = std::move(constraint);
 }
 
 void AuditEvent::SetRequestObject(const Value& object) {
@@ -214,6 +216,12 @@ std::string AuditEvent::Line(AuditStage stage, WallTime now) const {
   doc::WriteJsonString(verb_, out);
   members.Json("user", UserJson(user_));
   if (impersonated_.has_value()) members.Json("impersonatedUser", UserJson(*impersonated_));
+  if (!constraint_.empty()) {
+    members.Name("authenticationMetadata");
+    Members metadata(out);
+    metadata.Text("impersonationConstraint", constraint_);
+    metadata.End();
+  }
   members.Texts("sourceIPs", source_ips_);
   members.Text("userAgent", user_agent_);
   if (reference_.has_value()) {

@@ -40,7 +40,7 @@ class AuditEvent {
   bool wants_response() const { return decision_.level >= AuditLevel::kRequestResponse; }
 
   /// The request goes on in another's name.
-  void SetImpersonated(const UserInfo& user);
+  void SetImpersonated(const UserInfo& user, std::string constraint);
   /// What the request carries: fills in what the object reference lacks. JSON is written only where it is wanted.
   void SetRequestObject(const doc::Value& object);
   void SetRequestJson(std::string json);
@@ -74,6 +74,7 @@ class AuditEvent {
   std::string verb_;
   UserInfo user_;
   std::optional<UserInfo> impersonated_;
+  std::string constraint_;  ///< the right by which, if it is none of old
   struct Reference {
     std::string resource, ns, name, uid, group, version, resource_version, subresource;
   };

@@ -191,7 +191,7 @@ class Impersonator::Attempt {
     requestor_.extra = {{"authentication.kubernetes.io/associated-node-keys", std::move(keys)}};
   }
 
-  Result<UserInfo> Run() {
+  Result<Impersonated> Run() {
     if (constrained_) {
       Attributes on = attributes_;
       on.user = requestor_;
@@ -208,7 +208,7 @@ class Impersonator::Attempt {
     } else if (!IsMember(user, kAllUnauthenticated)) {
       EnsureGroup(user, kAllAuthenticated);
     }
-    return user;
+    return Impersonated{std::move(user), constrained_ ? verb_ : std::string()};
   }
 
  private:
@@ -309,7 +309,8 @@ Impersonator::Impersonator(Authorizer& authorizer, const std::vector<rt::Runtime
 
 Impersonator::~Impersonator() = default;
 
-Result<UserInfo> Impersonator::Impersonate(rt::Runtime& here, const UserInfo& wanted, const Attributes& attributes) {
+Result<Impersonated> Impersonator::Impersonate(rt::Runtime& here, const UserInfo& wanted,
+                                               const Attributes& attributes) {
   const auto at = std::ranges::find(per_runtime_, &here, &PerRuntime::runtime);
   CHECK(at != per_runtime_.end());
   const std::string& requestor = attributes.user.name;
@@ -321,7 +322,7 @@ Result<UserInfo> Impersonator::Impersonate(rt::Runtime& here, const UserInfo& wa
   std::optional<Status> refused;
   for (const size_t i : order) {
     if (!kModes[i].applies(wanted, attributes.user)) continue;
-    Result<UserInfo> user = Attempt(authorizer_, here, kModes[i], wanted, attributes).Run();
+    Result<Impersonated> user = Attempt(authorizer_, here, kModes[i], wanted, attributes).Run();
     if (user.ok()) {
       if (at->last_mode.size() >= kKnownUsersMax) at->last_mode.clear();
       at->last_mode[requestor] = i;

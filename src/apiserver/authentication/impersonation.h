@@ -21,6 +21,12 @@ namespace knarr::apiserver {
 /// Whom the headers ask to be, as they say it; nullopt when there are none. BadRequest when they name no user.
 Result<std::optional<UserInfo>> WantedUser(const net::Headers& headers);
 
+/// Who somebody has become, and by which right: the verb "impersonate:MODE", "" for that of old.
+struct Impersonated {
+  UserInfo user;
+  std::string constraint;
+};
+
 class Impersonator {
  public:
   /// `runtimes` are all that ask. Everything must outlive it.
@@ -28,7 +34,7 @@ class Impersonator {
   ~Impersonator();
   /// The user to be, with the groups it has: Forbidden when the request's user may not be that one. `attributes` are
   /// the request's, with who sends it.
-  Result<UserInfo> Impersonate(rt::Runtime& here, const UserInfo& wanted, const Attributes& attributes);
+  Result<Impersonated> Impersonate(rt::Runtime& here, const UserInfo& wanted, const Attributes& attributes);
 
  private:
   class Attempt;

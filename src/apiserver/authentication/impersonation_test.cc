@@ -175,7 +175,8 @@ TEST(Impersonation, APodsAccountMayBeItsNode) {
     };
     const auto own = be("system:node:n1");
     ASSERT_TRUE(own.ok()) << own.status().ToString();
-    EXPECT_EQ(*own, (UserInfo{"system:node:n1", "", {"system:nodes", "system:authenticated"}}));
+    EXPECT_EQ(own->user, (UserInfo{"system:node:n1", "", {"system:nodes", "system:authenticated"}}));
+    EXPECT_EQ(own->constraint, "impersonate:associated-node");
     EXPECT_TRUE(be("system:node:n2").Failed(Reason::kForbidden));
     list.verb = "watch";
     EXPECT_TRUE(be("system:node:n1").Failed(Reason::kForbidden));

@@ -85,7 +85,7 @@ def main():
         for request in scenario["requests"]:
             log.seek(0, 2)
             send(base, request)
-            time.sleep(0.2)
+            time.sleep(0.5)
             request["events"] = [event_of(line) for line in log]
         with open(name, "w") as out:
             json.dump(scenario, out, indent=1)
