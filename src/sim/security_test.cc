@@ -148,7 +148,9 @@ TEST(TokenSecrets, ThoseOfOldGoWhenNobodyUsesThem) {
     };
     const auto use = [&] {
       const ObjectPtr secret = world.Get(secrets, {"default", "used"});
-      return world.WhoHas(MUST(Base64Decode(secret->tree().Get("data", "token").AsString())));
+      std::string owner = world.WhoHas(MUST(Base64Decode(secret->tree().Get("data", "token").AsString())));
+      MUST(world.runtime().Sleep(1s));  // the use is written down
+      return owner;
     };
     // The last of the days is lived through: the controller looks once a day.
     const auto days = [&](int count) {

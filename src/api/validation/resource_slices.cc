@@ -25,7 +25,6 @@ constexpr size_t kAttributeTextMax = 64;
 constexpr size_t kTaintsMax = 16;
 constexpr size_t kValidValuesMax = 10;
 constexpr size_t kKeyMax = 63 + 1 + 32;
-constexpr size_t kCounterNameMax = 63;
 
 // What a path shows of a key that is too long.
 std::string ShortKey(std::string_view key, size_t most) {

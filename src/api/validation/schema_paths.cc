@@ -76,7 +76,6 @@ class PathFinder {
   }
 
   void Step(const std::string& name) {
-    static const Value kNone;
     const Value& schema = *found_.schema;
     if (found_.root.empty()) found_.root = name;
     if (const Value& properties = schema.At("properties"); !properties.is_null()) {

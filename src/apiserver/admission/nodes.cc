@@ -15,7 +15,7 @@ using doc::Value;
 class TaintNodesByCondition : public AdmissionPlugin {
  public:
   Ok Mutate(AdmissionRequest& request) const override {
-    constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
+    static constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
     if (!request.IsFor("", "nodes") || !request.subresource.empty()) return {};
     if (request.operation != AdmissionOperation::kCreate) return {};
     doc::Document& object = *request.object;
