@@ -30,8 +30,10 @@ def old_ways():
 
 def start(k, words, program=None, more=None, **options):
     command = (program or k.program) + ["--namespace", k.namespace] + words
+    # Where the tests run in the background, the shell had them ignore SIGINT, and children would inherit that.
     return subprocess.Popen(command, env=k.cluster.environment() | (more or {}), text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, **options)
+                            stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                            **options)
 
 
 def free_port():
