@@ -125,7 +125,9 @@ class World {
   }
   int Restarts(const std::string& name) {
     const api::ObjectPtr pod = Find(name);
-    return pod == nullptr ? -1 : Pod(pod->tree()).status().container_statuses()[0].restart_count();
+    if (pod == nullptr) return -1;
+    const auto statuses = Pod(pod->tree()).status().container_statuses();
+    return statuses.empty() ? -1 : statuses[0].restart_count();
   }
   int Events(const std::string& reason) {
     int count = 0;
