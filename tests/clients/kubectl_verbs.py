@@ -108,9 +108,13 @@ def reads(k, sample, what, name):
         need(name in k("describe", what, name), "describe")
 
 
+# The last kubectl that describes a kind through its beta version, which is not served (by default) any more.
+DESCRIBED_AS_BETA = {"ServiceCIDR": 33, "IPAddress": 33, "VolumeAttributesClass": 33, "CronJob": 20,
+                     "PodDisruptionBudget": 20, "EndpointSlice": 20}
+
+
 def describes(k, sample):
-    """kubectl up to 1.33 describes some kinds through their beta version, which is not served by default any more."""
-    return sample.kind not in ("ServiceCIDR", "IPAddress", "VolumeAttributesClass") or k.minor > 33
+    return k.minor > DESCRIBED_AS_BETA.get(sample.kind, 0)
 
 
 def changes(k, sample, what, name):
