@@ -334,7 +334,8 @@ TEST(Agent, APodThatIsActiveForTooLongFails) {
     EXPECT_EQ(world.Phase("web"), "Running");
     world.Until("failed", [&] { return world.Phase("web") == "Failed" && world.network.addresses.empty(); }, 20s);
     const auto is_failed = [&] {
-      const auto status = Pod(world.Find("web")->tree()).status();
+      const api::ObjectPtr pod = world.Find("web");
+      const auto status = Pod(pod->tree()).status();
       EXPECT_EQ(status.phase(), "Failed");
       EXPECT_EQ(status.reason(), "DeadlineExceeded");
       EXPECT_EQ(status.message(), "Pod was active on the node longer than the specified deadline");
@@ -435,7 +436,8 @@ TEST(Agent, WhoMustNotBeRootIsNotStartedAsRoot) {
   In([](World& world) {
     world.Create("web", R"("securityContext":{"runAsNonRoot":true},)" + kOne);
     const auto waits = [&] {
-      const auto statuses = Pod(world.Find("web")->tree()).status().container_statuses();
+      const api::ObjectPtr pod = world.Find("web");
+      const auto statuses = Pod(pod->tree()).status().container_statuses();
       return !statuses.empty() && statuses[0].state().waiting().reason() == "CreateContainerConfigError";
     };
     world.Until("told", waits, 10s);
