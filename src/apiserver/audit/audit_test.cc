@@ -237,6 +237,17 @@ TEST(Audit, LogsRotateAndAreRemoved) {
   });
 }
 
+TEST(Audit, HalfOfItLogsNothingButIsChecked) {
+  InSim([](rt::Runtime& runtime) {
+    const std::string policy = std::string(kHead) + "rules: [{level: Metadata}]\n";
+    EXPECT_EQ(MUST(AuditLog::Create(runtime, {})), nullptr);
+    EXPECT_EQ(MUST(AuditLog::Create(runtime, {.path = "/audit.log"})), nullptr);
+    EXPECT_EQ(MUST(AuditLog::Create(runtime, {.policy = policy})), nullptr);
+    EXPECT_FALSE(AuditLog::Create(runtime, {.policy = std::string(kHead) + "rules: [{level: Loud}]\n"}).ok());
+    EXPECT_NE(MUST(AuditLog::Create(runtime, {.policy = policy, .path = "/audit.log"})), nullptr);
+  });
+}
+
 TEST(Audit, AFullQueueDropsAndCounts) {
   InSim([](rt::Runtime& runtime) {
     AuditOptions options;

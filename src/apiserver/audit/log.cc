@@ -44,8 +44,16 @@ std::string StampOf(WallTime now) {
 }  // namespace
 
 Result<std::unique_ptr<AuditLog>> AuditLog::Create(rt::Runtime& world, const AuditOptions& options) {
-  if (options.policy.empty() || options.path.empty()) return std::unique_ptr<AuditLog>();
+  if (options.policy.empty() && options.path.empty()) return std::unique_ptr<AuditLog>();
+  if (options.policy.empty()) {
+    LOG_WARN("no requests are logged: there is a file for the audit log, but no policy", {"file", options.path});
+    return std::unique_ptr<AuditLog>();
+  }
   AuditPolicy policy = TRY(AuditPolicy::Parse(options.policy).Context("audit policy"));
+  if (options.path.empty()) {
+    LOG_WARN("no requests are logged: there is an audit policy, but no file for the log");
+    return std::unique_ptr<AuditLog>();
+  }
   auto log = std::make_unique<AuditLog>(world, options, std::move(policy));
   TRY(log->OpenFile().Context("audit log"));
   return log;
