@@ -5,9 +5,7 @@
 #include "api/apps_v1.h"
 #include "api/core_v1.h"
 #include "api/rbac_v1.h"
-#include "doc/json.h"
-#include "rt/sim.h"
-#include "sim/cluster.h"
+#include "sim/testing_world.h"
 
 namespace knarr::sim {
 namespace {
@@ -15,55 +13,20 @@ namespace {
 using api::ObjectPtr;
 using client::ObjectName;
 
-class World {
+class World : public TestWorld {
  public:
-  explicit World(rt::Runtime& runtime) : runtime_(runtime), journal_(runtime), cluster_(runtime, journal_, {}) {
-    cluster_.StartControlPlane();
-  }
-  ~World() { cluster_.Stop(); }
-
-  rt::Runtime& runtime() { return runtime_; }
-  client::Client& client() { return cluster_.client(); }
-  Cluster& cluster() { return cluster_; }
-  ObjectPtr Create(const api::KindInfo& kind, std::string_view ns, const std::string& json) {
-    const doc::Document object = MUST(doc::ParseJson(json));
-    return MUST(client().Create(kind, ns, object.root));
-  }
+  using TestWorld::TestWorld;
   ObjectPtr Map(const std::string& name, const std::string& owners = "", std::string_view ns = "default") {
     return Create(api::core_v1::ConfigMapInfo(), ns,
                   R"({"metadata":{"name":")" + name + R"(","ownerReferences":[)" + owners + "]}}");
-  }
-  /// The object, or null.
-  ObjectPtr Get(const api::KindInfo& kind, const ObjectName& name) {
-    auto found = client().Get(kind, name);
-    return found.ok() ? *found : nullptr;
-  }
-  /// Whether it comes true within a minute.
-  bool Eventually(const std::function<bool()>& condition) {
-    for (int i = 0; i < 600; ++i) {
-      if (condition()) return true;
-      MUST(runtime_.Sleep(100ms));
-    }
-    return false;
   }
   void WaitForAccount() {
     const auto& kind = api::core_v1::ServiceAccountInfo();
     ASSERT_TRUE(Eventually([&] { return Get(kind, {"default", "default"}) != nullptr; }));
   }
-
- private:
-  rt::Runtime& runtime_;
-  Journal journal_;
-  Cluster cluster_;
 };
 
-void InWorld(const std::function<void(World&)>& body, uint64_t seed = 1) {
-  const auto runtime = rt::SimRuntime::Create({.seed = seed});
-  runtime->Run([&] {
-    World world(*runtime);
-    body(world);
-  });
-}
+void InWorld(const std::function<void(World&)>& body, uint64_t seed = 1) { InWorldOf<World>(body, seed); }
 
 std::string Owner(const api::Object& owner) {
   return R"({"apiVersion":"v1","kind":"ConfigMap","blockOwnerDeletion":true,"name":")" + std::string(owner.name()) +

@@ -4,9 +4,7 @@
 
 #include "api/core_v1.h"
 #include "controller/pod_garbage.h"
-#include "doc/json.h"
-#include "rt/sim.h"
-#include "sim/cluster.h"
+#include "sim/testing_world.h"
 
 namespace knarr::sim {
 namespace {
@@ -16,21 +14,14 @@ using client::ObjectName;
 
 const ObjectName kPod{"default", "p"};
 
-class World {
+class World : public TestWorld {
  public:
-  explicit World(rt::Runtime& runtime) : runtime_(runtime), journal_(runtime), cluster_(runtime, journal_, {}) {
-    cluster_.StartControlPlane();
+  explicit World(rt::Runtime& runtime) : TestWorld(runtime) {
     Create(api::core_v1::NodeInfo(), "", R"({"metadata":{"name":"n"}})");
     Wait(5s);  // the namespace's service account
   }
-  ~World() { cluster_.Stop(); }
 
-  client::Client& client() { return cluster_.client(); }
-  void Wait(Duration time) { MUST(runtime_.Sleep(time)); }
-  void Create(const api::KindInfo& kind, std::string_view ns, const std::string& json) {
-    const doc::Document object = MUST(doc::ParseJson(json));
-    MUST(client().Create(kind, ns, object.root));
-  }
+  void Wait(Duration time) { MUST(runtime().Sleep(time)); }
   /// With a finalizer it can be looked at when it has been removed.
   void CreatePod(std::string_view node, bool held) {
     const std::string finalizers = held ? R"(,"finalizers":["example.com/held"])" : "";
@@ -39,27 +30,13 @@ class World {
            R"({"metadata":{"name":"p")" + finalizers + R"(},"spec":{"containers":[{"name":"c","image":"i"}],)" + on +
                "}}");
   }
-  ObjectPtr Pod() {
-    auto found = client().Get(api::core_v1::PodInfo(), kPod);
-    return found.ok() ? *found : nullptr;
-  }
+  ObjectPtr Pod() { return Get(api::core_v1::PodInfo(), kPod); }
   void PatchNode(std::string_view patch) {
     MUST(client().Patch(api::core_v1::NodeInfo(), {"", "n"}, client::PatchType::kStrategicMerge, patch));
   }
-
- private:
-  rt::Runtime& runtime_;
-  Journal journal_;
-  Cluster cluster_;
 };
 
-void InWorld(const std::function<void(World&)>& body) {
-  const auto runtime = rt::SimRuntime::Create({.seed = 1});
-  runtime->Run([&] {
-    World world(*runtime);
-    body(world);
-  });
-}
+void InWorld(const std::function<void(World&)>& body) { InWorldOf<World>(body); }
 
 TEST(PodGarbage, OrphansGoWhenTheirNodeStaysAway) {
   InWorld([](World& world) {

@@ -7,11 +7,9 @@
 #include "api/core_v1.h"
 #include "api/rbac_v1.h"
 #include "base/strings.h"
-#include "doc/json.h"
 #include "net/certificate_request.h"
 #include "net/test_requests.h"
-#include "rt/sim.h"
-#include "sim/cluster.h"
+#include "sim/testing_world.h"
 
 namespace knarr::sim {
 namespace {
@@ -19,37 +17,15 @@ namespace {
 using api::ObjectPtr;
 using client::ObjectName;
 
-class World {
+class World : public TestWorld {
  public:
-  explicit World(rt::Runtime& runtime) : runtime_(runtime), journal_(runtime), cluster_(runtime, journal_, Options()) {
-    cluster_.StartControlPlane();
-  }
-  ~World() { cluster_.Stop(); }
+  explicit World(rt::Runtime& runtime) : World(runtime, MakeAuthority(runtime)) {}
 
-  client::Client& client() { return cluster_.client(); }
   std::unique_ptr<client::Client> ClientOf(const std::string& user, std::vector<std::string> groups = {}) {
     groups.emplace_back(apiserver::kAllAuthenticated);
-    return cluster_.api().LocalClient({user, "", std::move(groups)});
+    return cluster().api().LocalClient({user, "", std::move(groups)});
   }
-  rt::Runtime& runtime() { return runtime_; }
   const std::string& authority() const { return authority_; }
-  ObjectPtr Create(const api::KindInfo& kind, std::string_view ns, const std::string& json) {
-    const doc::Document object = MUST(doc::ParseJson(json));
-    return MUST(client().Create(kind, ns, object.root));
-  }
-  /// The object, or null.
-  ObjectPtr Get(const api::KindInfo& kind, const ObjectName& name) {
-    auto found = client().Get(kind, name);
-    return found.ok() ? *found : nullptr;
-  }
-  /// Whether it comes true within a minute.
-  bool Eventually(const std::function<bool()>& condition) {
-    for (int i = 0; i < 60; ++i) {
-      if (condition()) return true;
-      MUST(runtime_.Sleep(1s));
-    }
-    return false;
-  }
   /// Whose a token is; "" when it is nobody's.
   std::string WhoHas(const std::string& token) {
     const ObjectPtr answer =
@@ -58,31 +34,24 @@ class World {
   }
 
  private:
-  ClusterOptions Options() {
+  World(rt::Runtime& runtime, const net::KeyPair& authority)
+      : TestWorld(runtime, {.ca_certificate_pem = authority.certificate_pem,
+                            .ca_key_pem = authority.key_pem,
+                            .service_account_key_pem = MUST(net::GenerateKey(false))}),
+        authority_(authority.certificate_pem) {}
+
+  static net::KeyPair MakeAuthority(rt::Runtime& runtime) {
     net::CertificateRequest request;
     request.common_name = "authority";
     request.authority = true;
-    request.not_before = runtime_.Wall() - 1h;
-    request.not_after = runtime_.Wall() + 24h * 3650;
-    const net::KeyPair pair = MUST(net::IssueCertificate(request, nullptr));
-    authority_ = pair.certificate_pem;
-    return {.ca_certificate_pem = pair.certificate_pem,
-            .ca_key_pem = pair.key_pem,
-            .service_account_key_pem = MUST(net::GenerateKey(false))};
+    request.not_before = runtime.Wall() - 1h;
+    request.not_after = runtime.Wall() + 24h * 3650;
+    return MUST(net::IssueCertificate(request, nullptr));
   }
-  rt::Runtime& runtime_;
   std::string authority_;
-  Journal journal_;
-  Cluster cluster_;
 };
 
-void InWorld(const std::function<void(World&)>& body) {
-  const auto runtime = rt::SimRuntime::Create({.seed = 1});
-  runtime->Run([&] {
-    World world(*runtime);
-    body(world);
-  });
-}
+void InWorld(const std::function<void(World&)>& body) { InWorldOf<World>(body); }
 
 std::string SecretFor(std::string_view name, std::string_view account) {
   return R"({"metadata":{"name":")" + std::string(name) + R"(","annotations":{"kubernetes.io/service-account.name":")" +
