@@ -1,9 +1,25 @@
 #include <algorithm>
 
-#include "store/core.h"
+#include "store/board.h"
 
 namespace knarr::store {
 namespace {
+
+class WatchHandle : public Watch {
+ public:
+  WatchHandle(std::shared_ptr<Board> board, std::shared_ptr<Watcher> watcher)
+      : board_(std::move(board)), watcher_(std::move(watcher)) {}
+  ~WatchHandle() override {
+    watcher_->Leave();
+    board_->left.fetch_add(1, std::memory_order_relaxed);
+  }
+  Result<std::vector<EventPtr>> Next(size_t most, MonoTime until) override { return watcher_->Next(most, until); }
+  Revision progress() const override { return watcher_->Progress(board_->delivered.load(std::memory_order_acquire)); }
+
+ private:
+  std::shared_ptr<Board> board_;
+  std::shared_ptr<Watcher> watcher_;
+};
 
 Status CompactedError(Revision after, Revision compacted) {
   return Expired("changes after revision " + std::to_string(after) + " are compacted: the oldest kept revision is " +
@@ -76,6 +92,12 @@ Result<std::shared_ptr<Watcher>> Board::Join(rt::Runtime& runtime, WatchOptions 
     fresh_.push_back(watcher);
     return watcher;
   }
+}
+
+Result<std::unique_ptr<Watch>> Board::StartWatch(std::shared_ptr<Board> board, rt::Runtime& runtime,
+                                                 WatchOptions options) {
+  std::shared_ptr<Watcher> watcher = TRY(board->Join(runtime, std::move(options)));
+  return std::unique_ptr<Watch>(std::make_unique<WatchHandle>(std::move(board), std::move(watcher)));
 }
 
 Result<Changes> Board::ChangesAfter(Revision after, std::string_view prefix, size_t most) const {

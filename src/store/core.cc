@@ -2,89 +2,23 @@
 
 #include <algorithm>
 #include <iterator>
-#include <set>
 
 #include "base/log.h"
+#include "store/ops.h"
 
 namespace knarr::store {
 
 namespace {
 
-constexpr size_t kKeyMax = 4096;
-constexpr size_t kValueMax = 16 << 20;
-constexpr size_t kOpsMax = 1024;
 /// A group beyond either is written without waiting for more.
 constexpr size_t kGroupMembersMax = 1024;
 constexpr size_t kGroupBytesMax = 8 << 20;
-/// So many changes between two checkpoints: At undoes no more than these.
-constexpr size_t kCheckpointEvery = 8192;
 /// Rows to forget ride along with a write once there are so many (each dirties a page of its own)…
 constexpr size_t kForgetLeast = 256;
 /// …and by themselves, after an explicit compaction, so many at a time.
 constexpr size_t kForgetMost = 1000;
 /// Values sealed anew in one flush.
 constexpr size_t kResealMost = 100;
-constexpr size_t kSweepAfter = 32;
-
-Status AboutKey(Reason reason, const std::string& key, std::string message) {
-  StatusDetails details;
-  details.name = key;
-  return Status(reason, std::move(message), std::move(details));
-}
-
-Ok CheckOps(const std::vector<Op>& ops) {
-  if (ops.size() > kOpsMax) {
-    return BadRequest("a transaction of " + std::to_string(ops.size()) + " changes: at most " +
-                      std::to_string(kOpsMax));
-  }
-  std::set<std::string_view> keys;
-  for (const Op& op : ops) {
-    if (op.key.empty() || op.key.size() > kKeyMax) {
-      return AboutKey(Reason::kBadRequest, op.key,
-                      "a key of " + std::to_string(op.key.size()) + " bytes: 1 to " + std::to_string(kKeyMax));
-    }
-    if (!keys.insert(op.key).second) {
-      return AboutKey(Reason::kBadRequest, op.key, "key " + op.key + " is changed twice in one transaction");
-    }
-    if (!op.value) continue;
-    if (op.value->size() > kValueMax) {
-      return AboutKey(Reason::kRequestEntityTooLarge, op.key,
-                      "the value of " + op.key + " has " + std::to_string(op.value->size()) + " bytes: at most " +
-                          std::to_string(kValueMax));
-    }
-    if (op.revision_offset != std::string::npos && op.revision_offset > op.value->size()) {
-      return AboutKey(Reason::kBadRequest, op.key, "the revision's place lies behind the value of " + op.key);
-    }
-  }
-  return {};
-}
-
-std::string WithRevision(std::string value, size_t offset, Revision revision) {
-  if (offset == std::string::npos) return value;
-  std::string number = std::to_string(revision);
-  std::string spliced;
-  spliced.reserve(value.size() + number.size());
-  spliced.append(value, 0, offset);
-  spliced.append(number);
-  spliced.append(value, offset, std::string::npos);
-  return spliced;
-}
-
-class WatchHandle : public Watch {
- public:
-  WatchHandle(std::shared_ptr<Board> board, std::shared_ptr<Watcher> watcher)
-      : board_(std::move(board)), watcher_(std::move(watcher)) {}
-  ~WatchHandle() override {
-    watcher_->Leave();
-    board_->left.fetch_add(1, std::memory_order_relaxed);
-  }
-  Result<std::vector<EventPtr>> Next(size_t most, MonoTime until) override { return watcher_->Next(most, until); }
-  Revision progress() const override { return watcher_->Progress(board_->delivered.load(std::memory_order_acquire)); }
-
- private:
-  std::shared_ptr<Board> board_;
-  std::shared_ptr<Watcher> watcher_;
-};
 
 }  // namespace
 
@@ -96,19 +30,17 @@ Core::Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Re
       newest_revision_(recovered.revision),
       newest_value_bytes_(recovered.value_bytes),
       row_next_(recovered.row_next),
-      latest_(std::make_shared<TreeSnapshot>(std::move(recovered.tree), recovered.revision)),
-      value_bytes_(recovered.value_bytes),
-      compacted_(recovered.compacted),
+      timeline_(world, options.history,
+                {.tree = std::move(recovered.tree),
+                 .revision = recovered.revision,
+                 .compacted = recovered.compacted,
+                 .value_bytes = recovered.value_bytes,
+                 .history = std::move(recovered.history)}),
       forget_(recovered.forget.begin(), recovered.forget.end()),
       stale_(std::move(recovered.stale)),
       room_(world),
       idle_(world) {
-  for (Change& change : recovered.history) {
-    history_bytes_ += ChangeBytes(change);
-    history_.Append(std::move(change));
-  }
-  board_->delivered.store(newest_revision_);
-  TrimTo(Bound());
+  TrimTo(timeline_.Bound());
   Publish();
   if (!stale_.empty()) {
     tidy_up_ = true;
@@ -125,11 +57,6 @@ std::optional<KeyValue> Core::Newest(std::string_view key) const {
   Item* item = newest_.Find(key);
   if (item == nullptr) return std::nullopt;
   return item->ToKeyValue();
-}
-
-Result<std::unique_ptr<Watch>> Core::StartWatch(rt::Runtime& runtime, WatchOptions options) {
-  std::shared_ptr<Watcher> watcher = TRY(board_->Join(runtime, std::move(options)));
-  return std::unique_ptr<Watch>(std::make_unique<WatchHandle>(board_, std::move(watcher)));
 }
 
 Result<TxnResult> Core::Txn(std::vector<Compare> compares, std::vector<Op> ops) {
@@ -186,9 +113,7 @@ Ok Core::Check(const std::vector<Compare>& compares) const {
     Item* item = newest_.Find(compare.key);
     Revision found = item == nullptr ? 0 : item->mod_revision;
     if (found == compare.mod_revision) continue;
-    std::string is = found == 0 ? "does not exist" : "is at revision " + std::to_string(found);
-    std::string expected = compare.mod_revision == 0 ? "none" : "revision " + std::to_string(compare.mod_revision);
-    return AboutKey(Reason::kConflict, compare.key, "key " + compare.key + " " + is + ", expected " + expected);
+    return CompareFailed(compare, found);
   }
   return {};
 }
@@ -208,43 +133,26 @@ void Core::Seal(Group& group) const {
   group.value_bytes = newest_value_bytes_;
 }
 
-KeyValue Core::ApplyDelete(const Op& op, Revision revision, MonoTime now, Group& group) {
-  ItemRef before = newest_.Erase(op.key);
-  if (!before) return KeyValue{op.key, nullptr, 0, 0};
-  newest_value_bytes_ -= before->value->size();
-  ItemRef after = ItemRef::Make(op.key);
-  after->create_revision = before->create_revision;
-  after->mod_revision = revision;
-  after->row = row_next_++;
-  KeyValue written{op.key, before->value, before->create_revision, revision};
-  auto event = std::make_shared<const Event>(
-      Event{Event::Type::kDelete, op.key, nullptr, before->value, revision, {}, before->digest()});
-  group.bytes += op.key.size();
-  group.changes.push_back({revision, now, std::move(before), std::move(after), std::move(event)});
-  return written;
-}
-
 KeyValue Core::Apply(Op op, Revision revision, MonoTime now, Group& group) {
-  if (!op.value) return ApplyDelete(op, revision, now, group);
-  std::string value = WithRevision(std::move(*op.value), op.revision_offset, revision);
-  group.bytes += op.key.size() + value.size();
-  newest_value_bytes_ += value.size();
-
-  Item* present = newest_.Find(op.key);
-  ItemRef item = ItemRef::Make(op.key);
-  item->create_revision = present == nullptr ? revision : present->create_revision;
-  item->mod_revision = revision;
-  item->row = row_next_++;
-  item->value = std::make_shared<const std::string>(std::move(value));
-  if (op.digest.known()) item->SetDigest(op.digest);
-  ItemRef before = newest_.Put(item);
-  Bytes previous = before ? before->value : nullptr;
-  if (previous) newest_value_bytes_ -= previous->size();
-  KeyValue written{op.key, item->value, item->create_revision, revision};
-  auto event =
-      std::make_shared<const Event>(Event{Event::Type::kPut, std::move(op.key), item->value, std::move(previous),
-                                          revision, op.digest, before ? before->digest() : Digest{}});
-  group.changes.push_back({revision, now, std::move(before), std::move(item), std::move(event)});
+  group.bytes += op.key.size();
+  const ChangeAt at{revision, now, row_next_};
+  if (!op.value) {
+    std::optional<Change> change = EraseFrom(newest_, op.key, at);
+    if (!change) return KeyValue{std::move(op.key), nullptr, 0, 0};
+    row_next_++;
+    newest_value_bytes_ -= change->before->value->size();
+    KeyValue written{std::move(op.key), change->before->value, change->before->create_revision, revision};
+    group.changes.push_back(std::move(*change));
+    return written;
+  }
+  auto value = std::make_shared<const std::string>(WithRevision(std::move(*op.value), op.revision_offset, revision));
+  group.bytes += value->size();
+  newest_value_bytes_ += value->size();
+  row_next_++;
+  Change change = PutInto(newest_, std::move(op.key), std::move(value), op.digest, at);
+  if (change.before) newest_value_bytes_ -= change.before->value->size();
+  KeyValue written = change.after->ToKeyValue();
+  group.changes.push_back(std::move(change));
   return written;
 }
 
@@ -297,7 +205,7 @@ void Core::FlushOne() {
   batch.records.reserve(group.changes.size());
   for (const Change& change : group.changes) batch.records.push_back(change.after);
   batch.forget = TakeForgotten(batch.records.size());
-  batch.compacted = compacted_;
+  batch.compacted = timeline_.compacted();
   TakeStale(batch);
   if (!batch.records.empty() || !batch.forget.empty() || !batch.reseal.empty() || tidy_up_) {
     Ok written = log_->Append(batch);
@@ -318,20 +226,8 @@ void Core::Commit(Group group) {
   queued_ -= group.members.size();
   writes_ += group.members.size();
   if (!group.changes.empty()) {
-    for (const Change& change : group.changes) {
-      history_bytes_ += ChangeBytes(change);
-      history_.Append(change);
-    }
-    latest_ = std::make_shared<TreeSnapshot>(std::move(group.tree), group.revision);
-    value_bytes_ = group.value_bytes;
-    since_checkpoint_ += group.changes.size();
-    if (since_checkpoint_ >= kCheckpointEvery) {
-      since_checkpoint_ = 0;
-      auto more = std::make_shared<Published::Checkpoints>(*checkpoints_);
-      more->push_back(latest_);
-      checkpoints_ = std::move(more);
-    }
-    TrimTo(Bound());
+    timeline_.Append(group.changes, std::move(group.tree), group.revision, group.value_bytes);
+    TrimTo(timeline_.Bound());
   }
   Publish();
   for (Pending* member : group.members) {
@@ -339,7 +235,7 @@ void Core::Commit(Group group) {
     world_.Unpark(member->fiber);
   }
   if (!group.members.empty()) room_.NotifyAll();
-  Deliver(group.changes);
+  timeline_.Deliver(group.changes);
 }
 
 void Core::Fail(const Group& in_flight, const Status& why) {
@@ -350,9 +246,9 @@ void Core::Fail(const Group& in_flight, const Status& why) {
     LOG_ERROR("store: a write failed; the store is read-only until a restart", {"error", why});
     broken_ = Unavailable("the store is read-only since a write failed: " + why.message());
   }
-  newest_ = latest_->tree();
-  newest_revision_ = latest_->revision();
-  newest_value_bytes_ = value_bytes_;
+  newest_ = timeline_.tree();
+  newest_revision_ = timeline_.revision();
+  newest_value_bytes_ = timeline_.value_bytes();
   auto fail = [&](const Group& group) {
     for (Pending* member : group.members) {
       member->failure = failure;
@@ -368,76 +264,29 @@ void Core::Fail(const Group& in_flight, const Status& why) {
 }
 
 void Core::Publish() {
-  auto next = std::make_shared<Published>();
-  next->latest = latest_;
-  next->history = history_.view();
-  next->compacted = compacted_;
-  next->checkpoints = checkpoints_;
-  next->stats.revision = latest_->revision();
-  next->stats.compacted = compacted_;
-  next->stats.keys = latest_->tree().size();
-  next->stats.value_bytes = value_bytes_;
-  next->stats.history_events = history_.view().size();
-  next->stats.disk_bytes = log_->disk_bytes();
-  next->stats.commits = commits_;
-  next->stats.writes = writes_;
-  for (auto& watcher : board_->Publish(std::move(next))) watches_.Add(std::move(watcher));
-}
-
-void Core::Deliver(const std::vector<Change>& changes) {
-  std::vector<std::shared_ptr<Watcher>> ready;
-  for (const Change& change : changes) watches_.Deliver(change.event, &ready);
-  board_->delivered.store(latest_->revision(), std::memory_order_release);
-  for (const auto& watcher : ready) watcher->Wake();
-  if (board_->left.load(std::memory_order_relaxed) < kSweepAfter) return;
-  board_->left.store(0, std::memory_order_relaxed);
-  watches_.Sweep();
-}
-
-Revision Core::Bound() const {
-  const History::View& view = history_.view();
-  MonoTime now = world_.Mono();
-  size_t drop = 0;
-  size_t bytes = history_bytes_;
-  while (drop < view.size()) {
-    const Change& change = view.at(drop);
-    bool over = view.size() - drop > options_.history_events_max || bytes > options_.history_bytes_max ||
-                now - change.time > options_.history_age_max;
-    if (!over) break;
-    bytes -= ChangeBytes(change);
-    drop++;
-  }
-  return drop == 0 ? compacted_ : view.at(drop - 1).revision;
+  StoreStats own;
+  own.disk_bytes = log_->disk_bytes();
+  own.commits = commits_;
+  own.writes = writes_;
+  timeline_.Publish(std::move(own));
 }
 
 void Core::TrimTo(Revision revision) {
-  if (revision <= compacted_) return;
-  const History::View& view = history_.view();
-  size_t count = view.After(revision);
-  for (size_t i = 0; i < count; i++) {
-    const Change& change = view.at(i);
-    history_bytes_ -= ChangeBytes(change);
+  timeline_.TrimTo(revision, [this](const Change& change) {
     // In this order: a delete's own row must outlive the value it hides, or a crash between would bring that back.
     if (change.before) forget_.push_back(change.before->row);
     if (!change.after->value) forget_.push_back(change.after->row);
-  }
-  history_.Trim(count);
-  compacted_ = revision;
-  if (!checkpoints_->empty() && checkpoints_->front()->revision() < revision) {
-    auto kept = std::make_shared<Published::Checkpoints>(*checkpoints_);
-    std::erase_if(*kept, [&](const auto& checkpoint) { return checkpoint->revision() < revision; });
-    checkpoints_ = std::move(kept);
-  }
+  });
 }
 
 Ok Core::Compact(Revision revision) {
   CHECK(world_.OnThisThread());
   TRY(Writable());
-  if (revision > latest_->revision()) {
+  if (revision > timeline_.revision()) {
     return BadRequest("revision " + std::to_string(revision) + " is still to come: the newest is " +
-                      std::to_string(latest_->revision()));
+                      std::to_string(timeline_.revision()));
   }
-  if (revision <= compacted_) return {};
+  if (revision <= timeline_.compacted()) return {};
   TrimTo(revision);
   Publish();
   tidy_up_ = true;
@@ -455,9 +304,7 @@ void Core::Close() {
     while (flushing_ || inside_ > 0) (void)idle_.Wait();
   }
   CHECK(!flushing_ && inside_ == 0);
-  Status why = Unavailable("the store is closed");
-  for (const auto& watcher : board_->Close()) watcher->End(why, false);
-  watches_.EndAll(why);
+  timeline_.Close();
   log_->Close();
 }
 

@@ -9,16 +9,13 @@
 // rests on one that was lost.
 
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "rt/sync.h"
-#include "store/history.h"
 #include "store/log.h"
-#include "store/snapshot.h"
-#include "store/watch.h"
+#include "store/timeline.h"
 
 namespace knarr::store {
 
@@ -35,56 +32,8 @@ struct Recovered {
 };
 
 struct CoreOptions {
-  size_t history_events_max = 200000;
-  size_t history_bytes_max = 128 << 20;
-  Duration history_age_max = std::chrono::minutes(10);
+  HistoryLimits history;
   size_t queue_max = 4096;
-};
-
-/// What every thread sees: replaced as a whole at each commit.
-struct Published {
-  using Checkpoints = std::vector<std::shared_ptr<const TreeSnapshot>>;
-  std::shared_ptr<const TreeSnapshot> latest;
-  History::View history;
-  Revision compacted = 0;
-  /// Some older states, oldest first, so that At has not far to go back.
-  std::shared_ptr<const Checkpoints> checkpoints;
-  StoreStats stats;
-};
-
-/// The part of the store that other threads touch. Watches keep it alive.
-class Board {
- public:
-  std::shared_ptr<const Published> Read() const;
-  /// Puts up the next state and takes the watchers that came since the last one.
-  std::vector<std::shared_ptr<Watcher>> Publish(std::shared_ptr<const Published> next);
-  Result<std::shared_ptr<Watcher>> Join(rt::Runtime& runtime, WatchOptions options);
-  /// No watch joins from here on; the ones not taken yet.
-  std::vector<std::shared_ptr<Watcher>> Close();
-
-  Result<std::shared_ptr<const Snapshot>> At(Revision revision) const;
-  Result<Changes> ChangesAfter(Revision after, std::string_view prefix, size_t most) const;
-
-  /// Every watcher has been handed the changes up to here.
-  std::atomic<Revision> delivered{1};
-  /// Watches that ended since the last sweep of the index.
-  std::atomic<size_t> left{0};
-
- private:
-  static constexpr size_t kRebuiltMax = 8;
-  static constexpr size_t kFreshMax = 64;
-  std::shared_ptr<Waker> WakerOf(rt::Runtime& runtime);
-
-  mutable Lock lock_;
-  std::shared_ptr<const Published> published_;
-  std::vector<std::shared_ptr<Watcher>> fresh_;
-  size_t fresh_max_ = kFreshMax;
-  std::map<rt::Runtime*, std::weak_ptr<Waker>> wakers_;
-  bool closed_ = false;
-
-  mutable Lock rebuilt_lock_;
-  /// States that At made lately: the pages of a long list ask for one revision again and again.
-  mutable std::deque<std::shared_ptr<const TreeSnapshot>> rebuilt_;
 };
 
 class Core : public Store {
@@ -92,16 +41,21 @@ class Core : public Store {
   Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Recovered recovered);
   ~Core() override;
 
-  std::shared_ptr<const Snapshot> Latest() const override { return board_->Read()->latest; }
-  Result<std::shared_ptr<const Snapshot>> At(Revision revision) const override { return board_->At(revision); }
+  std::shared_ptr<const Snapshot> Latest() const override { return timeline_.board()->Read()->latest; }
+  Result<std::shared_ptr<const Snapshot>> At(Revision revision) const override {
+    return timeline_.board()->At(revision);
+  }
   Result<TxnResult> Txn(std::vector<Compare> compares, std::vector<Op> ops) override;
   std::optional<KeyValue> Newest(std::string_view key) const override;
-  Result<std::unique_ptr<Watch>> StartWatch(rt::Runtime& runtime, WatchOptions options) override;
+  Ok CatchUp(rt::Runtime&) override { return {}; }
+  Result<std::unique_ptr<Watch>> StartWatch(rt::Runtime& runtime, WatchOptions options) override {
+    return Board::StartWatch(timeline_.board(), runtime, std::move(options));
+  }
   Result<Changes> ChangesAfter(Revision after, std::string_view prefix, size_t most) const override {
-    return board_->ChangesAfter(after, prefix, most);
+    return timeline_.board()->ChangesAfter(after, prefix, most);
   }
   Ok Compact(Revision revision) override;
-  StoreStats stats() const override { return board_->Read()->stats; }
+  StoreStats stats() const override { return timeline_.board()->Read()->stats; }
   void Close() override;
 
  private:
@@ -127,7 +81,6 @@ class Core : public Store {
   Ok Check(const std::vector<Compare>& compares) const;
   Group& OpenGroup();
   KeyValue Apply(Op op, Revision revision, MonoTime now, Group& group);
-  KeyValue ApplyDelete(const Op& op, Revision revision, MonoTime now, Group& group);
   void Seal(Group& group) const;
   void StartFlush();
   void FlushAll();
@@ -135,10 +88,7 @@ class Core : public Store {
   void Commit(Group group);
   void Fail(const Group& in_flight, const Status& why);
   void Publish();
-  /// The compaction that the bounds ask for.
-  Revision Bound() const;
   void TrimTo(Revision revision);
-  void Deliver(const std::vector<Change>& changes);
   std::vector<int64_t> TakeForgotten(size_t records);
   void TakeStale(Log::Batch& batch);
   bool IdleWork() const { return tidy_up_ && !closed_ && !broken_; }
@@ -146,7 +96,6 @@ class Core : public Store {
   rt::Runtime& world_;
   const CoreOptions options_;
   const std::unique_ptr<Log> log_;
-  const std::shared_ptr<Board> board_ = std::make_shared<Board>();
 
   // The newest state, durable or not.
   Tree newest_;
@@ -157,17 +106,10 @@ class Core : public Store {
   size_t queued_ = 0;  ///< transactions in groups_ and in the one being written
 
   // The durable side.
-  std::shared_ptr<const TreeSnapshot> latest_;
-  size_t value_bytes_;
-  History history_;
-  size_t history_bytes_ = 0;
-  Revision compacted_;
+  Timeline timeline_;
   std::deque<int64_t> forget_;
   std::vector<ItemRef> stale_;  ///< from the last on
   bool tidy_up_ = false;        ///< forget rows and give space back without waiting for writes to go along with
-  size_t since_checkpoint_ = 0;
-  std::shared_ptr<const Published::Checkpoints> checkpoints_ = std::make_shared<Published::Checkpoints>();
-  WatchIndex watches_;
   uint64_t commits_ = 0;
   uint64_t writes_ = 0;
 

@@ -163,7 +163,7 @@ TEST(Core, LargeGroupsAreCut) {
 }
 
 TEST(Core, HistoryIsBoundedByCount) {
-  WithFakeLog({.history_events_max = 100}, [](rt::Runtime&, Core& core, FakeLog::Control& control) {
+  WithFakeLog({.history = {.events_max = 100}}, [](rt::Runtime&, Core& core, FakeLog::Control& control) {
     for (int i = 0; i < 700; i++) MustPut(core, "k" + std::to_string(i % 10), "v");
     EXPECT_EQ(core.stats().history_events, 100u);
     EXPECT_EQ(core.stats().compacted, 601);
@@ -177,7 +177,7 @@ TEST(Core, HistoryIsBoundedByCount) {
 }
 
 TEST(Core, HistoryIsBoundedByAge) {
-  WithFakeLog({.history_age_max = 10min}, [](rt::Runtime& runtime, Core& core, FakeLog::Control&) {
+  WithFakeLog({.history = {.age_max = 10min}}, [](rt::Runtime& runtime, Core& core, FakeLog::Control&) {
     for (int i = 0; i < 30; i++) {
       MustPut(core, "k", std::to_string(i));
       ASSERT_TRUE(runtime.Sleep(1min).ok());
@@ -188,7 +188,7 @@ TEST(Core, HistoryIsBoundedByAge) {
 }
 
 TEST(Core, HistoryIsBoundedByBytes) {
-  WithFakeLog({.history_bytes_max = 1 << 20}, [](rt::Runtime&, Core& core, FakeLog::Control&) {
+  WithFakeLog({.history = {.bytes_max = 1 << 20}}, [](rt::Runtime&, Core& core, FakeLog::Control&) {
     for (int i = 0; i < 50; i++) MustPut(core, "k", std::string(100 << 10, 'v'));
     EXPECT_LE(core.stats().history_events, 10u);
     EXPECT_GE(core.stats().history_events, 8u);

@@ -46,9 +46,9 @@ Result<std::unique_ptr<Store>> OpenEmbedded(rt::Runtime& world, EmbeddedOptions 
     TRY(files.SyncDirectory(options.directory.substr(0, std::max<size_t>(options.directory.rfind('/'), 1))));
   }
   OpenedLog opened = TRY(OpenSqliteLog(world, path, options.sealer));
-  CoreOptions core{.history_events_max = options.history_events_max,
-                   .history_bytes_max = options.history_bytes_max,
-                   .history_age_max = options.history_age_max,
+  CoreOptions core{.history = {.events_max = options.history_events_max,
+                               .bytes_max = options.history_bytes_max,
+                               .age_max = options.history_age_max},
                    .queue_max = std::max<size_t>(options.queue_max, 1)};
   return std::unique_ptr<Store>(
       std::make_unique<Core>(world, core, std::move(opened.log), std::move(opened.recovered)));

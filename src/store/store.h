@@ -189,6 +189,11 @@ class Store {
   /// (follow it with Txn comparing mod_revision; no wait in between).
   virtual std::optional<KeyValue> Newest(std::string_view key) const = 0;
 
+  /// Waits until Latest has every change that anybody (also another server on the same data) had acknowledged when the
+  /// call began: whoever reads then reads the newest state. Unavailable or Timeout when that can't be found out. An
+  /// engine that alone makes the changes has nothing to wait for. Any thread; `here` is the caller's runtime.
+  virtual Ok CatchUp(rt::Runtime& here) = 0;
+
   /// Expired when `after` is compacted, or further back than the backlog allows. From a revision still to come, only
   /// the changes behind that one. Any thread; `runtime` is the one whose fibers will call Next.
   virtual Result<std::unique_ptr<Watch>> StartWatch(rt::Runtime& runtime, WatchOptions options) = 0;
