@@ -142,9 +142,11 @@ struct Http2Callbacks {
     stream->header_bytes += name_size + value_size + 32;
     // A side that wants to answer a little too much politely still can; beyond that the stream is cut off.
     if (stream->header_bytes > 4 * size_t{self.options_.header_list_max}) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    if (stream->header_bytes > self.options_.header_list_max || stream->headers_done) return 0;
-    self.OnHeader(*stream, {reinterpret_cast<const char*>(name), name_size},
-                  {reinterpret_cast<const char*>(value), value_size});
+    if (stream->header_bytes > self.options_.header_list_max) return 0;
+    const std::string_view name_text(reinterpret_cast<const char*>(name), name_size);
+    const std::string_view value_text(reinterpret_cast<const char*>(value), value_size);
+    stream->headers_done ? self.OnTrailer(*stream, name_text, value_text)
+                         : self.OnHeader(*stream, name_text, value_text);
     return 0;
   }
 

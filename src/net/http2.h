@@ -125,6 +125,8 @@ class Http2Session {
   /// A whole block of headers is in.
   virtual void OnHeaders(const StreamPtr& stream) = 0;
   virtual void OnHeader(Http2Stream& stream, std::string_view name, std::string_view value) = 0;
+  /// Of the block behind the body; few protocols have one.
+  virtual void OnTrailer(Http2Stream&, std::string_view, std::string_view) {}
   virtual void OnClosed(const StreamPtr& stream) = 0;
   /// Any whole frame; `type` as on the wire.
   virtual void OnFrame(uint8_t type, int32_t stream_id, size_t length, bool end_stream) = 0;

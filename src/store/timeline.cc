@@ -70,8 +70,8 @@ Revision Timeline::Bound() const {
   size_t bytes = history_bytes_;
   while (drop < view.size()) {
     const Change& change = view.at(drop);
-    bool over = view.size() - drop > limits_.events_max || bytes > limits_.bytes_max ||
-                now - change.time > limits_.age_max;
+    bool over =
+        view.size() - drop > limits_.events_max || bytes > limits_.bytes_max || now - change.time > limits_.age_max;
     if (!over) break;
     bytes -= ChangeBytes(change);
     drop++;
