@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "base/unicode.h"
 #include "net/http2.h"
+#include "rt/sync.h"
 
 namespace knarr::net {
 
@@ -87,9 +88,12 @@ class GrpcSession : public Http2Session {
         secure_(options.tls != nullptr),
         authority_(options.endpoint.ToString()),
         silence_max_(options.silence_max),
-        pong_max_(options.pong_max) {}
+        pong_max_(options.pong_max),
+        ended_(runtime) {}
 
   bool open() const { return accepts_requests(); }
+  void Ended() { ended_.Set(); }
+  Ok WaitEnd() { return ended_.Wait(); }
 
   Ok Begin(const std::shared_ptr<GrpcStream>& call, const GrpcRequest& request) {
     HeaderList headers = {{":method", "POST"},
@@ -152,6 +156,7 @@ class GrpcSession : public Http2Session {
   const Duration silence_max_;
   const Duration pong_max_;
   bool awaits_pong_ = false;
+  rt::Event ended_;
 };
 
 GrpcCall::GrpcCall(std::shared_ptr<GrpcSession> session, std::shared_ptr<GrpcStream> stream, size_t message_max)
@@ -212,12 +217,19 @@ Result<std::unique_ptr<GrpcConnection>> GrpcConnection::Connect(rt::Runtime& run
 std::unique_ptr<GrpcConnection> GrpcConnection::Over(rt::Runtime& runtime, rt::TaskGroup& fibers,
                                                      const GrpcOptions& options, std::unique_ptr<Stream> stream) {
   auto session = std::make_shared<GrpcSession>(runtime, std::move(stream), options);
-  fibers.Spawn("grpc read", [session] { session->ReadLoop({}); });
+  fibers.Spawn("grpc read", [session] {
+    session->ReadLoop({});
+    session->Ended();
+  });
   fibers.Spawn("grpc write", [session] { session->WriteLoop(); });
   return std::unique_ptr<GrpcConnection>(new GrpcConnection(std::move(session), options));
 }
 
 bool GrpcConnection::closed() const { return !session_->open(); }
+
+Ok GrpcConnection::WaitEnd() { return session_->WaitEnd(); }
+
+const std::string& GrpcConnection::why() const { return session_->why(); }
 
 void GrpcConnection::Close(std::string_view why) { session_->Fail(why); }
 
@@ -256,7 +268,7 @@ Result<std::unique_ptr<GrpcCall>> GrpcConnection::Open(const GrpcRequest& reques
 Result<std::optional<std::string_view>> NextGrpcMessage(std::string_view bytes, size_t& at, size_t message_max) {
   const std::string_view rest = bytes.substr(at);
   if (rest.size() < kPrefix) return std::optional<std::string_view>();
-  if (rest[0] != 0) return BadRequest("gRPC: a compressed message, which nobody asked for");
+  if (rest[0] != 0) return Internal("gRPC: a compressed message, which nobody asked for");
   size_t size = 0;
   for (size_t i = 1; i < kPrefix; ++i) size = size << 8 | static_cast<unsigned char>(rest[i]);
   if (size > message_max) {

@@ -86,8 +86,12 @@ class GrpcConnection {
 
   /// No call can begin any more.
   bool closed() const;
+  /// Until it has ended, by whichever side.
+  Ok WaitEnd();
   /// Ends it now.
   void Close(std::string_view why);
+  /// Why it ended.
+  const std::string& why() const;
   std::string peer() const;
 
  private:
@@ -98,7 +102,8 @@ class GrpcConnection {
 };
 
 /// The first whole message of the bytes from `at` on, which is moved behind it; nullopt: not all of it is there.
-/// BadRequest for a compressed one, TooLarge beyond `message_max`. For a stream of length-prefixed messages.
+/// InternalError for a compressed one, RequestEntityTooLarge beyond `message_max`. For a stream of length-prefixed
+/// messages.
 Result<std::optional<std::string_view>> NextGrpcMessage(std::string_view bytes, size_t& at, size_t message_max);
 /// The five bytes in front of a message, and the message.
 std::string GrpcFrame(std::string_view message);

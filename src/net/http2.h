@@ -105,6 +105,8 @@ class Http2Session {
   void Fail(std::string_view why);
 
   bool closed() const { return closed_; }
+  /// Once closed.
+  const std::string& why() const { return why_; }
   size_t stream_count() const { return streams_.size(); }
   Stream& stream() { return *stream_; }
   rt::Runtime& runtime() { return runtime_; }

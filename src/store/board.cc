@@ -64,6 +64,10 @@ std::shared_ptr<Waker> Board::WakerOf(rt::Runtime& runtime) {
 Result<std::shared_ptr<Watcher>> Board::Join(rt::Runtime& runtime, WatchOptions options) {
   Revision handed = 0;  // up to here `backlog` is filled
   std::vector<EventPtr> backlog;
+  {
+    Lock::Guard guard(lock_);
+    if (closed_) return Unavailable("the store is closed");
+  }
   while (true) {
     // The search for the backlog takes its time, so it works on a state read before; the few changes published
     // meanwhile are added under the lock.

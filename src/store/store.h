@@ -186,7 +186,8 @@ class Store {
   /// its change is on the way to the disk still gets the outcome. World thread.
   virtual Result<TxnResult> Txn(std::vector<Compare> compares, std::vector<Op> ops) = 0;
   /// The newest value of a key including changes that are not durable yet: for a read-check-write on the world thread
-  /// (follow it with Txn comparing mod_revision; no wait in between).
+  /// (follow it with Txn comparing mod_revision; no wait in between). Where several servers write, the comparison may
+  /// fail all the same; after that this has what it failed against.
   virtual std::optional<KeyValue> Newest(std::string_view key) const = 0;
 
   /// Waits until Latest has every change that anybody (also another server on the same data) had acknowledged when the

@@ -20,6 +20,8 @@ struct TestEngine {
   std::function<void(const std::function<void(rt::Runtime&, Store&)>& body)> run;
   /// Writers who wait share a flush, which stats() counts.
   bool groups_commits = true;
+  /// Newest has what is under way, so that a comparison made with it holds: nobody else writes.
+  bool exclusive = true;
 };
 
 inline std::string TestEngineName(const testing::TestParamInfo<TestEngine>& engine) { return engine.param.name; }
