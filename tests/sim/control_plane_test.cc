@@ -1,9 +1,10 @@
 // Controllers and scheduler in the simulator: a seed decides the workload, the faults and every interleaving.
 //
-//   knarr_control_plane_test [--seeds A..B] [--shard I/N] [--replay] [--trace] [--verbose]
+//   knarr_control_plane_test [--seeds A..B] [--shard I/N] [--replay] [--trace] [--verbose] [--stop] [--progress]
 //
 // --replay runs every seed twice and compares the traces' hashes; --trace prints every step of every fiber; --verbose
-// tells what happened also of seeds that passed.
+// tells what happened also of seeds that passed; --stop ends with the first seed that fails; --progress names each seed
+// before it is run.
 
 #include <charconv>
 #include <chrono>
@@ -25,6 +26,8 @@ struct Arguments {
   bool replay = false;
   bool trace = false;
   bool verbose = false;
+  bool stop = false;
+  bool progress = false;
 };
 
 /// "3..17" or "2/4": two numbers.
@@ -47,6 +50,10 @@ bool Read(int argc, char** argv, Arguments& out) {
       out.trace = true;
     } else if (argument == "--verbose") {
       out.verbose = true;
+    } else if (argument == "--stop") {
+      out.stop = true;
+    } else if (argument == "--progress") {
+      out.progress = true;
     } else if (argument == "--seeds" && i + 1 < argc) {
       if (!ReadPair(argv[++i], "..", out.first, out.last) || out.first > out.last) return false;
     } else if (argument == "--shard" && i + 1 < argc) {
@@ -94,7 +101,7 @@ bool RunSeed(uint64_t seed, const Arguments& arguments, const char* program) {
 int Main(int argc, char** argv) {
   Arguments arguments;
   if (!Read(argc, argv, arguments)) {
-    std::fprintf(stderr, "usage: %s [--seeds A..B] [--shard I/N] [--replay] [--trace] [--verbose]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s [--seeds A..B] [--shard I/N] [--replay] [--trace] [--verbose] [--stop]\n", argv[0]);
     return 2;
   }
   const auto start = std::chrono::steady_clock::now();
@@ -103,8 +110,12 @@ int Main(int argc, char** argv) {
   for (uint64_t seed = arguments.first; seed <= arguments.last; ++seed) {
     if (seed % arguments.shards != arguments.shard - 1) continue;
     runs++;
+    if (arguments.progress) {
+      std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+      std::fflush(stdout);
+    }
     if (!RunSeed(seed, arguments, argv[0])) failures++;
-    if (failures >= 3) break;
+    if (failures >= (arguments.stop ? 1U : 3U)) break;
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   std::printf("%u seeds, %u failed, %.1f s\n", runs, failures, took.count());
