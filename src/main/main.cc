@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "cli/invocation.h"
+#include "main/hollow.h"
 #include "main/server.h"
 #include "main/server_flags.h"
 #include "rt/real.h"
@@ -27,6 +28,7 @@ constexpr std::string_view kUsage =
     "  knarr server [flags]        start a cluster on this machine\n"
     "  knarr kubectl VERB [flags]  talk to a cluster\n"
     "  knarr docker VERB [flags]   images of this machine: load, images\n"
+    "  knarr hollow-node [flags]   simulated nodes for a cluster\n"
     "  knarr object convert        turn one API object from one form into another\n"
     "  knarr uninstall [flags]     end every pod and remove every trace from this machine\n"
     "  knarr version               print the version\n"
@@ -85,6 +87,12 @@ int Dispatch(rt::RealRuntime& runtime, std::shared_ptr<rt::BlockingPool> pool, s
   const std::string command = args.empty() ? "" : args.front();
   if (!args.empty()) args.erase(args.begin());
   if (command == "server") return RunServerCommand(runtime, std::move(pool), *console, args, false);
+  if (command == "hollow-node") {
+    LogToStandardError();
+    const int code = RunHollowNode(runtime, *console, args, FromEnvironment);
+    (void)console->Flush();
+    return code;
+  }
   if (command == "uninstall") return RunServerCommand(runtime, std::move(pool), *console, args, true);
   cli::Invocation invocation{.runtime = runtime, .console = *console, .args = std::move(args), .env = FromEnvironment};
   int code = 0;

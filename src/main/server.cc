@@ -151,6 +151,7 @@ class Server {
     TRY(StartControllers());
     EndPhase("controllers");
     if (!options_.no_node) TRY(StartNode());
+    if (options_.hollow.count > 0) hollow_ = TRY(HollowNodes::Start(world_, *api_, *informers_, options_.hollow));
     // In our own folder nobody else holds a lock for long: one that is there was left by a server that was killed.
     TRY(world_.files().Remove(OwnKubeconfig() + ".lock"));
     TRY(WriteKubeconfig());
@@ -312,6 +313,7 @@ class Server {
 
   void Stop() {
     tasks_.StopAndJoin();
+    if (hollow_ != nullptr) hollow_->Stop();
     if (node_.proxy != nullptr) node_.proxy->Stop();
     if (node_.agent != nullptr) node_.agent->Stop();
     if (scheduler_ != nullptr) scheduler_->Stop();
@@ -321,6 +323,7 @@ class Server {
     if (events_ != nullptr) events_->Stop();
     if (api_ != nullptr) api_->Stop(kStopGrace);
     node_ = NodeParts();
+    hollow_.reset();
     scheduler_.reset();
     controllers_.clear();
     informers_.reset();
@@ -358,6 +361,7 @@ class Server {
   std::vector<std::unique_ptr<controller::Controller>> controllers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   NodeParts node_;
+  std::unique_ptr<HollowNodes> hollow_;
   rt::TaskGroup tasks_;
 };
 

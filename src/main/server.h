@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "main/hollow.h"
 #include "main/policy_flags.h"
 #include "main/security_flags.h"
 #include "rt/real.h"
@@ -23,6 +24,7 @@ struct ServerOptions {
   std::string service_cidr = "10.43.0.0/16";
   std::string bridge = "knarr0";
   bool no_node = false;
+  HollowFlags hollow;
   int io_threads = 1;
   SecurityFlags security;
   PolicyFlags policy;

@@ -49,6 +49,9 @@ void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_
   flags.String(&options.kubeconfig, "write-kubeconfig", 0,
                "The kubeconfig that gets this cluster's entry; nothing else in it is changed");
   flags.Bool(&options.no_node, "no-node", 0, "The control plane alone: this machine runs no pods");
+  flags.Int(&options.hollow.count, "hollow-nodes", 0, "Simulated nodes, whose pods run only on paper");
+  flags.String(&options.hollow.config, "hollow-nodes-config", 0,
+               "A file that describes the hollow nodes and how their pods live");
   flags.String(&options.node_name, "node-name", 0, "The node's name, instead of the host's");
   flags.String(&options.node_ip, "node-ip", 0, "The node's address, instead of its first link's");
   flags.String(&options.log_directory, "log-dir", 0, "The folder of the containers' logs");
@@ -139,6 +142,9 @@ Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std
   if (!rest->empty()) return BadRequest(fmt::format("unexpected argument {}", GoQuote(rest->front())));
   if (io_threads < 1 || io_threads > 64) return BadRequest("--io-threads: want 1 to 64");
   out.options.io_threads = static_cast<int>(io_threads);
+  const HollowFlags& hollow = out.options.hollow;
+  if (hollow.count < 0) return BadRequest("--hollow-nodes: want a number of nodes");
+  if (hollow.count == 0 && !hollow.config.empty()) return BadRequest("--hollow-nodes-config: wants --hollow-nodes, too");
   out.usage = "Usage:\n  knarr server [flags]\n\nFlags:\n" + flags.Usage();
   out.options.data_directory = TRY(FolderName(out.options.data_directory).Context("--data-dir"));
   if (!out.options.log_directory.empty()) {

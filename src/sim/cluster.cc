@@ -71,10 +71,10 @@ void Cluster::StopControlPlane() {
   scheduler_side_.reset();
 }
 
-HollowNode& Cluster::AddNode(HollowNodeOptions options) {
-  node_clients_.push_back(ClientOf("system:node:" + options.name, {std::string(apiserver::kNodes)}));
-  nodes_.push_back(
-      std::make_unique<HollowNode>(runtime_, *node_clients_.back(), std::move(options), running_, journal_));
+HollowNode& Cluster::AddNode(const HollowNodeOptions& options) {
+  node_clients_.push_back(
+      ClientOf("system:node:" + HollowNode::NameOf(options.index), {std::string(apiserver::kNodes)}));
+  nodes_.push_back(std::make_unique<HollowNode>(runtime_, *node_clients_.back(), options, running_, journal_));
   return *nodes_.back();
 }
 

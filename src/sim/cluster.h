@@ -39,7 +39,7 @@ class Cluster {
   void StartControlPlane();
   /// Ends them as a crash would: what they were doing is given up.
   void StopControlPlane();
-  HollowNode& AddNode(HollowNodeOptions options);
+  HollowNode& AddNode(const HollowNodeOptions& options);
   void Stop();
 
   store::Store& store() { return *store_; }

@@ -30,14 +30,13 @@ void Workload::MakeNodes() {
   const bool fail = Draw(2) == 0;
   for (int i = 0; i < count; ++i) {
     HollowNodeOptions options;
-    options.name = fmt::format("node-{}", i);
     options.index = i;
     options.cpu_milli = 500 + 500 * static_cast<int>(Draw(6));
     options.pods = 3 + static_cast<int>(Draw(20));
     options.zone = Draw(2) == 0 ? "a" : "b";
     options.crash = crash ? 200 : 0;
     options.fail = fail ? 100 : 0;
-    cluster_.AddNode(std::move(options)).Start();
+    cluster_.AddNode(options).Start();
   }
   journal_.Note(fmt::format("{} nodes", count));
 }
