@@ -15,6 +15,14 @@ constexpr Duration kBackOffMost = 5min;
 // Whatever is asked for: what ends at once when it is started would keep a processor busy.
 constexpr Duration kRestartLeast = 100ms;
 
+/// As Linux reports a process that was killed.
+constexpr int kKilled = 137;
+
+int ExitCode(const Outcome* outcome) {
+  if (outcome == nullptr) return 0;
+  return outcome->fails_pod && outcome->exit_code == 0 ? kKilled : outcome->exit_code;
+}
+
 /// A status that says where a pod's container was, if the pod has one.
 template <typename Statuses>
 std::optional<api::core_v1::ContainerStatus> Find(const Statuses& statuses, std::string_view name) {
@@ -155,7 +163,7 @@ bool PodLife::Step(Container& container, MonoTime now) {
   }
   if (container.next > now) return false;
   if (container.state == State::kRunning) {
-    EndContainer(container, now, container.outcome == nullptr ? 0 : container.outcome->exit_code);
+    EndContainer(container, now, ExitCode(container.outcome));
   } else {
     container.last_exit_code = container.exit_code;
     container.restarts++;
@@ -167,7 +175,7 @@ bool PodLife::Step(Container& container, MonoTime now) {
 MonoTime PodLife::Advance(MonoTime now) {
   if (now >= stop_ || failed_ != nullptr) {
     for (Container& container : containers_) {
-      if (container.state == State::kRunning) EndContainer(container, now, failed_ != nullptr ? 137 : 0);
+      if (container.state == State::kRunning) EndContainer(container, now, failed_ != nullptr ? kKilled : 0);
       container.next = MonoTime::max();
     }
     Noticed();
