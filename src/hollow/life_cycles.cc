@@ -156,7 +156,7 @@ class Reader {
       const Pairs given = TRY(ReadPairs(item, path, "capacity"));
       for (const auto& [resource, amount] : given) {
         TRY(In(path + ".capacity." + resource, Quantity::Parse(amount)));
-        std::erase_if(out.capacity, [&given_name = resource](const auto& present) { return present.first == given_name; });
+        std::erase_if(out.capacity, [&own = resource](const auto& present) { return present.first == own; });
         out.capacity.emplace_back(resource, amount);
       }
       std::ranges::sort(out.capacity);

@@ -1,7 +1,8 @@
 #pragma once
 
-// How simulated nodes and their pods live, as data: what nodes there are and when they die, how long pods take to start,
-// what becomes of their containers. Read from a small YAML file (docs/guide/hollow-nodes.md), or made by a simulation.
+// How simulated nodes and their pods live, as data: what nodes there are and when they die, how long pods take to
+// start, what becomes of their containers. Read from a small YAML file (docs/guide/hollow-nodes.md), or made by a
+// simulation.
 
 #include <cstdint>
 #include <optional>

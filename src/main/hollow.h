@@ -1,7 +1,7 @@
 #pragma once
 
-// Simulated nodes for users: beside a server in its process (`knarr server --hollow-nodes N`), or for any cluster by its
-// kubeconfig (`knarr hollow-node`).
+// Simulated nodes for users: beside a server in its process (`knarr server --hollow-nodes N`), or for any cluster by
+// its kubeconfig (`knarr hollow-node`).
 
 #include <memory>
 #include <string>

@@ -144,7 +144,7 @@ Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std
   out.options.io_threads = static_cast<int>(io_threads);
   const HollowFlags& hollow = out.options.hollow;
   if (hollow.count < 0) return BadRequest("--hollow-nodes: want a number of nodes");
-  if (hollow.count == 0 && !hollow.config.empty()) return BadRequest("--hollow-nodes-config: wants --hollow-nodes, too");
+  if (hollow.count == 0 && !hollow.config.empty()) return BadRequest("--hollow-nodes-config: wants --hollow-nodes");
   out.usage = "Usage:\n  knarr server [flags]\n\nFlags:\n" + flags.Usage();
   out.options.data_directory = TRY(FolderName(out.options.data_directory).Context("--data-dir"));
   if (!out.options.log_directory.empty()) {

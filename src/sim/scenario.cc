@@ -182,8 +182,10 @@ class Parser {
     if (form->body != Body::kNone && statement.body.empty()) statement.body = ReadBlock(statement.text);
     TRY(ReadOptions(*form, statement));
     if (statement.verb == "expect") TRY(ReadTimes(statement));
-    if (statement.words.size() < form->least || statement.words.size() > form->most ||
-        (form->body == Body::kMust && statement.body.empty()) || (form->body == Body::kNone && !statement.body.empty())) {
+    const size_t words = statement.words.size();
+    const bool body = !statement.body.empty();
+    if (words < form->least || words > form->most || (form->body == Body::kMust && !body) ||
+        (form->body == Body::kNone && body)) {
       return BadRequest(fmt::format("usage: {}", form->usage));
     }
     TRY(Check(statement));

@@ -40,8 +40,8 @@ struct Scenario {
   std::string ToText() const;
 };
 
-/// What a statement is about: "pod/web", "pod/namespace/web", "pod/~3" (the fourth there is, by its name's order, counted
-/// round), "pods".
+/// What a statement is about: "pod/web", "pod/namespace/web", "pod/~3" (the fourth there is, by its name's order,
+/// counted round), "pods".
 struct Target {
   std::string kind;
   std::string ns;
