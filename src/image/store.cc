@@ -9,11 +9,11 @@
 #include "base/strings.h"
 #include "image/archive.h"
 #include "image/content.h"
-#include "image/file_lock.h"
 #include "image/manifest.h"
 #include "image/records.h"
 #include "image/registry_client.h"
 #include "image/user.h"
+#include "rt/file_lock.h"
 #include "rt/file_system.h"
 #include "rt/sync.h"
 
@@ -56,7 +56,7 @@ class ContentUse {
 
  private:
   rt::WaitQueue changed_;
-  FileLock lock_;
+  rt::FileLock lock_;
   int users_ = 0;
   bool collecting_ = false;
 };
@@ -120,7 +120,7 @@ class StoreImpl : public Store {
   Content content_;
   ContentUse use_;
   rt::Mutex writing_;
-  FileLock index_lock_;
+  rt::FileLock index_lock_;
   ImageRecords records_;
   rt::FileInfo index_info_;                        // of the index that records_ shows
   uint64_t version_ = 0;                           // counts how often both were replaced

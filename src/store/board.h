@@ -23,6 +23,7 @@ struct Published {
   /// Some older states, oldest first, so that At has not far to go back.
   std::shared_ptr<const Checkpoints> checkpoints;
   StoreStats stats;
+  Ok health;
 };
 
 /// The part of the store that other threads touch. Watches keep it alive.

@@ -15,10 +15,23 @@ constexpr size_t kGroupMembersMax = 1024;
 constexpr size_t kGroupBytesMax = 8 << 20;
 /// Rows to forget ride along with a write once there are so many (each dirties a page of its own)…
 constexpr size_t kForgetLeast = 256;
-/// …and by themselves, after an explicit compaction, so many at a time.
-constexpr size_t kForgetMost = 1000;
+/// …or they are as much as this part of the live values, and this much…
+constexpr size_t kForgetFraction = 8;
+constexpr size_t kForgetBytesLeast = 256 << 10;
+/// …and by themselves, after an explicit compaction, so many at a time: writers wait meanwhile.
+constexpr size_t kForgetMost = 100;
 /// Values sealed anew in one flush.
 constexpr size_t kResealMost = 100;
+/// The part of the live bytes that history may take on the disk.
+constexpr size_t kDiskHistoryFraction = 4;
+constexpr int32_t kRetryAfterSeconds = 1;
+
+/// What a change has on the disk beyond the current state.
+size_t DiskBytes(const Change& change) {
+  size_t bytes = change.before ? change.before->key().size() + change.before->value->size() : 0;
+  if (!change.after->value) bytes += change.after->key().size();
+  return bytes;
+}
 
 }  // namespace
 
@@ -36,11 +49,17 @@ Core::Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Re
                  .compacted = recovered.compacted,
                  .value_bytes = recovered.value_bytes,
                  .history = std::move(recovered.history)}),
+      disk_compacted_(recovered.compacted),
       forget_(recovered.forget.begin(), recovered.forget.end()),
       stale_(std::move(recovered.stale)),
+      turn_(world),
       room_(world),
-      idle_(world) {
+      idle_(world),
+      heal_(world) {
+  const History::View& history = timeline_.history();
+  for (size_t i = 0; i < history.size(); i++) disk_history_bytes_ += DiskBytes(history.at(i));
   TrimTo(timeline_.Bound());
+  ForgetTo(DiskBound());
   Publish();
   if (!stale_.empty()) {
     tidy_up_ = true;
@@ -63,8 +82,7 @@ Result<TxnResult> Core::Txn(std::vector<Compare> compares, std::vector<Op> ops) 
   CHECK(world_.OnThisThread() && world_.current() != nullptr);
   inside_++;
   Result<TxnResult> result = RunTxn(compares, std::move(ops));
-  inside_--;
-  if (closed_ && inside_ == 0) idle_.NotifyAll();
+  Leave();
   return result;
 }
 
@@ -104,7 +122,15 @@ Ok Core::Admit() {
   TRY(world_.CheckCancelled());
   TRY(Writable());
   if (queued_ < options_.queue_max) return {};
-  TRY(room_.WaitUntil([this] { return queued_ < options_.queue_max || closed_ || broken_; }));
+  if (waiting_ >= options_.waiting_max) {
+    return Status(Reason::kTooManyRequests, "too many changes wait for the disk (" +
+                                                std::to_string(queued_ + waiting_) + "), please try again later")
+        .WithRetryAfter(kRetryAfterSeconds);
+  }
+  waiting_++;
+  const Ok waited = room_.WaitUntil([this] { return queued_ < options_.queue_max || closed_ || broken_; });
+  waiting_--;
+  TRY(std::move(waited));
   return Writable();
 }
 
@@ -165,23 +191,36 @@ void Core::StartFlush() {
 void Core::FlushAll() {
   // Once at least: a compaction just before Close leaves its mark.
   do {
+    // Nobody cancels this fiber.
+    const auto turn = MUST(turn_.Lock());
     FlushOne();
+    // Those whose change is on the disk go on meanwhile.
+    if (!broken_) log_->Tidy(timeline_.value_bytes());
+    if (forget_.empty() && stale_.empty() && !log_->spacious()) tidy_up_ = false;
   } while (!groups_.empty() || IdleWork());
   flushing_ = false;
   idle_.NotifyAll();
+}
+
+bool Core::ManyForgotten() const {
+  const size_t keys = std::max<size_t>(timeline_.tree().size(), 1);
+  const size_t bytes = forget_.size() * (timeline_.value_bytes() / keys);
+  return bytes >= std::max(timeline_.value_bytes() / kForgetFraction, kForgetBytesLeast);
 }
 
 std::vector<int64_t> Core::TakeForgotten(size_t records) {
   size_t count = 0;
   if (tidy_up_) {
     count = kForgetMost;
-  } else if (forget_.size() >= kForgetLeast) {
+  } else if (forget_.size() >= kForgetLeast || ManyForgotten()) {
     count = std::max(kForgetLeast, 4 * records);
   }
   count = std::min(count, forget_.size());
   auto end = forget_.begin() + static_cast<ptrdiff_t>(count);
   std::vector<int64_t> rows(forget_.begin(), end);
   forget_.erase(forget_.begin(), end);
+  // Within one step their order is of no account, and neighbours share pages.
+  std::ranges::sort(rows);
   return rows;
 }
 
@@ -205,9 +244,10 @@ void Core::FlushOne() {
   batch.records.reserve(group.changes.size());
   for (const Change& change : group.changes) batch.records.push_back(change.after);
   batch.forget = TakeForgotten(batch.records.size());
-  batch.compacted = timeline_.compacted();
+  batch.compacted = disk_compacted_;
   TakeStale(batch);
-  if (!batch.records.empty() || !batch.forget.empty() || !batch.reseal.empty() || tidy_up_) {
+  const bool compacted = std::exchange(mark_compacted_, false);
+  if (!batch.records.empty() || !batch.forget.empty() || !batch.reseal.empty() || compacted) {
     Ok written = log_->Append(batch);
     if (!written.ok()) {
       forget_.insert(forget_.begin(), batch.forget.begin(), batch.forget.end());
@@ -217,7 +257,6 @@ void Core::FlushOne() {
       return;
     }
     commits_++;
-    if (forget_.empty() && stale_.empty() && !log_->spacious()) tidy_up_ = false;
   }
   Commit(std::move(group));
 }
@@ -226,8 +265,10 @@ void Core::Commit(Group group) {
   queued_ -= group.members.size();
   writes_ += group.members.size();
   if (!group.changes.empty()) {
+    for (const Change& change : group.changes) disk_history_bytes_ += DiskBytes(change);
     timeline_.Append(group.changes, std::move(group.tree), group.revision, group.value_bytes);
     TrimTo(timeline_.Bound());
+    ForgetTo(DiskBound());
   }
   Publish();
   for (Pending* member : group.members) {
@@ -239,13 +280,11 @@ void Core::Commit(Group group) {
 }
 
 void Core::Fail(const Group& in_flight, const Status& why) {
-  Status failure = Unavailable("the change was not saved: " + why.message());
-  if (why.Is(Reason::kServerTimeout)) {
-    LOG_ERROR("store: a write failed; later ones will be tried", {"error", why});
-  } else {
-    LOG_ERROR("store: a write failed; the store is read-only until a restart", {"error", why});
-    broken_ = Unavailable("the store is read-only since a write failed: " + why.message());
-  }
+  // What was surely not written, a client may send again without a thought.
+  const bool surely = why.Is(Reason::kServerTimeout);
+  const std::string what = surely ? "the change was not saved: " : "the change may not have been saved: ";
+  const Status failure = why.code() == kInsufficientStorage ? NoSpace(why) : Unavailable(what + why.message());
+  SetBroken(why);
   newest_ = timeline_.tree();
   newest_revision_ = timeline_.revision();
   newest_value_bytes_ = timeline_.value_bytes();
@@ -261,6 +300,8 @@ void Core::Fail(const Group& in_flight, const Status& why) {
   groups_.clear();
   queued_ = 0;
   room_.NotifyAll();
+  Publish();
+  StartHealing();
 }
 
 void Core::Publish() {
@@ -268,15 +309,36 @@ void Core::Publish() {
   own.disk_bytes = log_->disk_bytes();
   own.commits = commits_;
   own.writes = writes_;
-  timeline_.Publish(std::move(own));
+  timeline_.Publish(std::move(own), broken_ ? Ok(*broken_) : Ok());
 }
 
 void Core::TrimTo(Revision revision) {
-  timeline_.TrimTo(revision, [this](const Change& change) {
+  ForgetTo(revision);
+  timeline_.TrimTo(revision);
+}
+
+Revision Core::DiskBound() const {
+  const size_t most = std::max(options_.disk_history_bytes_min, timeline_.value_bytes() / kDiskHistoryFraction);
+  size_t bytes = disk_history_bytes_;
+  if (bytes <= most) return disk_compacted_;
+  const History::View& view = timeline_.history();
+  size_t at = view.After(disk_compacted_);
+  while (at < view.size() && bytes > most) bytes -= DiskBytes(view.at(at++));
+  return at == 0 ? disk_compacted_ : std::max(disk_compacted_, view.at(at - 1).revision);
+}
+
+void Core::ForgetTo(Revision revision) {
+  if (revision <= disk_compacted_) return;
+  const History::View& view = timeline_.history();
+  const size_t end = view.After(revision);
+  for (size_t i = view.After(disk_compacted_); i < end; i++) {
+    const Change& change = view.at(i);
+    disk_history_bytes_ -= DiskBytes(change);
     // In this order: a delete's own row must outlive the value it hides, or a crash between would bring that back.
     if (change.before) forget_.push_back(change.before->row);
     if (!change.after->value) forget_.push_back(change.after->row);
-  });
+  }
+  disk_compacted_ = revision;
 }
 
 Ok Core::Compact(Revision revision) {
@@ -290,6 +352,7 @@ Ok Core::Compact(Revision revision) {
   TrimTo(revision);
   Publish();
   tidy_up_ = true;
+  mark_compacted_ = true;
   StartFlush();
   return {};
 }
@@ -298,12 +361,13 @@ void Core::Close() {
   if (closed_) return;
   closed_ = true;
   room_.NotifyAll();
+  heal_.NotifyAll();
   if (world_.current() != nullptr) {
     rt::Shield shield(world_);
     // Shielded: it can't fail.
-    while (flushing_ || inside_ > 0) (void)idle_.Wait();
+    while (flushing_ || healing_ || inside_ > 0) (void)idle_.Wait();
   }
-  CHECK(!flushing_ && inside_ == 0);
+  CHECK(!flushing_ && !healing_ && inside_ == 0);
   timeline_.Close();
   log_->Close();
 }

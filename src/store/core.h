@@ -6,7 +6,10 @@
 // which is what the log has made durable and all that readers and watchers see. Between them lies a queue of groups.
 // One flush fiber takes group after group to the log; while one is being written the next one fills. When a write
 // fails, everything queued fails with it and `newest_` goes back to the published tree, so that no transaction ever
-// rests on one that was lost.
+// rests on one that was lost. Then the store is read-only, and a fiber tries to make the log whole until it can: from
+// memory, which has all that was acknowledged.
+//
+// History is kept in memory for those who watch, and on the disk, less of it, for those who watch across a restart.
 
 #include <deque>
 #include <memory>
@@ -15,6 +18,7 @@
 
 #include "rt/sync.h"
 #include "store/log.h"
+#include "store/maintenance.h"
 #include "store/timeline.h"
 
 namespace knarr::store {
@@ -31,12 +35,18 @@ struct Recovered {
   size_t value_bytes = 0;
 };
 
+/// Etcd's words for a full disk, which clients and people know.
+Status NoSpace(const Status& why);
+
 struct CoreOptions {
   HistoryLimits history;
+  size_t disk_history_bytes_min = 512 << 10;
   size_t queue_max = 4096;
+  size_t waiting_max = 4096;
+  std::function<void(const Ok& health)> on_health = nullptr;
 };
 
-class Core : public Store {
+class Core : public Store, public Maintenance {
  public:
   Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Recovered recovered);
   ~Core() override;
@@ -56,7 +66,14 @@ class Core : public Store {
   }
   Ok Compact(Revision revision) override;
   StoreStats stats() const override { return timeline_.board()->Read()->stats; }
+  Ok Health() const override { return timeline_.board()->Read()->health; }
+  Maintenance* maintenance() override { return this; }
   void Close() override;
+
+  Result<CheckReport> Check() override;
+  Result<CheckReport> Repair() override;
+  std::unique_ptr<BackupSource> StartBackup() override;
+  Result<Reclaimed> Reclaim() override;
 
  private:
   /// A transaction that waits for the disk; on its fiber's stack.
@@ -87,9 +104,22 @@ class Core : public Store {
   void FlushOne();
   void Commit(Group group);
   void Fail(const Group& in_flight, const Status& why);
+  void SetBroken(const Status& why);
+  void StartHealing();
+  void Heal();
+  void Healed(bool anew);
+  /// Everything that the log should hold.
+  Log::Contents Everything() const;
+  /// A fiber inside_ goes.
+  void Leave();
   void Publish();
   void TrimTo(Revision revision);
+  /// The compaction on the disk that the bounds ask for.
+  Revision DiskBound() const;
+  void ForgetTo(Revision revision);
   std::vector<int64_t> TakeForgotten(size_t records);
+  /// They are worth a step of their own.
+  bool ManyForgotten() const;
   void TakeStale(Log::Batch& batch);
   bool IdleWork() const { return tidy_up_ && !closed_ && !broken_; }
 
@@ -107,18 +137,28 @@ class Core : public Store {
 
   // The durable side.
   Timeline timeline_;
+  Revision disk_compacted_;        ///< history up to here is gone on the disk, which keeps less of it
+  size_t disk_history_bytes_ = 0;  ///< about what history has there
   std::deque<int64_t> forget_;
-  std::vector<ItemRef> stale_;  ///< from the last on
-  bool tidy_up_ = false;        ///< forget rows and give space back without waiting for writes to go along with
+  std::vector<ItemRef> stale_;   ///< from the last on
+  bool tidy_up_ = false;         ///< forget rows and give space back without waiting for writes to go along with
+  bool mark_compacted_ = false;  ///< the mark of a compaction goes to the disk, though no row does
   uint64_t commits_ = 0;
   uint64_t writes_ = 0;
 
   bool flushing_ = false;
+  bool healing_ = false;
   bool closed_ = false;
-  std::optional<Status> broken_;  ///< why nothing can be written any more
-  size_t inside_ = 0;             ///< fibers in Txn
+  std::optional<Status> broken_;  ///< why nothing can be written for now
+  MonoTime broken_since_{};
+  MonoTime healed_at_ = MonoTime::min();
+  Duration heal_after_{};
+  size_t inside_ = 0;   ///< fibers in Txn or looking after the files
+  size_t waiting_ = 0;  ///< fibers that wait for room
+  rt::Mutex turn_;      ///< who uses the log: with what is appended, memory must change
   rt::WaitQueue room_;
   rt::WaitQueue idle_;
+  rt::WaitQueue heal_;
 };
 
 }  // namespace knarr::store

@@ -8,6 +8,7 @@
 
 #include "rt/process.h"
 #include "rt/real.h"
+#include "store/maintenance.h"
 #include "store/store_test_util.h"
 
 namespace knarr::store {
@@ -41,6 +42,18 @@ class EmbeddedTest : public testing::Test {
     ASSERT_EQ(sqlite3_open(path().c_str(), &db), SQLITE_OK);
     ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
     ASSERT_EQ(sqlite3_close(db), SQLITE_OK);
+  }
+  /// Damages some pages of the file in the middle.
+  void Flip(int64_t size) {
+    std::fstream file(path(), std::ios::binary | std::ios::in | std::ios::out);
+    for (int64_t at = 8192 * 9 + 4000; at < std::min<int64_t>(size, 8192 * 60); at += 8192 * 5) {
+      file.seekg(at);
+      std::string bytes(64, 0);
+      file.read(bytes.data(), 64);
+      for (char& byte : bytes) byte = static_cast<char>(byte ^ 0x5a);
+      file.seekp(at);
+      file.write(bytes.data(), 64);
+    }
   }
   std::string OpenError() {
     std::string message;
@@ -104,27 +117,40 @@ TEST_F(EmbeddedTest, TheRevisionNeverGoesBack) {
 }
 
 TEST_F(EmbeddedTest, CompactionGivesDiskSpaceBack) {
-  Run([&](rt::Runtime& runtime, Store& store) {
-    rt::TaskGroup group(runtime, "writers");
-    for (int w = 0; w < 32; w++) {
-      group.Spawn("writer", [&store] {
-        for (int i = 0; i < 250; i++) MustPut(store, "k" + std::to_string(i % 100), std::string(4000, 'v'));
-      });
-    }
-    group.Join();
-    EXPECT_GT(store.stats().disk_bytes, 30 << 20);
-    ASSERT_TRUE(store.Compact(store.Latest()->revision()).ok());
-    // Compaction works in the background; a write now and then moves the bytes from the WAL.
-    for (int i = 0; i < 400 && store.stats().disk_bytes > (24 << 20); i++) {
-      ASSERT_TRUE(runtime.Sleep(20ms).ok());
-      for (int n = 0; n < 20; n++) MustPut(store, "k", std::string(4000, 'v'));
-    }
-    EXPECT_LE(store.stats().disk_bytes, 24 << 20);
-    EXPECT_EQ(store.stats().keys, 101u);
-  });
+  EmbeddedOptions options{.directory = "", .disk_history_bytes_min = 256 << 20};
+  Run(
+      [&](rt::Runtime& runtime, Store& store) {
+        rt::TaskGroup group(runtime, "writers");
+        for (int w = 0; w < 32; w++) {
+          group.Spawn("writer", [&store] {
+            for (int i = 0; i < 250; i++) MustPut(store, "k" + std::to_string(i % 100), std::string(4000, 'v'));
+          });
+        }
+        group.Join();
+        EXPECT_GT(store.stats().disk_bytes, 30 << 20);
+        const Reclaimed done = MUST(store.maintenance()->Reclaim());
+        EXPECT_GT(done.disk_bytes_before, 30 << 20);
+        EXPECT_EQ(done.compacted, store.stats().revision);
+        EXPECT_EQ(done.disk_bytes, store.stats().disk_bytes);
+        EXPECT_LE(done.disk_bytes, 3 << 20);
+        EXPECT_EQ(store.stats().keys, 100u);
+      },
+      options);
   Run([&](rt::Runtime&, Store& store) {
-    EXPECT_EQ(store.stats().keys, 101u);
-    EXPECT_LE(store.stats().disk_bytes, 24 << 20);
+    EXPECT_EQ(store.stats().keys, 100u);
+    EXPECT_LE(store.stats().disk_bytes, 3 << 20);
+  });
+}
+
+// A value is changed again and again: what is on the disk stays near to what is alive, without being asked.
+TEST_F(EmbeddedTest, TheDiskIsBoundedByWhatIsAlive) {
+  Run([&](rt::Runtime& runtime, Store& store) {
+    int64_t most = 0;
+    for (int i = 0; i < 6000; i++) {
+      MustPut(store, "k" + std::to_string(runtime.Random() % 1000), std::string(2000, 'v'));
+      if (i > 2000) most = std::max(most, store.stats().disk_bytes);
+    }
+    EXPECT_LE(most, 3 * static_cast<int64_t>(store.stats().value_bytes));
   });
 }
 
@@ -194,9 +220,10 @@ TEST_F(EmbeddedTest, OnlyTheOwnerMayRead) {
 
 TEST_F(EmbeddedTest, OtherFormatsAreRefused) {
   Run([](rt::Runtime&, Store& store) { MustPut(store, "a", "1"); });
-  Sql("PRAGMA user_version=2");
+  Sql("PRAGMA user_version=3");
   EXPECT_EQ(OpenError(), "InternalError: store " + path() +
-                             " has format 2, this program reads format 1: use the version of knarr that wrote it");
+                             " has format 3, this program knows formats 1 to 2: use the version of knarr that wrote "
+                             "it, or a newer one");
   Sql("PRAGMA application_id=5");
   EXPECT_EQ(OpenError(),
             "InternalError: store " + path() + " is a database of another program: choose another data folder");
@@ -204,6 +231,87 @@ TEST_F(EmbeddedTest, OtherFormatsAreRefused) {
     EXPECT_TRUE(OpenEmbedded(runtime, {.directory = "relative"}).Failed(Reason::kBadRequest));
     EXPECT_FALSE(OpenEmbedded(runtime, {.directory = "/dev/null/x"}).ok());
   });
+}
+
+// Written by the store as it was with format 1: twelve puts on five keys, a delete, compaction at 8, a transaction.
+TEST_F(EmbeddedTest, AnOlderFormatIsUpgraded) {
+  std::filesystem::create_directories(folder_.path() + "/data");
+  std::filesystem::copy_file(std::string(KNARR_SOURCE_DIR) + "/tests/golden/store/format-1.db", path());
+  const std::string at = "/registry/core/configmaps/default/c";
+  for (int again = 0; again < 2; again++) {
+    Run([&](rt::Runtime& runtime, Store& store) {
+      EXPECT_EQ(store.stats().revision, 15 + again);
+      EXPECT_EQ(store.stats().compacted, 8);
+      EXPECT_EQ(Dump(*store.Latest(), at),
+                (Lines{at + "0=last@15", at + "1=value 11@13", at + "2=value 7@9", at + "4=value 9@11"}));
+      EXPECT_EQ(*store.Latest()->Get("/registry/core/secrets/default/s")->value, std::string("\0binary\xff", 8));
+      auto watch = MUST(store.StartWatch(runtime, {.prefix = at + "3", .after = 8}));
+      EXPECT_EQ(Dump(MUST(watch->Next())), (Lines{"+" + at + "3=value 8@10", "-" + at + "3@14"}));
+      EXPECT_EQ(MUST(store.maintenance()->Check()).damaged, 0u);
+      MustPut(store, "new", "1");
+    });
+  }
+}
+
+TEST_F(EmbeddedTest, TheFolderHasALock) {
+  Run([&](rt::Runtime& runtime, Store&) {
+    // Before the database is looked at, so that nothing is done to one that another puts in its place.
+    auto lock = runtime.processes().Run({.argv = {"flock", "-n", folder_.path() + "/data/lock", "true"}});
+    if (lock.ok()) {
+      EXPECT_EQ(lock->status.code, 1);
+    }
+    EXPECT_TRUE(Open(runtime).Failed(Reason::kServiceUnavailable));
+  });
+  Run([&](rt::Runtime& runtime) {
+    auto first = MUST(Open(runtime));
+    first->Close();
+    // Closed, the folder is free, though the store still shows what it had.
+    auto second = MUST(Open(runtime));
+    second->Close();
+  });
+}
+
+TEST_F(EmbeddedTest, AReplacementIsFinishedByTheNextStart) {
+  Run([](rt::Runtime&, Store& store) { MustPut(store, "a", "old"); });
+  std::filesystem::copy_file(path(), folder_.path() + "/old.db");
+  Run([](rt::Runtime&, Store& store) { MustPut(store, "a", "new"); });
+  std::filesystem::rename(path(), folder_.path() + "/new.db");
+  // Cut short in front of the rename that decides: the old one.
+  std::filesystem::copy_file(folder_.path() + "/old.db", path());
+  std::filesystem::copy_file(folder_.path() + "/new.db", path() + ".partial");
+  Run([](rt::Runtime&, Store& store) { EXPECT_EQ(Dump(*store.Latest()), Lines{"a=old@2"}); });
+  EXPECT_FALSE(std::filesystem::exists(path() + ".partial"));
+  // And behind it: the new one, without the old one's log.
+  std::filesystem::copy_file(folder_.path() + "/new.db", path() + ".new");
+  std::ofstream(path() + "-wal") << "of the old one";
+  Run([](rt::Runtime&, Store& store) { EXPECT_EQ(Dump(*store.Latest()), Lines{"a=new@3"}); });
+  EXPECT_FALSE(std::filesystem::exists(path() + ".new"));
+}
+
+TEST_F(EmbeddedTest, WhatIsDamagedWhileItRunsIsFoundAndWrittenAnew) {
+  Lines before;
+  Run([&](rt::Runtime& runtime, Store& store) {
+    for (int i = 0; i < 200; i++) MustPut(store, "k" + std::to_string(i), std::string(3000, 'v'));
+    MustDelete(store, "k7");
+    before = Dump(*store.Latest());
+    Maintenance& maintenance = *store.maintenance();
+    // The log is emptied into the file, which is then damaged behind SQLite's back and beyond its cache.
+    MUST(maintenance.Reclaim());
+    for (int i = 0; i < 400; i++) MustPut(store, "filler", std::string(3000, 'f'));
+    MUST(maintenance.Reclaim());
+    EXPECT_EQ(MUST(maintenance.Check()).damaged, 0u);
+    Flip(store.stats().disk_bytes);
+    const CheckReport found = MUST(maintenance.Check());
+    EXPECT_GT(found.damaged, 0u);
+    EXPECT_EQ(MUST(maintenance.Repair()).damaged, found.damaged);
+    const CheckReport after = MUST(maintenance.Check());
+    EXPECT_EQ(after.damaged, 0u);
+    EXPECT_EQ(after.records, 200u);
+    MustPut(store, "more", "1");
+    before = Dump(*store.Latest());
+    (void)runtime;
+  });
+  Run([&](rt::Runtime&, Store& store) { EXPECT_EQ(Dump(*store.Latest()), before); });
 }
 
 TEST_F(EmbeddedTest, DamageIsFound) {
@@ -218,13 +326,14 @@ TEST_F(EmbeddedTest, DamageIsFound) {
       {"UPDATE log SET key=x'00' WHERE row=3", "row 3 (revision 4) does not match its checksum"},
       {"UPDATE log SET value=NULL WHERE row=50", "row 50 (revision 51) does not match its checksum"},
       {"UPDATE log SET revision=2 WHERE row=40", "row 40 (revision 2) does not match its checksum"},
-      {"DELETE FROM compacted", "nothing found by SELECT revision FROM compacted WHERE id=1"},
-      {"UPDATE compacted SET revision=-1", "compacted revision -1"},
+      {"DELETE FROM compacted", "the mark of the compaction is gone"},
+      {"UPDATE compacted SET revision=7", "the mark of the compaction does not match its checksum"},
   };
   for (const auto& [sql, why] : cases) {
     fill();
     Sql(sql);
-    EXPECT_EQ(OpenError(), "InternalError: store " + path() + " is damaged: " + why + "; put a backup in its place");
+    EXPECT_EQ(OpenError(), "InternalError: store " + path() + " is damaged: " + why +
+                               "; see what is affected with `knarr store check`");
   }
 }
 

@@ -2,12 +2,25 @@
 
 // What makes a store durable: a log of records, appended in groups.
 
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "store/maintenance.h"
 #include "store/tree.h"
 
 namespace knarr::store {
+
+/// HTTP's code for an error of a full disk.
+constexpr int kInsufficientStorage = 507;
+
+/// How far the reading of all records has come.
+struct Scan {
+  int64_t next = 1;  ///< the row from which on nothing was read
+  int64_t last_row = 0;
+  Revision last_revision = 0;
+  bool done = false;
+};
 
 class Log {
  public:
@@ -18,16 +31,31 @@ class Log {
     bool scrub = false;            ///< what was sealed anew is to leave no trace of its older form
     Revision compacted = 0;        ///< kept with `forget`: history up to here is gone
   };
+  /// All that it should hold.
+  struct Contents {
+    std::vector<ItemRef> records;  ///< in the order of their rows
+    Revision compacted = 0;
+  };
 
   virtual ~Log() = default;
   /// Suspends until the batch is on the disk as a whole, or (error) nothing of it counts. Reason kServerTimeout: the
-  /// batch is certainly not there and a later one may succeed (disk full). Any other: the log can't be trusted any
-  /// more.
+  /// batch is certainly not there. Any other: it may turn up after a restart. Code kInsufficientStorage: the disk is
+  /// full. After an error nothing is appended before a Recover.
   virtual Ok Append(const Batch& batch) = 0;
+  /// Housekeeping between two batches, in small steps: a log that has grown long is emptied, and unused space given
+  /// back as long as `spacious`. `live_bytes`: what the state has, by which the sizes go.
+  virtual void Tidy(size_t live_bytes) { (void)live_bytes; }
+  /// After an Append that failed: Ok when it can be written again, and holds what it should and nothing more. May be
+  /// tried again. When it can't be trusted any more, or `anew`, all of `contents` is written to a new place.
+  virtual Ok Recover(const std::function<Contents()>& contents, bool anew) = 0;
   /// Any thread.
   virtual int64_t disk_bytes() const = 0;
-  /// Much of the disk space is unused: each Append, also of an empty batch, gives some of it back.
+  /// Much of the disk space is unused: each Tidy gives some of it back.
   virtual bool spacious() const { return false; }
+  /// Reads the next records, compares each with its checksum, and reports. The scan is done behind the last one.
+  virtual Ok Check(Scan& scan, CheckReport& report) = 0;
+  /// What seals values on their way to the disk; null: nothing.
+  virtual const Sealer* sealer() const { return nullptr; }
   /// Must be the last call.
   virtual void Close() = 0;
 };

@@ -7,64 +7,37 @@
 #include <utility>
 
 #include "base/log.h"
-#include "store/checksum.h"
+#include "rt/file_system.h"
+#include "store/load.h"
+#include "store/rewrite.h"
+#include "store/scan.h"
 
 namespace knarr::store {
 
 namespace {
 
-constexpr int kApplicationId = 0x4b6e7273;  // "Knrs"
-constexpr int kFormat = 1;
-/// Unused pages beyond both bounds are given back to the file system, so many in a step.
-constexpr int64_t kSparePages = 512;
-constexpr int64_t kSpareFraction = 4;
-constexpr size_t kLoadStretch = 2000;
+/// Unused pages beyond both bounds are given back to the file system, for so long at a time.
+constexpr int64_t kSparePages = 64;
+constexpr int64_t kSpareFraction = 6;
+constexpr Duration kGiveBackFor = std::chrono::milliseconds(2);
+/// The write-ahead log is emptied into the database when it has an eighth of the live bytes, within these bounds: a
+/// short log is emptied quickly, a long one saves writing.
+constexpr size_t kLogLeast = 512 << 10;
+constexpr size_t kLogMost = 4 << 20;
+constexpr size_t kPageBytes = 8192;
+constexpr size_t kCheckStretch = 256;
+/// Beside the database, to see whether there is space again.
+constexpr size_t kProbeBytes = 1 << 20;
+/// Longer than this it can't be emptied: writing to it must end.
+constexpr size_t kLogTooLong = 128 << 20;
 /// Each update of the mark dirties a page of its own.
 constexpr Revision kMarkEvery = 1024;
 
-/// A prepared statement; ends with its owner.
-class Statement {
- public:
-  Statement() = default;
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-  ~Statement() { sqlite3_finalize(statement_); }
-  int Prepare(sqlite3* db, const char* sql) {
-    return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
-  }
-  sqlite3_stmt* get() const { return statement_; }
-  void Bind(int at, int64_t number) { sqlite3_bind_int64(statement_, at, number); }
-  /// The bytes must stay until Run.
-  void Bind(int at, std::string_view bytes) {
-    sqlite3_bind_blob64(statement_, at, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_STATIC);
-  }
-  void BindNull(int at) { sqlite3_bind_null(statement_, at); }
-  int Step() { return sqlite3_step(statement_); }
-  int64_t Number(int column) { return sqlite3_column_int64(statement_, column); }
-  std::string_view Blob(int column) {
-    auto* data = static_cast<const char*>(sqlite3_column_blob(statement_, column));
-    auto size = static_cast<size_t>(sqlite3_column_bytes(statement_, column));
-    return data == nullptr ? std::string_view() : std::string_view(data, size);
-  }
-  bool IsNull(int column) { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
-  /// Runs it to its end and makes it ready for the next time. SQLITE_OK when done.
-  int Run() {
-    int code = Step();
-    while (code == SQLITE_ROW) code = Step();
-    int reset = sqlite3_reset(statement_);
-    sqlite3_clear_bindings(statement_);
-    return code == SQLITE_DONE ? reset : code;
-  }
-
- private:
-  sqlite3_stmt* statement_ = nullptr;
-};
-
 class SqliteLog : public Log {
  public:
-  SqliteLog(rt::Runtime& world, std::string path, std::shared_ptr<const Sealer> sealer)
-      : world_(world), path_(std::move(path)), sealer_(std::move(sealer)) {}
-  ~SqliteLog() override { CHECK(db_ == nullptr); }
+  SqliteLog(rt::Runtime& world, std::string path, std::shared_ptr<const Sealer> sealer,
+            std::unique_ptr<rt::FileLock> lock)
+      : world_(world), path_(std::move(path)), sealer_(std::move(sealer)), lock_(std::move(lock)), database_(path_) {}
 
   Ok Open();
   Result<Recovered> Load();
@@ -74,6 +47,10 @@ class SqliteLog : public Log {
     world_.Blocking([&] { written = Write(batch); });
     return written;
   }
+  void Tidy(size_t live_bytes) override;
+  Ok Recover(const std::function<Contents()>& contents, bool anew) override;
+  Ok Check(Scan& scan, CheckReport& report) override;
+  const Sealer* sealer() const override { return sealer_.get(); }
   int64_t disk_bytes() const override { return disk_bytes_.load(std::memory_order_relaxed); }
   bool spacious() const override { return spacious_.load(std::memory_order_relaxed); }
   void Close() override {
@@ -82,129 +59,71 @@ class SqliteLog : public Log {
     } else {
       CloseNow();
     }
+    lock_.reset();
   }
   void CloseNow();
 
  private:
   struct Statements {
-    Statement begin, commit, rollback, insert, reseal, forget, compacted, free_pages, pages, vacuum, checkpoint;
+    Statement begin, commit, rollback, insert, reseal, forget, compacted, free_pages, pages, vacuum, scrub;
   };
-  Status Error(int code, std::string_view what) const;
-  Status Damaged(const std::string& why) const;
-  Ok Run(const char* sql);
-  Result<int64_t> Query(const char* sql);
-  Ok CheckFormat();
   Ok Prepare();
   Ok Write(const Batch& batch);
   Ok WriteRows(const Batch& batch);
   bool MarkIsDue(const Batch& batch) const;
   /// A value as it goes to the disk: `keep` holds the bytes when they are others.
   Result<std::string_view> Sealed(const Item& item, std::optional<std::string>& keep) const;
+  Result<Record> RecordOf(const Item& item, std::optional<std::string>& keep) const;
   Ok Insert(const Item& item);
   Ok Reseal(const Item& item);
   void Scrub();
   void GiveBack();
+  void Checkpoint();
+  size_t LogLimit(size_t live_bytes) const;
+  Ok Probe();
+  Ok WriteAnew(const Contents& contents);
+  Ok VerifyAnew(size_t records);
   void Measure();
-  Ok BeginLoad(Statement& rows, Revision* compacted);
-  Ok ReadStretch(Statement& rows, std::vector<ItemRef>* items);
-  Result<ItemRef> ReadRow(Statement& rows);
-  Ok Replay(ItemRef item, MonoTime now, Recovered* recovered);
 
   rt::Runtime& world_;
   const std::string path_;
   const std::shared_ptr<const Sealer> sealer_;
-  sqlite3* db_ = nullptr;
+  std::unique_ptr<rt::FileLock> lock_;
+  Database database_;
   std::unique_ptr<Statements> statements_;
-  Revision compacted_ = 0;  ///< as it stands in the database
-  Revision last_loaded_ = 0;
-  bool loaded_ = false;
-  std::vector<ItemRef> stale_;  ///< found while loading
+  Revision compacted_ = 0;       ///< as it stands in the database
+  size_t log_pages_ = 0;         ///< in the write-ahead log
+  size_t log_limit_ = 0;         ///< as SQLite was told
+  bool forgot_ = false;          ///< rows, since space was last looked for
+  bool suspect_ = false;         ///< what is on the disk may differ from what was written
+  std::optional<Status> stuck_;  ///< why the write-ahead log can't be emptied
   std::atomic<int64_t> disk_bytes_ = 0;
   std::atomic<bool> spacious_ = false;
 };
 
-Status SqliteLog::Damaged(const std::string& why) const {
-  return Internal("store " + path_ + " is damaged: " + why + "; put a backup in its place");
-}
-
-Status SqliteLog::Error(int code, std::string_view what) const {
-  std::string why = db_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db_);
-  std::string message = "store " + path_ + ": " + std::string(what) + ": " + why + " (SQLite error " +
-                        std::to_string(db_ == nullptr ? code : sqlite3_extended_errcode(db_)) + ")";
-  switch (code & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return Unavailable("store " + path_ + " is in use by another knarr server");
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return Damaged(std::string(what) + ": " + why);
-    case SQLITE_FULL:
-      return Status(Reason::kServerTimeout, std::move(message));
-    default:
-      return Internal(std::move(message));
-  }
-}
-
-Ok SqliteLog::Run(const char* sql) {
-  int code = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) return Error(code, sql);
-  return {};
-}
-
-Result<int64_t> SqliteLog::Query(const char* sql) {
-  Statement statement;
-  int code = statement.Prepare(db_, sql);
-  if (code != SQLITE_OK) return Error(code, sql);
-  code = statement.Step();
-  if (code == SQLITE_ROW) return statement.Number(0);
-  if (code == SQLITE_DONE) return Damaged(std::string("nothing found by ") + sql);
-  return Error(code, sql);
-}
-
 Ok SqliteLog::Open() {
-  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  int code = sqlite3_open_v2(path_.c_str(), &db_, kFlags, nullptr);
-  if (code != SQLITE_OK) return Error(code, "open");
-  // Exclusive: the lock that keeps a second server out, and no shared-memory file beside the database.
-  TRY(Run("PRAGMA locking_mode=EXCLUSIVE"));
+  TRY(database_.Open());
   // Nothing is at stake while the file is being made: its syncs wait for the checkpoint at the end.
-  bool fresh = TRY(Query("PRAGMA page_count")) == 0;
-  TRY(Run(fresh ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL"));
-  TRY(Run("PRAGMA page_size=8192"));
-  TRY(Run("PRAGMA auto_vacuum=INCREMENTAL"));
-  TRY(Run("PRAGMA journal_mode=WAL"));
-  TRY(Run("PRAGMA cache_size=-1024"));
-  TRY(Run("PRAGMA cell_size_check=ON"));
-  TRY(Run("PRAGMA wal_autocheckpoint=1024"));
-  TRY(Run("PRAGMA journal_size_limit=16777216"));
-  TRY(CheckFormat());
+  const bool fresh = TRY(database_.Query("PRAGMA page_count")) == 0;
+  TRY(database_.Run(fresh ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL"));
+  TRY(SetUp(database_));
+  TRY(database_.Run("PRAGMA journal_mode=WAL"));
+  // Tidy does it, between two commits.
+  TRY(database_.Run("PRAGMA wal_autocheckpoint=0"));
+  TRY(CheckFormat(database_));
   if (fresh) {
-    TRY(Run("PRAGMA synchronous=FULL"));
-    if (TRY(Query("PRAGMA wal_checkpoint(TRUNCATE)")) != 0) return Error(SQLITE_BUSY, "checkpoint");
+    TRY(database_.Run("PRAGMA synchronous=FULL"));
+    if (TRY(database_.Query("PRAGMA wal_checkpoint(TRUNCATE)")) != 0) return database_.Error(SQLITE_BUSY, "checkpoint");
   }
+  auto note_length = [](void* self, sqlite3*, const char*, int pages) {
+    static_cast<SqliteLog*>(self)->log_pages_ = static_cast<size_t>(pages);
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(database_.get(), note_length, this);
+  log_pages_ = static_cast<size_t>(database_.log_bytes()) / kPageBytes;
+  log_limit_ = 0;
+  stuck_.reset();
   return Prepare();
-}
-
-Ok SqliteLog::CheckFormat() {
-  TRY(Run("BEGIN EXCLUSIVE"));
-  int64_t tables = TRY(Query("SELECT count(*) FROM sqlite_master"));
-  int64_t application = TRY(Query("PRAGMA application_id"));
-  int64_t format = TRY(Query("PRAGMA user_version"));
-  if (tables == 0 && application == 0 && format == 0) {
-    TRY(
-        Run("CREATE TABLE log(row INTEGER PRIMARY KEY, revision INTEGER NOT NULL, created INTEGER NOT NULL,"
-            " key BLOB NOT NULL, value BLOB, sum INTEGER NOT NULL)"));
-    TRY(Run("CREATE TABLE compacted(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL)"));
-    TRY(Run("INSERT INTO compacted VALUES(1, 0)"));
-    TRY(Run(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str()));
-    TRY(Run(("PRAGMA user_version=" + std::to_string(kFormat)).c_str()));
-  } else if (application != kApplicationId) {
-    return Internal("store " + path_ + " is a database of another program: choose another data folder");
-  } else if (format != kFormat) {
-    return Internal("store " + path_ + " has format " + std::to_string(format) + ", this program reads format " +
-                    std::to_string(kFormat) + ": use the version of knarr that wrote it");
-  }
-  return Run("COMMIT");
 }
 
 Ok SqliteLog::Prepare() {
@@ -213,29 +132,22 @@ Ok SqliteLog::Prepare() {
       {&statements_->begin, "BEGIN IMMEDIATE"},
       {&statements_->commit, "COMMIT"},
       {&statements_->rollback, "ROLLBACK"},
-      {&statements_->insert, "INSERT INTO log VALUES(?,?,?,?,?,?)"},
+      {&statements_->insert, kInsertRecord},
       {&statements_->reseal, "UPDATE log SET value=?, sum=? WHERE row=?"},
       {&statements_->forget, "DELETE FROM log WHERE row=?"},
-      {&statements_->compacted, "UPDATE compacted SET revision=? WHERE id=1"},
+      {&statements_->compacted, kUpdateMark},
       {&statements_->free_pages, "PRAGMA freelist_count"},
       {&statements_->pages, "PRAGMA page_count"},
-      {&statements_->vacuum, "PRAGMA incremental_vacuum(512)"},
-      {&statements_->checkpoint, "PRAGMA wal_checkpoint(TRUNCATE)"},
+      {&statements_->vacuum, "PRAGMA incremental_vacuum(8)"},
+      {&statements_->scrub, "PRAGMA wal_checkpoint(TRUNCATE)"},
   };
-  for (const auto& [statement, sql] : all) {
-    int code = statement->Prepare(db_, sql);
-    if (code != SQLITE_OK) return Error(code, sql);
-  }
+  for (const auto& [statement, sql] : all) TRY(database_.Prepare(*statement, sql));
   return {};
 }
 
 void SqliteLog::CloseNow() {
-  if (db_ == nullptr) return;
   statements_.reset();
-  int code = sqlite3_close(db_);
-  // Only statements that were not finalized keep it from closing.
-  CHECK(code == SQLITE_OK);
-  db_ = nullptr;
+  database_.Close(suspect_);
 }
 
 Result<std::string_view> SqliteLog::Sealed(const Item& item, std::optional<std::string>& keep) const {
@@ -245,44 +157,43 @@ Result<std::string_view> SqliteLog::Sealed(const Item& item, std::optional<std::
   return keep ? std::string_view(*keep) : std::string_view(*item.value);
 }
 
+Result<Record> SqliteLog::RecordOf(const Item& item, std::optional<std::string>& keep) const {
+  Record record;
+  record.row = item.row;
+  record.revision = item.mod_revision;
+  record.created = item.create_revision;
+  record.key = item.key();
+  record.is_delete = !item.value;
+  record.value = TRY(Sealed(item, keep));
+  return record;
+}
+
 Ok SqliteLog::Insert(const Item& item) {
-  Statement& insert = statements_->insert;
   std::optional<std::string> keep;
-  const std::string_view value = TRY(Sealed(item, keep));
-  uint64_t sum =
-      RecordChecksum(item.row, item.mod_revision, item.create_revision, item.key(), item.value ? &value : nullptr);
-  insert.Bind(1, item.row);
-  insert.Bind(2, item.mod_revision);
-  insert.Bind(3, item.create_revision);
-  insert.Bind(4, item.key());
-  if (item.value) {
-    insert.Bind(5, value);
-  } else {
-    insert.BindNull(5);
-  }
-  insert.Bind(6, static_cast<int64_t>(sum));
-  const int code = insert.Run();
-  if (code != SQLITE_OK) return Error(code, "append");
+  BindRecord(statements_->insert, TRY(RecordOf(item, keep)));
+  const int code = statements_->insert.Run();
+  if (code != SQLITE_OK) return database_.Error(code, "append");
   return {};
 }
 
 Ok SqliteLog::Reseal(const Item& item) {
   Statement& reseal = statements_->reseal;
   std::optional<std::string> keep;
-  const std::string_view value = TRY(Sealed(item, keep));
-  const uint64_t sum = RecordChecksum(item.row, item.mod_revision, item.create_revision, item.key(), &value);
-  reseal.Bind(1, value);
-  reseal.Bind(2, static_cast<int64_t>(sum));
-  reseal.Bind(3, item.row);
+  const Record record = TRY(RecordOf(item, keep));
+  reseal.Bind(1, record.value);
+  reseal.Bind(2, static_cast<int64_t>(record.Checksum()));
+  reseal.Bind(3, record.row);
   const int code = reseal.Run();
-  if (code != SQLITE_OK) return Error(code, "seal anew");
+  if (code != SQLITE_OK) return database_.Error(code, "seal anew");
   return {};
 }
 
 /// The write-ahead log still has pages as they were: it begins anew.
 void SqliteLog::Scrub() {
-  const int code = statements_->checkpoint.Run();
-  if (code != SQLITE_OK) LOG_WARN("store: the write-ahead log was not emptied", {"error", Error(code, "checkpoint")});
+  const int code = statements_->scrub.Run();
+  if (code != SQLITE_OK) {
+    LOG_WARN("store: the write-ahead log was not emptied", {"error", database_.Error(code, "checkpoint")});
+  }
 }
 
 bool SqliteLog::MarkIsDue(const Batch& batch) const {
@@ -293,194 +204,214 @@ bool SqliteLog::MarkIsDue(const Batch& batch) const {
 
 Ok SqliteLog::WriteRows(const Batch& batch) {
   int code = statements_->begin.Run();
-  if (code != SQLITE_OK) return Error(code, "begin");
+  if (code != SQLITE_OK) return database_.Error(code, "begin");
   for (const ItemRef& item : batch.records) TRY(Insert(*item));
   for (const ItemRef& item : batch.reseal) TRY(Reseal(*item));
   for (int64_t row : batch.forget) {
     statements_->forget.Bind(1, row);
     code = statements_->forget.Run();
-    if (code != SQLITE_OK) return Error(code, "forget");
+    if (code != SQLITE_OK) return database_.Error(code, "forget");
   }
-  bool mark = MarkIsDue(batch);
+  const bool mark = MarkIsDue(batch);
   if (mark) {
     statements_->compacted.Bind(1, batch.compacted);
+    statements_->compacted.Bind(2, static_cast<int64_t>(MarkChecksum(batch.compacted)));
     code = statements_->compacted.Run();
-    if (code != SQLITE_OK) return Error(code, "compact");
+    if (code != SQLITE_OK) return database_.Error(code, "compact");
   }
   code = statements_->commit.Run();
-  if (code != SQLITE_OK) return Error(code, "commit");
+  if (code != SQLITE_OK) return database_.Error(code, "commit");
   if (mark) compacted_ = batch.compacted;
   return {};
 }
 
 Ok SqliteLog::Write(const Batch& batch) {
+  if (stuck_ && log_pages_ * kPageBytes > kLogTooLong) {
+    suspect_ = true;
+    return stuck_->WithContext("the write-ahead log can't be emptied");
+  }
   if (!batch.records.empty() || !batch.forget.empty() || !batch.reseal.empty() || MarkIsDue(batch)) {
     Ok written = WriteRows(batch);
     if (!written.ok()) {
-      // Some errors have rolled back already.
-      if (sqlite3_get_autocommit(db_) == 0 && statements_->rollback.Run() != SQLITE_OK) {
-        return Internal(written.status().message() + "; and it could not be rolled back");
-      }
+      // Some errors have rolled back already. A sync that failed, or an error in the middle of it all, leaves who knows
+      // what in the log: it may be found there as a whole after a restart.
+      const bool undone = database_.idle() || statements_->rollback.Run() == SQLITE_OK;
+      suspect_ = suspect_ || !undone || !written.Failed(Reason::kServerTimeout);
+      if (!undone) return Internal(written.status().message() + "; and it could not be rolled back");
       return written;
     }
   }
+  forgot_ = forgot_ || !batch.forget.empty();
   if (batch.scrub) Scrub();
-  if (!batch.forget.empty() || batch.records.empty()) GiveBack();
   Measure();
   return {};
 }
 
+size_t SqliteLog::LogLimit(size_t live_bytes) const { return std::clamp(live_bytes / 8, kLogLeast, kLogMost); }
+
+void SqliteLog::Tidy(size_t live_bytes) {
+  const size_t limit = LogLimit(live_bytes);
+  const bool look = forgot_ || spacious();
+  if (!look && log_pages_ * kPageBytes < limit) return;
+  world_.Blocking([&] {
+    if (look) GiveBack();
+    if (log_pages_ * kPageBytes >= limit) Checkpoint();
+    if (limit > 2 * log_limit_ || limit < log_limit_ / 2) {
+      // What the file keeps once it was longer, after a large change.
+      log_limit_ = limit;
+      const Ok told = database_.Run(("PRAGMA journal_size_limit=" + std::to_string(2 * limit)).c_str());
+      if (!told.ok()) LOG_WARN("store: the write-ahead log keeps its size", {"error", told.status()});
+    }
+    Measure();
+  });
+}
+
+void SqliteLog::Checkpoint() {
+  const int code = sqlite3_wal_checkpoint_v2(database_.get(), "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (code == SQLITE_OK) {
+    // The next commit begins it anew.
+    log_pages_ = 0;
+    stuck_.reset();
+    return;
+  }
+  // Nothing is lost: what could not be copied stays in the log, and is copied the next time.
+  const Status why = database_.Error(code, "checkpoint");
+  if (!stuck_) LOG_WARN("store: the write-ahead log can't be emptied; trying again", {"error", why});
+  stuck_ = why;
+}
+
 void SqliteLog::GiveBack() {
+  forgot_ = false;
   auto number = [](Statement& pragma) {
-    int64_t value = pragma.Step() == SQLITE_ROW ? pragma.Number(0) : 0;
-    sqlite3_reset(pragma.get());
+    const int64_t value = pragma.Step() == SQLITE_ROW ? pragma.Number(0) : 0;
+    pragma.Reset();
     return value;
   };
   auto spacious = [&] {
-    int64_t unused = number(statements_->free_pages);
+    const int64_t unused = number(statements_->free_pages);
     return unused > kSparePages && unused > number(statements_->pages) / kSpareFraction;
   };
   bool much = spacious();
   if (much) {
-    int code = statements_->vacuum.Run();
-    // The rows are safe either way; the space is asked for again after the next compaction.
-    if (code != SQLITE_OK) LOG_WARN("store: unused space was not given back", {"error", Error(code, "vacuum")});
-    much = code == SQLITE_OK && spacious();
+    const MonoTime end = world_.Mono() + kGiveBackFor;
+    int code = statements_->begin.Run();
+    while (code == SQLITE_OK && much && world_.Mono() < end) {
+      code = statements_->vacuum.Run();
+      much = spacious();
+    }
+    if (code == SQLITE_OK) code = statements_->commit.Run();
+    if (code != SQLITE_OK) {
+      // The rows are safe either way; the space is asked for again after the next compaction.
+      LOG_WARN("store: unused space was not given back", {"error", database_.Error(code, "vacuum")});
+      if (!database_.idle() && statements_->rollback.Run() != SQLITE_OK) suspect_ = true;
+      much = false;
+    }
   }
   spacious_.store(much, std::memory_order_relaxed);
 }
 
 void SqliteLog::Measure() {
-  int64_t total = 0;
-  for (int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
-    sqlite3_file* file = nullptr;
-    sqlite3_int64 size = 0;
-    if (sqlite3_file_control(db_, "main", which, &file) != SQLITE_OK || file == nullptr) continue;
-    if (file->pMethods != nullptr && file->pMethods->xFileSize(file, &size) == SQLITE_OK) total += size;
+  disk_bytes_.store(database_.file_bytes() + database_.log_bytes(), std::memory_order_relaxed);
+}
+
+Ok SqliteLog::Recover(const std::function<Contents()>& contents, bool anew) {
+  if (!anew && !suspect_ && database_.is_open()) return Probe();
+  suspect_ = true;
+  TRY(FinishReplace(world_.files(), path_));
+  const Contents all = contents();
+  Ok written;
+  world_.Blocking([&] { written = WriteAnew(all); });
+  TRY(std::move(written));
+  // Until here the old files are as they were, for whoever starts next.
+  world_.Blocking([&] { CloseNow(); });
+  TRY(Replace(world_.files(), path_));
+  Ok opened;
+  world_.Blocking([&] {
+    opened = Open();
+    if (opened.ok()) opened = VerifyAnew(all.records.size());
+  });
+  TRY(std::move(opened));
+  compacted_ = all.compacted;
+  suspect_ = false;
+  spacious_.store(false, std::memory_order_relaxed);
+  Measure();
+  return {};
+}
+
+/// Whether there is space again, for more than the next few bytes.
+Ok SqliteLog::Probe() {
+  const std::string path = path_ + ".probe";
+  Ok wrote;
+  {
+    const auto file = world_.files().Open(path, rt::OpenMode::kTruncate);
+    wrote = file.ok() ? (*file)->Append(std::string(kProbeBytes, '\0')) : Ok(file.status());
+    if (wrote.ok()) wrote = (*file)->Sync();
   }
-  disk_bytes_.store(total, std::memory_order_relaxed);
+  TRY(world_.files().Remove(path));
+  TRY(std::move(wrote));
+  Ok marked;
+  world_.Blocking([&] {
+    marked = database_.Run("UPDATE compacted SET revision=revision");
+    if (!marked.ok() && !marked.Failed(Reason::kServerTimeout)) suspect_ = true;
+  });
+  return marked;
+}
+
+Ok SqliteLog::WriteAnew(const Contents& contents) {
+  DatabaseWriter writer(path_);
+  TRY(writer.Begin());
+  for (const ItemRef& item : contents.records) {
+    std::optional<std::string> keep;
+    const Record record = TRY(RecordOf(*item, keep));
+    TRY(writer.Add(record));
+  }
+  return writer.Finish(contents.compacted);
+}
+
+Ok SqliteLog::VerifyAnew(size_t records) {
+  CheckReport report;
+  Scan scan;
+  while (!scan.done) TRY(CheckSome(database_, scan, kCheckStretch, report));
+  if (report.damaged == 0 && report.records == records) return {};
+  return database_.Damaged("of " + std::to_string(records) + " records that were written anew, " +
+                           std::to_string(report.records) + " are there");
+}
+
+Ok SqliteLog::Check(Scan& scan, CheckReport& report) {
+  Ok checked;
+  world_.Blocking([&] {
+    // What counts is on the disk, not in the cache.
+    sqlite3_db_release_memory(database_.get());
+    if (scan.next == 1) {
+      const Result<Revision> mark = ReadMark(database_);
+      if (mark.ok()) report.compacted = *mark;
+      if (!mark.ok()) report.Add({.why = mark.status().message()});
+    }
+    checked = CheckSome(database_, scan, kCheckStretch, report);
+    report.disk_bytes = disk_bytes();
+  });
+  return checked;
 }
 
 Result<Recovered> SqliteLog::Load() {
-  Recovered recovered;
-  Statement rows;
-  Ok began;
-  world_.Blocking([&] { began = BeginLoad(rows, &recovered.compacted); });
-  TRY(std::move(began));
+  Recovered recovered = TRY(LoadAll(world_, database_, sealer_.get()));
   compacted_ = recovered.compacted;
-  recovered.revision = std::max(Revision{1}, recovered.compacted);
-
-  // The pool reads and checks the next stretch while this thread puts the last one in its place.
-  MonoTime now = world_.Mono();
-  std::vector<ItemRef> ready;
-  std::vector<ItemRef> next;
-  Ok replayed;
-  do {
-    rt::TaskGroup group(world_, "store load");
-    group.Spawn("replay", [&] {
-      for (size_t i = 0; i < ready.size() && replayed.ok(); i++)
-        replayed = Replay(std::move(ready[i]), now, &recovered);
-    });
-    Ok read;
-    world_.Blocking([&] { read = ReadStretch(rows, &next); });
-    group.Join();
-    TRY(std::move(read));
-    TRY(std::move(replayed));
-    ready = std::exchange(next, {});
-  } while (!ready.empty());
   Measure();
-  recovered.stale = std::move(stale_);
   if (!recovered.stale.empty()) {
     LOG_INFO("store: values are sealed anew", {"values", recovered.stale.size()});
     // What they were before is overwritten, not just left behind.
     Ok scrubs;
-    world_.Blocking([&] { scrubs = Run("PRAGMA secure_delete=ON"); });
+    world_.Blocking([&] { scrubs = database_.Run("PRAGMA secure_delete=ON"); });
     TRY(std::move(scrubs));
   }
   return recovered;
 }
 
-Ok SqliteLog::BeginLoad(Statement& rows, Revision* compacted) {
-  *compacted = TRY(Query("SELECT revision FROM compacted WHERE id=1"));
-  if (*compacted < 0) return Damaged("compacted revision " + std::to_string(*compacted));
-  int code = rows.Prepare(db_, "SELECT row, revision, created, key, value, sum FROM log ORDER BY row");
-  if (code != SQLITE_OK) return Error(code, "read");
-  return {};
-}
-
-/// Up to kLoadStretch rows; none at the end.
-Ok SqliteLog::ReadStretch(Statement& rows, std::vector<ItemRef>* items) {
-  items->reserve(kLoadStretch);
-  while (!loaded_ && items->size() < kLoadStretch) {
-    int code = rows.Step();
-    loaded_ = code == SQLITE_DONE;
-    if (loaded_) break;
-    if (code != SQLITE_ROW) return Error(code, "read");
-    items->push_back(TRY(ReadRow(rows)));
-  }
-  return {};
-}
-
-Result<ItemRef> SqliteLog::ReadRow(Statement& rows) {
-  int64_t row = rows.Number(0);
-  Revision revision = rows.Number(1);
-  Revision created = rows.Number(2);
-  std::string_view key = rows.Blob(3);
-  bool is_delete = rows.IsNull(4);
-  std::string_view value = rows.Blob(4);
-  uint64_t sum = RecordChecksum(row, revision, created, key, is_delete ? nullptr : &value);
-  if (sum != static_cast<uint64_t>(rows.Number(5)) || row < 1 || key.empty() || created < 1 || created > revision) {
-    return Damaged("row " + std::to_string(row) + " (revision " + std::to_string(revision) +
-                   ") does not match its checksum");
-  }
-  ItemRef item = ItemRef::Make(key);
-  item->create_revision = created;
-  item->mod_revision = revision;
-  item->row = row;
-  if (is_delete) return item;
-  Sealer::Opened opened;
-  if (sealer_ != nullptr) opened = TRY(sealer_->Open(key, value).Context("store " + path_ + ": " + std::string(key)));
-  item->value = opened.value ? std::make_shared<const std::string>(std::move(*opened.value))
-                             : std::make_shared<const std::string>(value);
-  if (opened.stale) stale_.push_back(item);
-  return item;
-}
-
-Ok SqliteLog::Replay(ItemRef item, MonoTime now, Recovered* recovered) {
-  int64_t row = item->row;
-  Revision revision = item->mod_revision;
-  bool is_delete = item->value == nullptr;
-  std::string_view key = item->key();
-  if (revision < last_loaded_) return Damaged("row " + std::to_string(row) + " is out of order");
-  last_loaded_ = revision;
-  recovered->row_next = row + 1;
-  recovered->revision = std::max(recovered->revision, revision);
-  ItemRef before;
-  if (is_delete) {
-    before = recovered->tree.Erase(key);
-  } else {
-    recovered->value_bytes += item->value->size();
-    before = recovered->tree.Put(item);
-  }
-  if (before) recovered->value_bytes -= before->value->size();
-  if (revision <= recovered->compacted) {
-    // Left by a compaction that was not finished.
-    if (before) recovered->forget.push_back(before->row);
-    if (is_delete) recovered->forget.push_back(row);
-    return {};
-  }
-  if (is_delete && !before) return Damaged("row " + std::to_string(row) + " deletes what is not there");
-  auto event =
-      std::make_shared<const Event>(Event{is_delete ? Event::Type::kDelete : Event::Type::kPut, std::string(key),
-                                          item->value, before ? before->value : nullptr, revision});
-  recovered->history.push_back({revision, now, std::move(before), std::move(item), std::move(event)});
-  return {};
-}
-
 }  // namespace
 
-Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path, std::shared_ptr<const Sealer> sealer) {
-  auto log = std::make_unique<SqliteLog>(world, path, std::move(sealer));
+Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path, std::shared_ptr<const Sealer> sealer,
+                                std::unique_ptr<rt::FileLock> lock) {
+  auto log = std::make_unique<SqliteLog>(world, path, std::move(sealer), std::move(lock));
   Ok opened;
   world.Blocking([&] { opened = log->Open(); });
   Result<Recovered> recovered = opened.ok() ? log->Load() : Result<Recovered>(opened.status());

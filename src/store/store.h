@@ -171,6 +171,8 @@ struct StoreStats {
   uint64_t writes = 0;   ///< transactions in them
 };
 
+class Maintenance;
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -180,10 +182,12 @@ class Store {
   /// The state at a revision. Expired when it is compacted, BadRequest when it is still to come. Any thread.
   virtual Result<std::shared_ptr<const Snapshot>> At(Revision revision) const = 0;
 
-  /// All or nothing, and durable on return. Conflict when a comparison fails (details.name = the key). Unavailable when
-  /// the disk refused it or the store is closed: a full disk may be tried again, after any other failed write the store
-  /// is read-only. Deleting a key that is not there does nothing and takes no revision. A fiber that is cancelled while
-  /// its change is on the way to the disk still gets the outcome. World thread.
+  /// All or nothing, and durable on return. Conflict when a comparison fails (details.name = the key). TooManyRequests
+  /// when too many wait already. While the store is read-only (see Health), and when the disk refused it: code 500 with
+  /// etcd's words when the disk is full, else Unavailable; it is in the message when the change may still turn up after
+  /// a restart. Unavailable when the store is closed. Deleting a key that is not there does nothing and takes no
+  /// revision. A fiber that is cancelled while its change is on the way to the disk still gets the outcome. World
+  /// thread.
   virtual Result<TxnResult> Txn(std::vector<Compare> compares, std::vector<Op> ops) = 0;
   /// The newest value of a key including changes that are not durable yet: for a read-check-write on the world thread
   /// (follow it with Txn comparing mod_revision; no wait in between). Where several servers write, the comparison may
@@ -207,6 +211,11 @@ class Store {
   /// in the background. World thread.
   virtual Ok Compact(Revision revision) = 0;
   virtual StoreStats stats() const = 0;
+  /// Ok while changes are taken; else why the store is read-only. Reading and watching go on, and it ends by itself.
+  /// Any thread.
+  virtual Ok Health() const { return {}; }
+  /// Looking after its files, for an engine that has some; nullptr for the others.
+  virtual Maintenance* maintenance() { return nullptr; }
   /// Flushes and ends: watches get Unavailable. World thread.
   virtual void Close() = 0;
 };
@@ -218,15 +227,22 @@ struct EmbeddedOptions {
   /// Old values and events that only history keeps in memory.
   size_t history_bytes_max = 128 << 20;
   Duration history_age_max = std::chrono::minutes(10);
-  /// Transactions waiting for the disk; beyond it Txn waits its turn.
+  /// On the disk history takes no more than a quarter of what the live values do, or this much: after a restart,
+  /// watches go on from there.
+  size_t disk_history_bytes_min = 512 << 10;
+  /// Transactions waiting for the disk; beyond it Txn waits its turn…
   size_t queue_max = 4096;
+  /// …if no more than these do.
+  size_t waiting_max = 4096;
+  /// Told when the store becomes read-only, and when it ends. World thread; null: nobody.
+  std::function<void(const Ok& health)> on_health = nullptr;
   /// Seals values on their way to the disk; null: they go as they are. What lies there in an older form is written anew
   /// in the background.
   std::shared_ptr<const Sealer> sealer = nullptr;
 };
 
 /// The embedded engine: state in memory, durable in a database in `directory` (made if absent; one server at a time is
-/// guarded by a lock). Recovers from kill -9 at any moment.
+/// guarded by a lock: Unavailable). Recovers from kill -9 at any moment. A database of an older format is upgraded.
 Result<std::unique_ptr<Store>> OpenEmbedded(rt::Runtime& world, EmbeddedOptions options);
 /// The same state machine with nothing under it, for tests and simulation; a commit takes `commit_time`.
 std::unique_ptr<Store> OpenMemory(rt::Runtime& world, Duration commit_time = {});

@@ -38,7 +38,7 @@ void Timeline::Append(const std::vector<Change>& changes, Tree tree, Revision re
   checkpoints_ = std::move(more);
 }
 
-void Timeline::Publish(StoreStats own) {
+void Timeline::Publish(StoreStats own, Ok health) {
   auto next = std::make_shared<Published>();
   next->latest = latest_;
   next->history = history_.view();
@@ -50,6 +50,7 @@ void Timeline::Publish(StoreStats own) {
   next->stats.keys = latest_->tree().size();
   next->stats.value_bytes = value_bytes_;
   next->stats.history_events = history_.view().size();
+  next->health = std::move(health);
   for (auto& watcher : board_->Publish(std::move(next))) watches_.Add(std::move(watcher));
 }
 

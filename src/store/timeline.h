@@ -31,6 +31,7 @@ class Timeline {
   Timeline(rt::Runtime& world, HistoryLimits limits, Start start);
 
   const std::shared_ptr<Board>& board() const { return board_; }
+  const std::shared_ptr<const TreeSnapshot>& latest() const { return latest_; }
   const Tree& tree() const { return latest_->tree(); }
   Revision revision() const { return latest_->revision(); }
   Revision compacted() const { return compacted_; }
@@ -44,7 +45,7 @@ class Timeline {
   /// Forgets history up to the revision; `dropped` sees each change that goes.
   void TrimTo(Revision revision, const std::function<void(const Change&)>& dropped = {});
   /// Puts the state up. `own` has the figures that the engine alone knows: of the disk, of writes.
-  void Publish(StoreStats own);
+  void Publish(StoreStats own, Ok health = {});
   /// Hands out changes that were appended and published.
   void Deliver(const std::vector<Change>& changes);
   /// Begins anew with a state that can't be reached by changes: every watch ends with `why`, and there is no history.

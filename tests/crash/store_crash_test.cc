@@ -63,7 +63,8 @@ class Child {
       : runtime_(runtime), folder_(std::move(folder)), after_(after), round_(round) {}
 
   void Run() {
-    auto opened = OpenEmbedded(runtime_, {.directory = folder_, .history_events_max = 4000});
+    auto opened = OpenEmbedded(
+        runtime_, {.directory = folder_, .history_events_max = 4000, .disk_history_bytes_min = 64 << 20});
     if (!opened.ok()) {
       Say("X " + opened.status().ToString());
       return;

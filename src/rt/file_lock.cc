@@ -1,4 +1,4 @@
-#include "image/file_lock.h"
+#include "rt/file_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-namespace knarr::image {
+namespace knarr::rt {
 
 FileLock::~FileLock() {
   if (fd_ >= 0) close(fd_);
@@ -39,4 +39,4 @@ Ok FileLock::LockExclusive() { return Lock(LOCK_EX); }
 bool FileLock::TryLockExclusive() { return flock(fd_, LOCK_EX | LOCK_NB) == 0; }
 void FileLock::Unlock() { flock(fd_, LOCK_UN); }
 
-}  // namespace knarr::image
+}  // namespace knarr::rt

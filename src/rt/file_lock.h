@@ -1,18 +1,18 @@
 #pragma once
 
-// A lock between processes on one folder (flock): the server and `knarr docker load` share an image store.
+// A lock between processes (flock) on a folder that they share.
 
 #include <string>
 
 #include "base/status.h"
 #include "rt/runtime.h"
 
-namespace knarr::image {
+namespace knarr::rt {
 
 /// Released when the process ends, however it ends.
 class FileLock {
  public:
-  explicit FileLock(rt::Runtime& runtime) : runtime_(runtime) {}
+  explicit FileLock(Runtime& runtime) : runtime_(runtime) {}
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
@@ -29,8 +29,8 @@ class FileLock {
 
  private:
   Ok Lock(int operation);
-  rt::Runtime& runtime_;
+  Runtime& runtime_;
   int fd_ = -1;
 };
 
-}  // namespace knarr::image
+}  // namespace knarr::rt

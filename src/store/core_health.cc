@@ -1,0 +1,175 @@
+// What the store does about a disk that fails, and with its files while it runs.
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "store/backup.h"
+#include "store/core.h"
+
+namespace knarr::store {
+
+namespace {
+
+/// Between two attempts to make the log whole: short at first, longer while it fails or soon fails again.
+constexpr Duration kHealFirst = std::chrono::milliseconds(500);
+constexpr Duration kHealMost = std::chrono::seconds(5);
+constexpr Duration kHealthyAfter = std::chrono::seconds(30);
+constexpr Duration kReclaimStep = std::chrono::milliseconds(20);
+
+}  // namespace
+
+Status NoSpace(const Status& why) {
+  return Status(Reason::kUnknown, "mvcc: database space exceeded: " + why.message()).WithCode(500);
+}
+
+void Core::SetBroken(const Status& why) {
+  LOG_ERROR("store: a write failed; the store is read-only until the disk is well again", {"error", why});
+  broken_ = why.code() == kInsufficientStorage
+                ? NoSpace(why)
+                : Unavailable("the store is read-only since a write failed: " + why.message());
+  broken_since_ = world_.Mono();
+  if (options_.on_health) options_.on_health(*broken_);
+}
+
+void Core::StartHealing() {
+  if (healing_ || closed_) return;
+  healing_ = true;
+  // A disk that fails again soon is not worth so many attempts.
+  const bool soon = healed_at_ != MonoTime::min() && world_.Mono() - healed_at_ < kHealthyAfter;
+  heal_after_ = soon ? std::min(2 * heal_after_, kHealMost) : kHealFirst;
+  world_.Post([this] { Heal(); });
+}
+
+void Core::Heal() {
+  bool told = false;
+  while (true) {
+    // Until then, or closed. Nobody cancels this fiber.
+    (void)heal_.WaitUntil([this] { return closed_; }, world_.Mono() + heal_after_);
+    if (closed_) break;
+    const auto turn = MUST(turn_.Lock());
+    bool anew = false;
+    const Ok recovered = log_->Recover(
+        [&] {
+          anew = true;
+          return Everything();
+        },
+        false);
+    if (recovered.ok()) {
+      Healed(anew);
+      break;
+    }
+    if (!told) LOG_WARN("store: it stays read-only; trying again and again", {"error", recovered.status()});
+    told = true;
+    heal_after_ = std::min(2 * heal_after_, kHealMost);
+  }
+  healing_ = false;
+  idle_.NotifyAll();
+}
+
+void Core::Healed(bool anew) {
+  LOG_INFO("store: changes are taken again", {"after", FormatDuration(world_.Mono() - broken_since_)});
+  if (anew) {
+    forget_.clear();
+    stale_.clear();
+  }
+  broken_.reset();
+  healed_at_ = world_.Mono();
+  Publish();
+  if (options_.on_health) options_.on_health({});
+  if (!forget_.empty() || !stale_.empty()) {
+    tidy_up_ = true;
+    StartFlush();
+  }
+}
+
+Log::Contents Core::Everything() const {
+  Log::Contents all;
+  all.compacted = disk_compacted_;
+  const auto add = [&](const ItemRef& item) {
+    if (item) all.records.push_back(item);
+  };
+  for (Tree::Cursor cursor(timeline_.tree(), ""); cursor.item() != nullptr; cursor.Next()) {
+    add(ItemRef::Adopt(ItemRef::Retain(cursor.item())));
+  }
+  const History::View& view = timeline_.history();
+  for (size_t i = view.After(disk_compacted_); i < view.size(); i++) {
+    add(view.at(i).before);
+    add(view.at(i).after);
+  }
+  std::ranges::sort(all.records, {}, [](const ItemRef& item) { return item->row; });
+  const auto twice = std::ranges::unique(all.records, {}, [](const ItemRef& item) { return item->row; });
+  all.records.erase(twice.begin(), twice.end());
+  return all;
+}
+
+void Core::Leave() {
+  inside_--;
+  if (closed_ && inside_ == 0) idle_.NotifyAll();
+}
+
+Result<CheckReport> Core::Check() {
+  CHECK(world_.OnThisThread() && world_.current() != nullptr);
+  inside_++;
+  CheckReport report;
+  Scan scan;
+  Ok checked = Writable();
+  while (checked.ok() && !scan.done) {
+    // Writers take their turns in between.
+    const auto turn = turn_.Lock();
+    checked = turn.ok() ? Writable() : Ok(turn.status());
+    if (checked.ok()) checked = log_->Check(scan, report);
+  }
+  report.revision = timeline_.revision();
+  Leave();
+  TRY(std::move(checked));
+  return report;
+}
+
+Result<CheckReport> Core::Repair() {
+  CheckReport report = TRY(Check());
+  if (report.damaged == 0) return report;
+  inside_++;
+  Ok repaired;
+  {
+    const rt::Shield shield(world_);
+    const auto turn = MUST(turn_.Lock());  // shielded
+    repaired = Writable();
+    if (repaired.ok()) {
+      repaired = log_->Recover([this] { return Everything(); }, true);
+      if (repaired.ok()) {
+        forget_.clear();
+      } else {
+        // Where it stands now is not certain: the old files, or the new ones.
+        SetBroken(repaired.status());
+        Publish();
+        StartHealing();
+      }
+    }
+  }
+  Leave();
+  TRY(std::move(repaired));
+  for (Damage& damage : report.damages) damage.outcome = "written anew from the server's memory";
+  LOG_WARN("store: damage was repaired from memory", {"places", report.damaged});
+  return report;
+}
+
+std::unique_ptr<BackupSource> Core::StartBackup() {
+  return MakeBackup(timeline_.board()->Read()->latest, log_->sealer());
+}
+
+Result<Reclaimed> Core::Reclaim() {
+  Reclaimed done;
+  done.disk_bytes_before = log_->disk_bytes();
+  TRY(Compact(timeline_.revision()));
+  done.compacted = timeline_.compacted();
+  // What an earlier compaction left over as well.
+  tidy_up_ = true;
+  StartFlush();
+  while (tidy_up_ && !closed_ && !broken_) TRY(world_.Sleep(kReclaimStep));
+  TRY(Writable());
+  Publish();
+  done.disk_bytes = log_->disk_bytes();
+  return done;
+}
+
+}  // namespace knarr::store

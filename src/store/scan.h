@@ -1,0 +1,24 @@
+#pragma once
+
+// Reading every record, past what can't be read.
+
+#include <functional>
+
+#include "store/format.h"
+#include "store/log.h"
+
+namespace knarr::store {
+
+/// Calls `visit` for up to `most` more records, good or not. Where pages are damaged, the rows between two that can be
+/// read are told to `unreadable` (last kRowMax: up to the end, however many). An error: the disk failed, or `visit`
+/// did.
+Ok ScanSome(Database& database, Scan& scan, size_t most, const std::function<Ok(const Record& record)>& visit,
+            const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable);
+
+/// ScanSome that adds what it finds to a report.
+Ok CheckSome(Database& database, Scan& scan, size_t most, CheckReport& report);
+
+/// A record that does not match its checksum.
+Damage DamageOf(const Record& record);
+
+}  // namespace knarr::store
