@@ -29,6 +29,12 @@ bool IsBadToken(const Status& status) {
          status.message().find("revision of auth store is old") != std::string::npos;
 }
 
+/// etcd's word, and that of the gRPC library in front of it.
+bool IsTooLarge(const Status& status) {
+  return status.message().find("request is too large") != std::string::npos ||
+         status.message().find("received message larger than max") != std::string::npos;
+}
+
 /// An answer that is none of etcd's: what the call did is not known.
 Status Garbled(const Status& why) { return Unavailable("etcd: an answer that can't be read: " + why.message()); }
 
@@ -229,7 +235,7 @@ Result<std::string> Cluster::Call(const char* method, const std::string& bytes, 
       continue;
     }
     Judge(connection, status, begun);
-    if (status.message().find("request is too large") != std::string::npos) {
+    if (IsTooLarge(status)) {
       return Status(Reason::kRequestEntityTooLarge, status.message());
     }
     return status;
