@@ -37,6 +37,8 @@ using ErrorList = std::vector<FieldError>;
 
 /// Each error once. REQUIRES (all): canonical, defaulted trees.
 ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object);
+/// What holds of the metadata in every update, of whatever kind and part; upstream tells it first.
+ErrorList ValidateAnyUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old);
 /// Also what the kind is allowed to change. The new object has its final metadata (resourceVersion, uid, …).
 ErrorList ValidateUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old);
 /// Of the status subresource.

@@ -254,6 +254,7 @@ TEST(Groups, PutsNeedAVersionWhereUpstreamWantsOne) {
         {"storage.k8s.io/v1", "CSIDriver", false, false},
         {"storage.k8s.io/v1", "StorageClass", true, false},
         {"coordination.k8s.io/v1", "Lease", false, true},
+        {"v1", "ServiceAccount", true, false},
         {"batch/v1", "Job", true, false},
         {"networking.k8s.io/v1", "Ingress", true, false}}) {
     const api::KindInfo& info = TestServer::Kind(kind, api_version);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "apiserver/errors.h"
@@ -27,6 +28,20 @@ Ok FitNamespace(const api::KindInfo& kind, std::string_view ns, doc::Document& o
   return {};
 }
 
+Ok FitName(const Resource& resource, const ObjectName& name, doc::Document& object) {
+  TRY(FitNamespace(*resource.stored, name.ns, object));
+  const std::string_view own = NameOf(object.root);
+  if (own.empty()) {
+    return BadRequest(
+        fmt::format("the name of the object ({} based on URL) was undeterminable: name must be provided", name.name));
+  }
+  if (own != name.name) {
+    return BadRequest(
+        fmt::format("the name of the object ({}) does not match the name on the URL ({})", own, name.name));
+  }
+  return {};
+}
+
 Ok FitKind(const api::KindInfo& kind, doc::Document& object) {
   const std::string_view own_kind = object.root.At("kind").AsString();
   const std::string_view own_version = object.root.At("apiVersion").AsString();
@@ -45,9 +60,29 @@ Ok FitKind(const api::KindInfo& kind, doc::Document& object) {
 void WipeSystemFields(doc::Document& object) {
   Value& metadata = Metadata(object);
   for (const std::string_view member :
-       {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "uid", "creationTimestamp"}) {
+       {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid", "creationTimestamp"}) {
     metadata.Remove(member);
   }
+}
+
+void MergeOwners(RequestContext& context, OwnersOf whose, doc::Document& object) {
+  const Value& owners = object.root.Get("metadata", "ownerReferences");
+  if (owners.size() < 2) return;
+  Value kept = Value::Array();
+  std::string twice;
+  for (const Value& owner : owners.items()) {
+    if (std::ranges::none_of(kept.items(), [&](const Value& other) { return other.Equals(owner); })) {
+      kept.Append(object.arena, owner);
+      continue;
+    }
+    twice += (twice.empty() ? "" : ", ") + std::string(owner.At("uid").AsString());
+  }
+  if (kept.size() == owners.size()) return;
+  context.Warn({fmt::format(".metadata.ownerReferences contains duplicate entries{}; API server dedups owner "
+                            "references in 1.20+, and may reject such requests as early as 1.24; please fix your "
+                            "requests; duplicate UID(s) observed: {}",
+                            whose == OwnersOf::kAdmitted ? " after mutating admission happens" : "", twice)});
+  Metadata(object).Set(object.arena, "ownerReferences", kept);
 }
 
 void StampNew(rt::Runtime& runtime, WallTime now, doc::Document& object) {

@@ -12,10 +12,15 @@ namespace knarr::apiserver {
 
 /// The namespace an object is created in is the request's: fills it in, refuses another (BadRequest).
 Ok FitNamespace(const api::KindInfo& kind, std::string_view ns, doc::Document& object);
+/// The name and namespace of what is written are those of its URL (BadRequest).
+Ok FitName(const Resource& resource, const ObjectName& name, doc::Document& object);
 /// The object's kind is the resource's: fills it in, refuses another (BadRequest).
 Ok FitKind(const api::KindInfo& kind, doc::Document& object);
 /// Takes out what clients may not say of a new object: what only a deletion or the server's bookkeeping sets.
 void WipeSystemFields(doc::Document& object);
+/// Leaves each owner in once, and warns of it. `admitted`: what admission has made of the object.
+enum class OwnersOf : uint8_t { kRequest, kAdmitted };
+void MergeOwners(RequestContext& context, OwnersOf whose, doc::Document& object);
 /// uid, creationTimestamp.
 void StampNew(rt::Runtime& runtime, WallTime now, doc::Document& object);
 /// Keeps of the old metadata what an update may not change by leaving it out.

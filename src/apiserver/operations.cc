@@ -120,6 +120,7 @@ Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource
   TRY(Prepare(*resource.kind, object));
   const bool review = IsReview(*resource.kind);
   if (!review) WipeSystemFields(object);
+  MergeOwners(context, OwnersOf::kRequest, object);
   TRY(ThereAndBack(resource, object));
   TrackFields(context, *FindSubresource(*resource.kind, "")->fields, doc::Value::Null(), object, request.field_manager);
   if (review) return Review(context, *resource.kind, ns, std::move(object));
@@ -241,6 +242,8 @@ Result<UpdateOutcome> Operations::Update(RequestContext& context, Resource& reso
                                          const WriteRequest& request) {
   const Subresource* view = FindSubresource(*resource.kind, subresource);
   if (view == nullptr || !view->writable) return NoSuchResourceError();
+  TRY(FitName(resource, name, object));
+  MergeOwners(context, OwnersOf::kRequest, object);
   return UpdateView(
       context, resource, name, *view, request, ViewWrite::kPut,
       [&](const doc::Value& /*current*/) -> Result<doc::Document> { return doc::Document::Copy(object.root); });

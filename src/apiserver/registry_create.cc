@@ -72,6 +72,7 @@ Result<ObjectPtr> ResourceRegistry::Create(RequestContext& context, Resource& re
   admission.name = NameOf(object.root);
   admission.object = &object;
   TRY(admission_.Mutate(admission));
+  MergeOwners(context, OwnersOf::kAdmitted, object);
   StampNew(context.runtime, context.runtime.Wall(), object);
   const std::string base(Metadata(object).At("generateName").AsString());
   const bool generate = NameOf(object.root).empty() && !base.empty();

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "api/codec.h"
 #include "apiserver/errors.h"
 #include "apiserver/field_managers.h"
@@ -18,17 +21,7 @@ constexpr int kTries = 64;
 
 Ok CheckIdentity(const Resource& resource, const ObjectName& name, doc::Document& object) {
   TRY(FitKind(*resource.stored, object));
-  TRY(FitNamespace(*resource.stored, name.ns, object));
-  const std::string_view own = NameOf(object.root);
-  if (own.empty()) {
-    return BadRequest(
-        fmt::format("the name of the object ({} based on URL) was undeterminable: name must be provided", name.name));
-  }
-  if (own != name.name) {
-    return BadRequest(
-        fmt::format("the name of the object ({}) does not match the name on the URL ({})", own, name.name));
-  }
-  return {};
+  return FitName(resource, name, object);
 }
 
 // Whether the new object is based on the stored one, as far as the client says on what it is based.
@@ -109,6 +102,7 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   admission.old_object = &old.root;
   const bool admits = request.admission == Admission::kRun;
   if (admits) TRY(admission_.Mutate(admission));
+  MergeOwners(context, OwnersOf::kAdmitted, object);
   TRY(CheckVersion(resource, request.name, object.root, current));
   CarryOver(object, old.root);
   Metadata(object).Set(object.arena, "resourceVersion",
@@ -119,7 +113,9 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   // Validation looks at what will be stored.
   TRY(api::Canonicalize(*kind.type, object.root, object.arena));
   KeepTimes(object, old.root);
-  const api::ErrorList errors = resource.strategy->ValidateUpdate(request.target, object.root, old.root);
+  api::ErrorList errors = api::ValidateAnyUpdate(kind, object.root, old.root);
+  std::ranges::move(resource.strategy->ValidateUpdate(request.target, object.root, old.root),
+                    std::back_inserter(errors));
   if (!errors.empty()) return api::InvalidObject(kind, request.name.name, errors);
   context.Warn(resource.strategy->Warnings(request.target, object.root, &old.root));
   if (admits) TRY(admission_.Validate(admission));

@@ -38,7 +38,7 @@ void CheckManager(std::string_view manager, Causes& causes) {
 bool ReadDryRunOption(const net::Url& url, Causes& causes) {
   std::vector<std::string> values;
   for (const auto& [name, value] : url.query) {
-    if (name == "dryRun" && !value.empty()) values.push_back(value);
+    if (name == "dryRun") values.push_back(value);
   }
   if (std::ranges::all_of(values, [](const std::string& value) { return value == "All"; })) return !values.empty();
   std::vector<std::string> quoted;

@@ -109,12 +109,7 @@ void ValidateRuntimeClass(const Value& object, Errors& errors) {
   } else {
     ValidateDns1123Label(runtime.handler(), Path("handler"), errors);
   }
-  if (runtime.has_overhead()) {
-    // As a container's limits would be.
-    doc::Document limits;
-    limits.root.Set(limits.arena, "limits", object.Get("overhead", "podFixed"));
-    ValidateResources(core_v1::ResourceRequirements(limits.root), {}, Path("overhead"), errors);
-  }
+  ValidateOverhead(object.Get("overhead", "podFixed"), Path("overhead"), errors);
   ValidateScheduling(runtime.scheduling(), errors);
 }
 

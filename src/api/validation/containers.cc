@@ -204,7 +204,7 @@ void ValidateCommon(const Container& container, const PodContext& context, const
   ValidateMounts(container, context, path / "volumeMounts", errors);
   ValidateDevices(container, context, path / "volumeDevices", errors);
   errors.OneOf(path / "imagePullPolicy", container.image_pull_policy(), {"Always", "IfNotPresent", "Never"});
-  ValidateResources(container.resources(), context.claims, path / "resources", errors);
+  ValidateResources(container.resources(), context.claims, ValidateContainerResourceName, path / "resources", errors);
   ValidateResizePolicy(container, context, path / "resizePolicy", errors);
   ValidateSecurityContext(container.security_context(), context.host_users, path / "securityContext", errors);
 }

@@ -84,8 +84,8 @@ void Errors::Duplicate(const Path& path, std::string_view value) {
 void Errors::Duplicate(const Path& path, const doc::Value& value, std::string_view detail) {
   Add(FieldErrorType::kDuplicate, path, "Duplicate value: " + Shown(value), detail);
 }
-void Errors::NotFound(const Path& path, std::string_view value) {
-  Add(FieldErrorType::kNotFound, path, "Not found: " + Shown(value), {});
+void Errors::NotFound(const Path& path, std::string_view value, std::string_view detail) {
+  Add(FieldErrorType::kNotFound, path, "Not found: " + Shown(value), detail);
 }
 void Errors::Forbidden(const Path& path, std::string_view detail) {
   Add(FieldErrorType::kForbidden, path, "Forbidden", detail);

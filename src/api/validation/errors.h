@@ -63,7 +63,7 @@ class Errors {
   }
   void Duplicate(const Path& path, std::string_view value);
   void Duplicate(const Path& path, const doc::Value& value, std::string_view detail = {});
-  void NotFound(const Path& path, std::string_view value);
+  void NotFound(const Path& path, std::string_view value, std::string_view detail = {});
   void Forbidden(const Path& path, std::string_view detail);
   /// A bound below zero is not told.
   void TooLong(const Path& path, int64_t most);

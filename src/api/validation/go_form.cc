@@ -12,7 +12,7 @@ namespace {
 using doc::Value;
 
 // Where Go's name is not the JSON name with a capital.
-constexpr std::string_view kAcronyms[] = {"api", "cel",   "cidrs", "csi", "dns", "fc",  "fs",  "gce", "http",
+constexpr std::string_view kAcronyms[] = {"api", "aws", "cel",   "cidrs", "csi", "dns", "fc",  "fs",  "gce", "http",
                                           "ip",  "iscsi", "nfs",   "rbd", "se",  "tcp", "tls", "uid"};
 
 std::string GoName(std::string_view name) {
@@ -21,6 +21,7 @@ std::string GoName(std::string_view name) {
   while (length < name.size() && name[length] >= 'a' && name[length] <= 'z') ++length;
   const std::string_view front = name.substr(0, length);
   std::string out(name);
+  if (name == "storageos") return "StorageOS";
   if (front == "cidrs") return "CIDRs" + std::string(name.substr(length));
   if (std::ranges::find(kAcronyms, front) != std::end(kAcronyms)) return ToUpper(front) + out.substr(length);
   if (!out.empty()) out[0] = ToUpper(out.substr(0, 1))[0];

@@ -112,7 +112,11 @@ std::string GoList(const std::set<std::string_view>& texts) {
 Problems NameIsSubdomain(std::string_view name, bool prefix) { return CheckDns1123Subdomain(Masked(name, prefix)); }
 Problems NameIsLabel(std::string_view name, bool prefix) { return CheckDns1123Label(Masked(name, prefix)); }
 Problems NameIsDns1035Label(std::string_view name, bool prefix) { return CheckDns1035Label(Masked(name, prefix)); }
-Problems NameIsPathSegment(std::string_view name, bool) { return CheckPathSegmentName(name); }
+Problems NameIsPathSegment(std::string_view name, bool prefix) {
+  // What is more than dots by the time it is a name.
+  if (prefix && (name == "." || name == "..")) return {};
+  return CheckPathSegmentName(name);
+}
 Problems NameIsCanonicalIp(std::string_view name, bool) { return CheckCanonicalIp(name); }
 
 NameRule NameRuleOf(const KindInfo& kind) {
@@ -124,7 +128,7 @@ NameRule NameRuleOf(const KindInfo& kind) {
   return NameIsSubdomain;
 }
 
-void ValidateMetadata(const Value& tree, bool namespaced, NameRule rule, const Path& path, Errors& errors) {
+void ValidateAnyMetadata(const Value& tree, bool namespaced, NameRule rule, const Path& path, Errors& errors) {
   const meta_v1::ObjectMeta metadata(tree);
   if (!metadata.generate_name().empty()) {
     errors.InvalidAll(path / "generateName", metadata.generate_name(), rule(metadata.generate_name(), true));
@@ -145,7 +149,11 @@ void ValidateMetadata(const Value& tree, bool namespaced, NameRule rule, const P
   ValidateCommon(metadata, path, errors);
   ValidateFinalizers(metadata, path / "finalizers", errors);
   ValidateManagedFields(metadata, path / "managedFields", errors);
-  ValidateStandardFinalizers(metadata, path / "finalizers", errors);
+}
+
+void ValidateMetadata(const Value& tree, bool namespaced, NameRule rule, const Path& path, Errors& errors) {
+  ValidateAnyMetadata(tree, namespaced, rule, path, errors);
+  ValidateStandardFinalizers(meta_v1::ObjectMeta(tree), path / "finalizers", errors);
 }
 
 bool IsFinalizerName(std::string_view name) {
@@ -154,6 +162,11 @@ bool IsFinalizerName(std::string_view name) {
 }
 
 void ValidateMetadataUpdate(const Value& tree, const Value& old_tree, const Path& path, Errors& errors) {
+  ValidateAnyMetadataUpdate(tree, old_tree, path, errors);
+  ValidateStandardFinalizers(meta_v1::ObjectMeta(tree), path / "finalizers", errors);
+}
+
+void ValidateAnyMetadataUpdate(const Value& tree, const Value& old_tree, const Path& path, Errors& errors) {
   const meta_v1::ObjectMeta metadata(tree);
   const meta_v1::ObjectMeta old(old_tree);
   if (!old_tree.At("deletionTimestamp").is_null()) {
@@ -181,7 +194,6 @@ void ValidateMetadataUpdate(const Value& tree, const Value& old_tree, const Path
   }
   ValidateCommon(metadata, path, errors);
   ValidateManagedFields(metadata, path / "managedFields", errors);
-  ValidateStandardFinalizers(metadata, path / "finalizers", errors);
 }
 
 void ValidateLabelName(std::string_view name, const Path& path, Errors& errors) {

@@ -24,6 +24,9 @@ NameRule NameRuleOf(const KindInfo& kind);
 
 void ValidateMetadata(const doc::Value& metadata, bool namespaced, NameRule rule, const Path& path, Errors& errors);
 void ValidateMetadataUpdate(const doc::Value& metadata, const doc::Value& old, const Path& path, Errors& errors);
+/// The same but for finalizers of other forms than core's.
+void ValidateAnyMetadata(const doc::Value& metadata, bool namespaced, NameRule rule, const Path& path, Errors& errors);
+void ValidateAnyMetadataUpdate(const doc::Value& metadata, const doc::Value& old, const Path& path, Errors& errors);
 
 /// Qualified, or one of the three that are not.
 bool IsFinalizerName(std::string_view name);

@@ -324,17 +324,4 @@ void ValidateLimitRange(const Value& object, Errors& errors) {
   }
 }
 
-void ValidateResourceQuota(const Value& object, Errors& errors) {
-  ValidateMetadata(object.At("metadata"), true, NameIsSubdomain, MetadataPath(), errors);
-  for (const std::string_view part : {"spec", "status"}) {
-    for (const std::string_view name : {"hard", "used"}) {
-      for (const doc::Member& entry : object.Get(part, name).members()) {
-        const Path at = (Path(part) / name).Key(entry.key);
-        ValidateResourceName(entry.key, at, errors);
-        ValidateResourceQuantity(entry.key, entry.value.AsString(), at, errors);
-      }
-    }
-  }
-}
-
 }  // namespace knarr::api::validation

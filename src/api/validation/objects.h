@@ -19,5 +19,7 @@ void ValidateNodeUpdate(const doc::Value& object, const doc::Value& old, Errors&
 void ValidateBinding(const doc::Value& object, Errors& errors);
 void ValidateLimitRange(const doc::Value& object, Errors& errors);
 void ValidateResourceQuota(const doc::Value& object, Errors& errors);
+void ValidateResourceQuotaUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
+void ValidateResourceQuotaStatusUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
 
 }  // namespace knarr::api::validation

@@ -141,17 +141,7 @@ void ValidatePolicies(const PodSpec& spec, const Path& path, Errors& errors) {
   if (const auto policy = spec.preemption_policy()) {
     errors.OneOf(path / "preemptionPolicy", *policy, {"PreemptLowerPriority", "Never"});
   }
-  for (const auto& [resource, amount] : spec.overhead()) {
-    ValidateResourceQuantity(resource, amount, (path / "overhead" / "limits").Key(resource), errors);
-  }
-  if (spec.has_os()) {
-    const std::string_view os = spec.os().name();
-    if (os.empty()) {
-      errors.Required(path / "os" / "name");
-    } else if (os != "linux" && os != "windows") {
-      errors.NotSupported(path / "os", os, {"linux", "windows"});
-    }
-  }
+  ValidateOverhead(spec.tree().At("overhead"), path / "overhead", errors);
 }
 
 void ValidateAnnotationsOf(const meta_v1::ObjectMeta& metadata, const PodSpec& spec, const Path& path, Errors& errors) {
@@ -178,13 +168,16 @@ void ValidatePodSpec(const PodSpec& spec, std::string_view pod_name, bool is_pod
   context.host_users = spec.host_users().value_or(true);
   context.is_pod = is_pod;
   context.pod_name = pod_name;
-  for (const core_v1::PodResourceClaim claim : spec.resource_claims()) context.claims.insert(claim.name());
+  for (const core_v1::PodResourceClaim claim : spec.resource_claims()) {
+    if (!claim.name().empty()) context.claims.insert(claim.name());
+  }
   if (!context.grace_seconds) errors.Required(path / "terminationGracePeriodSeconds");
   ValidateVolumes(spec.volumes(), context, path / "volumes", errors);
+  ValidateResourceClaims(spec, path / "resourceClaims", errors);
   ValidateContainers(spec, context, path / "containers", errors);
   ValidateInitContainers(spec, context, path / "initContainers", errors);
   ValidateEphemeralContainers(spec, context, path / "ephemeralContainers", errors);
-  if (spec.has_resources()) ValidateResources(spec.resources(), {}, path / "resources", errors);
+  if (spec.has_resources()) ValidatePodLevelResources(spec, context, path / "resources", errors);
   ValidateHostNetwork(spec, is_pod, path, errors);
   errors.OneOf(path / "restartPolicy", spec.restart_policy(), {"Always", "OnFailure", "Never"});
   errors.OneOf(path / "dnsPolicy", spec.dns_policy(), {"ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"});
@@ -194,12 +187,15 @@ void ValidatePodSpec(const PodSpec& spec, std::string_view pod_name, bool is_pod
   ValidateDns(spec, path / "dnsConfig", errors);
   ValidateGates(spec, path, errors);
   ValidateTopologySpread(spec, path / "topologySpreadConstraints", errors);
+  ValidateHostProcess(spec, path, errors);
   ValidateHostUsers(spec, path, errors);
   ValidateHostname(spec, path, errors);
   ValidateNames(spec, path, errors);
   ValidateTolerations(spec.tolerations(), path / "tolerations", errors);
   ValidateHostAliases(spec, path / "hostAliases", errors);
   ValidatePolicies(spec, path, errors);
+  ValidateOs(spec, path, errors);
+  ValidateFileKeys(spec, path, errors);
 }
 
 void ValidatePodTemplate(const core_v1::PodTemplateSpec& pod_template, const Path& path, Errors& errors) {

@@ -16,7 +16,7 @@ namespace knarr::api::validation {
 struct PodContext {
   /// The volumes without errors of their own, by name.
   std::map<std::string_view, core_v1::Volume> volumes;
-  std::set<std::string_view> claims;
+  std::set<std::string_view> claims;  ///< the names of its resource claims, without empty ones
   std::string_view restart_policy;
   std::optional<int64_t> grace_seconds;
   bool host_users = true;
@@ -28,6 +28,8 @@ void ValidatePodSpec(const core_v1::PodSpec& spec, std::string_view pod_name, bo
                      Errors& errors);
 void ValidatePodTemplate(const core_v1::PodTemplateSpec& pod_template, const Path& path, Errors& errors);
 
+/// What a volume is made of, `kind` being its field.
+void ValidateVolumeSource(std::string_view kind, const doc::Value& source, const Path& path, Errors& errors);
 void ValidateVolumes(const ListView<core_v1::Volume>& volumes, PodContext& context, const Path& path, Errors& errors);
 
 void ValidateContainers(const core_v1::PodSpec& spec, const PodContext& context, const Path& path, Errors& errors);
@@ -49,15 +51,31 @@ void ValidateProbes(const core_v1::Container& container, const PodContext& conte
 void ValidateLifecycle(const core_v1::Lifecycle& lifecycle, const PodContext& context, const Path& path,
                        Errors& errors);
 
+/// How a resource's name is looked at.
+using ResourceNameRule = void (*)(std::string_view resource, const Path& path, Errors& errors);
 void ValidateResources(const core_v1::ResourceRequirements& resources, const std::set<std::string_view>& claims,
-                       const Path& path, Errors& errors);
+                       ResourceNameRule name_rule, const Path& path, Errors& errors);
+/// Amounts that a pod costs besides its containers, as a container's limits would be.
+void ValidateOverhead(const doc::Value& amounts, const Path& path, Errors& errors);
 void ValidateResourceName(std::string_view resource, const Path& path, Errors& errors);
 void ValidateContainerResourceName(std::string_view resource, const Path& path, Errors& errors);
+void ValidatePodResourceName(std::string_view resource, const Path& path, Errors& errors);
+void ValidateQuotaResourceName(std::string_view resource, const Path& path, Errors& errors);
+bool IsQuotaResource(std::string_view resource);
 void ValidateResourceQuantity(std::string_view resource, std::string_view quantity, const Path& path, Errors& errors);
 
 void ValidateSecurityContext(const core_v1::SecurityContext& context, bool host_users, const Path& path,
                              Errors& errors);
 void ValidatePodSecurityContext(const core_v1::PodSpec& spec, const Path& path, Errors& errors);
+
+/// The pod's own budget, and that its containers keep to it.
+void ValidatePodLevelResources(const core_v1::PodSpec& spec, const PodContext& context, const Path& path,
+                               Errors& errors);
+void ValidateResourceClaims(const core_v1::PodSpec& spec, const Path& path, Errors& errors);
+/// What a pod with hostProcess containers needs, and what pods of an operating system can't have.
+void ValidateHostProcess(const core_v1::PodSpec& spec, const Path& path, Errors& errors);
+void ValidateOs(const core_v1::PodSpec& spec, const Path& path, Errors& errors);
+void ValidateFileKeys(const core_v1::PodSpec& spec, const Path& path, Errors& errors);
 
 void ValidateAffinity(const core_v1::Affinity& affinity, const Path& path, Errors& errors);
 void ValidateNodeSelector(const core_v1::NodeSelector& selector, const Path& path, Errors& errors);

@@ -22,7 +22,7 @@ bool IsExtended(std::string_view resource) {
 }
 bool MayOvercommit(std::string_view resource) { return IsNative(resource) && !IsHugePages(resource); }
 
-bool IsInteger(std::string_view resource) {
+bool IsCounted(std::string_view resource) {
   static constexpr std::array kIntegers = {std::string_view("pods"),
                                            std::string_view("resourcequotas"),
                                            std::string_view("services"),
@@ -32,8 +32,9 @@ bool IsInteger(std::string_view resource) {
                                            std::string_view("persistentvolumeclaims"),
                                            std::string_view("services.nodeports"),
                                            std::string_view("services.loadbalancers")};
-  return std::ranges::find(kIntegers, resource) != kIntegers.end() || IsExtended(resource);
+  return std::ranges::find(kIntegers, resource) != kIntegers.end();
 }
+bool IsInteger(std::string_view resource) { return IsCounted(resource) || IsExtended(resource); }
 
 Quantity Parsed(std::string_view text) {
   const Result<Quantity> quantity = Quantity::Parse(text);
@@ -81,12 +82,8 @@ bool IsContainerResource(std::string_view resource) {
   return resource == "cpu" || resource == "memory" || resource == "ephemeral-storage" || IsHugePages(resource);
 }
 
-}  // namespace
-
-void ValidateResourceName(std::string_view resource, const Path& path, Errors& errors) {
-  const Problems problems = CheckQualifiedName(resource);
-  errors.InvalidAll(path, resource, problems);
-  if (!problems.empty() || resource.find('/') != std::string_view::npos) return;
+// Known without a domain.
+bool IsStandard(std::string_view resource) {
   static constexpr std::array kOthers = {std::string_view("requests.cpu"),
                                          std::string_view("requests.memory"),
                                          std::string_view("requests.ephemeral-storage"),
@@ -95,10 +92,50 @@ void ValidateResourceName(std::string_view resource, const Path& path, Errors& e
                                          std::string_view("limits.ephemeral-storage"),
                                          std::string_view("storage"),
                                          std::string_view("requests.storage")};
-  const bool standard = IsContainerResource(resource) || IsInteger(resource) ||
+  return IsContainerResource(resource) || IsCounted(resource) ||
                         resource.starts_with("requests.hugepages-") ||
                         std::ranges::find(kOthers, resource) != kOthers.end();
-  if (!standard) errors.Invalid(path, resource, "must be a standard resource type or fully qualified");
+}
+
+// That what a container wants of the pod's claims are claims of the pod, each wanted once.
+void ValidateClaimUse(const core_v1::ResourceRequirements& resources, const std::set<std::string_view>& claims,
+                      const Path& path, Errors& errors) {
+  std::set<std::string, std::less<>> used;  // "claim" or "claim/request"
+  size_t index = 0;
+  for (const core_v1::ResourceClaim claim : resources.claims()) {
+    const Path at = path[index++];
+    const std::string name(claim.name());
+    if (name.empty()) {
+      errors.Required(at);
+      continue;
+    }
+    const std::string_view request = claim.request();
+    if (used.contains(name)) {
+      errors.Duplicate(at, name);
+    } else {
+      const std::string key = request.empty() ? name : name + "/" + std::string(request);
+      if (!request.empty()) ValidateDns1123Label(request, at / "request", errors);
+      if (used.contains(key)) errors.Duplicate(at, key);
+      // A whole claim, of which a part is wanted already.
+      const std::string part = name + "/";
+      for (const std::string& other : used) {
+        if (request.empty() && other.starts_with(part)) errors.Duplicate(at, name);
+      }
+      used.insert(key);
+    }
+    if (claims.contains(name)) continue;
+    const std::string known = claims.empty() ? " which is empty" : ": " + Join(claims, ", ");
+    errors.NotFound(at, name, "must be one of the names in pod.spec.resourceClaims" + known);
+  }
+}
+
+}  // namespace
+
+void ValidateResourceName(std::string_view resource, const Path& path, Errors& errors) {
+  const Problems problems = CheckQualifiedName(resource);
+  errors.InvalidAll(path, resource, problems);
+  if (!problems.empty() || resource.find('/') != std::string_view::npos) return;
+  if (!IsStandard(resource)) errors.Invalid(path, resource, "must be a standard resource type or fully qualified");
 }
 
 void ValidateContainerResourceName(std::string_view resource, const Path& path, Errors& errors) {
@@ -110,6 +147,21 @@ void ValidateContainerResourceName(std::string_view resource, const Path& path, 
   }
 }
 
+void ValidatePodResourceName(std::string_view resource, const Path& path, Errors& errors) {
+  const size_t before = errors.size();
+  ValidateResourceName(resource, path, errors);
+  if (errors.size() != before || resource == "cpu" || resource == "memory" || IsHugePages(resource)) return;
+  errors.NotSupported(path, resource, {"cpu", "hugepages-", "memory"});
+}
+
+bool IsQuotaResource(std::string_view resource) { return resource != "storage" && IsStandard(resource); }
+
+void ValidateQuotaResourceName(std::string_view resource, const Path& path, Errors& errors) {
+  ValidateResourceName(resource, path, errors);
+  if (resource.find('/') != std::string_view::npos || IsQuotaResource(resource)) return;
+  errors.Invalid(path, resource, "must be a standard resource for quota");
+}
+
 void ValidateResourceQuantity(std::string_view resource, std::string_view quantity, const Path& path, Errors& errors) {
   const Quantity amount = Parsed(quantity);
   if (amount.Sign() < 0) errors.Invalid(path, quantity, kNegative);
@@ -117,36 +169,33 @@ void ValidateResourceQuantity(std::string_view resource, std::string_view quanti
 }
 
 void ValidateResources(const core_v1::ResourceRequirements& resources, const std::set<std::string_view>& claims,
-                       const Path& path, Errors& errors) {
+                       ResourceNameRule name_rule, const Path& path, Errors& errors) {
   if (!resources) return;
   const Path limits = path / "limits";
   const Path requests = path / "requests";
   Seen seen;
   for (const auto& [resource, amount] : resources.limits()) {
-    ValidateContainerResourceName(resource, limits.Key(resource), errors);
+    name_rule(resource, limits.Key(resource), errors);
     ValidateResourceQuantity(resource, amount, limits.Key(resource), errors);
     ValidateHugePages(resource, amount, limits.Key(resource), errors);
     seen.Add(resource);
   }
   for (const auto& [resource, amount] : resources.requests()) {
-    ValidateContainerResourceName(resource, requests.Key(resource), errors);
+    name_rule(resource, requests.Key(resource), errors);
     ValidateResourceQuantity(resource, amount, requests.Key(resource), errors);
     ValidateRequest(resource, amount, resources.limits(), requests, limits, errors);
     ValidateHugePages(resource, amount, requests.Key(resource), errors);
     seen.Add(resource);
   }
   if (!seen.compute && seen.huge_pages) errors.Forbidden(path, "HugePages require cpu or memory");
-  std::set<std::string_view> names;
-  size_t index = 0;
-  for (const core_v1::ResourceClaim claim : resources.claims()) {
-    const Path at = (path / "claims")[index++];
-    if (claim.name().empty()) {
-      errors.Required(at / "name");
-      continue;
-    }
-    if (!names.insert(claim.name()).second) errors.Duplicate(at, claim.name());
-    if (!claims.contains(claim.name())) errors.NotFound(at / "name", claim.name());
-  }
+  ValidateClaimUse(resources, claims, path / "claims", errors);
+}
+
+void ValidateOverhead(const doc::Value& amounts, const Path& path, Errors& errors) {
+  if (amounts.is_null()) return;
+  doc::Document limits;
+  limits.root.Set(limits.arena, "limits", amounts);
+  ValidateResources(core_v1::ResourceRequirements(limits.root), {}, ValidateContainerResourceName, path, errors);
 }
 
 }  // namespace knarr::api::validation

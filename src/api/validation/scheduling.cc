@@ -84,6 +84,23 @@ void ValidateNodeAffinity(const core_v1::NodeAffinity& affinity, const Path& pat
 }
 
 // Keys that the server turns into selector terms: they must not be selected by already.
+// The keys have become requirements of the selector by now (the pod's strategy adds them), which may have had none of
+// its own for them.
+void ValidateMergedKeys(const Value& keys, const meta_v1::LabelSelector& selector, const Path& path, Errors& errors) {
+  if (keys.empty()) return;
+  std::set<std::string_view> selected;
+  for (const auto& [key, value] : selector.match_labels()) selected.insert(key);
+  for (const meta_v1::LabelSelectorRequirement requirement : selector.match_expressions()) {
+    const std::string_view key = requirement.key();
+    const bool twice = !selected.insert(key).second;
+    for (size_t i = keys.size(); twice && i-- > 0;) {
+      if (keys[i].AsString() != key) continue;
+      errors.Invalid(path[i], key, "exists in both matchLabelKeys and labelSelector");
+      break;
+    }
+  }
+}
+
 void ValidateMatchKeys(const Value& holder, const meta_v1::LabelSelector& selector, const Path& path, Errors& errors) {
   for (const std::string_view name : {"matchLabelKeys", "mismatchLabelKeys"}) {
     const Value& keys = holder.At(name);
@@ -95,6 +112,7 @@ void ValidateMatchKeys(const Value& holder, const meta_v1::LabelSelector& select
     size_t index = 0;
     for (const Value& key : keys.items()) ValidateLabelName(key.AsString(), (path / name)[index++], errors);
   }
+  ValidateMergedKeys(holder.At("matchLabelKeys"), selector, path, errors);
   size_t index = 0;
   for (const Value& key : holder.At("matchLabelKeys").items()) {
     const Path at = (path / "matchLabelKeys")[index++];

@@ -150,6 +150,9 @@ void ValidatePodSecurityContext(const core_v1::PodSpec& spec, const Path& path, 
   }
   ValidateSeccomp(context.seccomp_profile(), path / "seccompProfile", errors);
   ValidateAppArmor(context.app_armor_profile(), path / "appArmorProfile", errors);
+  if (const auto policy = context.se_linux_change_policy(); policy && *policy != "Recursive") {
+    errors.NotSupported(path / "seLinuxChangePolicy", *policy, {"Recursive"});
+  }
   if (const auto policy = context.supplemental_groups_policy()) {
     if (*policy != "Merge" && *policy != "Strict") {
       errors.NotSupported(path / "supplementalGroupsPolicy", *policy, {"Merge", "Strict"});

@@ -258,9 +258,7 @@ void ValidateTraffic(const ServiceSpec& spec, Errors& errors) {
       errors.Invalid(health_path, health,
                      "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
     }
-  } else if (health == 0) {
-    errors.Required(health_path);
-  } else {
+  } else if (health != 0) {  // otherwise it is allocated when everything else is fine
     errors.InvalidAll(health_path, health, CheckPortNumber(health));
   }
   if (const auto internal = spec.internal_traffic_policy()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "api/validation/go_form.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "api/validation/storage_kinds.h"
@@ -13,6 +14,8 @@ namespace knarr::api::validation {
 namespace {
 
 using doc::Value;
+
+constexpr std::string_view kClassAnnotation = "volume.beta.kubernetes.io/storage-class";
 
 constexpr std::array kAccessModes = {std::string_view("ReadOnlyMany"), std::string_view("ReadWriteMany"),
                                      std::string_view("ReadWriteOnce"), std::string_view("ReadWriteOncePod")};
@@ -38,16 +41,6 @@ void ValidateVolumeMode(const Value& mode, const Path& path, Errors& errors) {
 void ValidateStorageAmount(std::string_view amount, const Path& path, Errors& errors) {
   const Result<Quantity> quantity = Quantity::Parse(amount);
   if (quantity.ok() && quantity->Sign() <= 0) errors.Invalid(path, amount, "must be greater than zero");
-}
-
-// The sources that a volume may have, in the schema's order.
-std::vector<std::string_view> Sources(const Value& spec) {
-  std::vector<std::string_view> found;
-  const Type* type = FindType("core/v1", "PersistentVolumeSource");
-  for (const Field* field : type->flat) {
-    if (!spec.At(field->name).is_null()) found.push_back(field->name);
-  }
-  return found;
 }
 
 // What only a PersistentVolume may say.
@@ -105,27 +98,143 @@ void ValidateCsiSource(const Value& csi, const Path& path, Errors& errors) {
   }
 }
 
-void ValidateVolumeSource(const core_v1::PersistentVolumeSpec& spec, const Path& path, Errors& errors) {
-  const std::vector<std::string_view> sources = Sources(spec.tree());
-  if (sources.empty()) errors.Required(path, "must specify a volume type");
-  for (size_t i = 1; i < sources.size(); ++i) {
-    errors.Forbidden(path / sources[i], "may not specify more than 1 volume type");
-  }
-  if (sources.size() == 1) ValidateCsiSource(spec.tree().At("csi"), path / "csi", errors);
-  if (!spec.has_host_path()) return;
-  if (spec.host_path().path().empty()) {
-    errors.Required(path / "hostPath" / "path");
+// The sources that a volume may have, in upstream's order.
+constexpr std::string_view kSources[] = {
+    "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "flocker",   "nfs",           "rbd",
+    "quobyte",  "cephfs",            "iscsi",                "cinder",    "fc",        "flexVolume",    "azureFile",
+    "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk", "scaleIO", "local", "storageos", "csi"};
+
+void ValidateLocal(const core_v1::PersistentVolumeSpec& spec, const Path& path, Errors& errors) {
+  if (spec.local().path().empty()) {
+    errors.Required(path / "local" / "path");
   } else {
-    ValidateNoBacksteps(spec.host_path().path(), path / "hostPath" / "path", errors);
+    ValidateNoBacksteps(spec.local().path(), path / "local" / "path", errors);
   }
+  if (!spec.has_node_affinity()) errors.Required(path / "nodeAffinity", "Local volume requires node affinity");
+}
+
+void ValidateSources(const core_v1::PersistentVolumeSpec& spec, const Path& path, Errors& errors) {
+  int sources = 0;
+  for (const std::string_view kind : kSources) {
+    const Value& source = spec.tree().At(kind);
+    if (source.is_null()) continue;
+    // A flexVolume beside another source is let pass.
+    if (sources++ > 0 && kind != "flexVolume") {
+      errors.Forbidden(path / (kind == "cephfs" ? "cephFS" : kind), "may not specify more than 1 volume type");
+    } else if (kind == "csi") {
+      ValidateCsiSource(source, path / kind, errors);
+    } else if (kind == "local") {
+      ValidateLocal(spec, path, errors);
+    } else {
+      ValidateVolumeSource(kind, source, path / (kind == "gcePersistentDisk" ? "persistentDisk" : kind), errors);
+    }
+  }
+  if (sources == 0) errors.Required(path, "must specify a volume type");
   if (spec.host_path().path() == "/" && spec.persistent_volume_reclaim_policy() == "Recycle") {
     errors.Forbidden(path / "persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'");
   }
 }
 
+void ValidateNodeAffinity(const core_v1::PersistentVolumeSpec& spec, const Path& path, Errors& errors) {
+  if (!spec.has_node_affinity()) return;
+  if (spec.node_affinity().has_required()) {
+    ValidateNodeSelector(spec.node_affinity().required(), path / "required", errors);
+  } else {
+    errors.Required(path / "required", "must specify required node constraints");
+  }
+}
+
+// A claim's data source, in either of the fields for it.
+void ValidateDataSource(const Value& source, SourceGroups groups, const Path& path, Errors& errors) {
+  if (source.is_null()) return;
+  for (const std::string_view name : {"name", "kind"}) {
+    if (source.At(name).AsString().empty()) errors.Required(path / name);
+  }
+  const std::string_view group = source.At("apiGroup").AsString();
+  const std::string_view kind = source.At("kind").AsString();
+  if (group.empty() && kind != "PersistentVolumeClaim") {
+    errors.Invalid(path, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
+  }
+  if (!group.empty() && groups == SourceGroups::kChecked) {
+    errors.InvalidAll(path / "apiGroup", group, CheckDns1123Subdomain(group));
+  }
+  const std::string_view space = source.At("namespace").AsString();
+  if (!space.empty()) errors.InvalidAll(path / "namespace", space, CheckDns1123Label(space));
+}
+
+void ValidateDataSources(const Value& spec, SourceGroups groups, const Path& path, Errors& errors) {
+  const Value& source = spec.At("dataSource");
+  const Value& reference = spec.At("dataSourceRef");
+  ValidateDataSource(source, groups, path / "dataSource", errors);
+  ValidateDataSource(reference, groups, path / "dataSourceRef", errors);
+  if (source.is_null() || reference.is_null()) return;
+  // Upstream shows its own path object there, which prints as nothing.
+  if (!reference.At("namespace").AsString().empty()) {
+    errors.Invalid(path, Value::Object(), "may not be specified when dataSourceRef.namespace is specified");
+    return;
+  }
+  for (const std::string_view name : {"apiGroup", "kind", "name"}) {
+    if (source.At(name).Equals(reference.At(name))) continue;
+    return errors.Invalid(path, Value::Object(), "must match dataSourceRef");
+  }
+}
+
+bool HasGroup(const Value& spec) {
+  return !spec.Get("dataSource", "apiGroup").is_null() || !spec.Get("dataSourceRef", "apiGroup").is_null();
+}
+
+Quantity AmountOf(const Value& value) {
+  const Result<Quantity> amount = Quantity::Parse(value.AsString("0"));
+  return amount.ok() ? *amount : Quantity();
+}
+
+void ValidateClaim(const Value& object, SourceGroups groups, Errors& errors) {
+  ValidateMetadata(object.At("metadata"), true, NameIsSubdomain, MetadataPath(), errors);
+  ValidateClaimSpec(core_v1::PersistentVolumeClaim(object).spec(), groups, SpecPath(), errors);
+}
+
+// Whether a claim without a class gets the one that its annotation has named, if it has one.
+bool GainsClass(const Value& old, const Value& object) {
+  const Value& now = object.Get("spec", "storageClassName");
+  if (!old.Get("spec", "storageClassName").is_null() || now.is_null()) return false;
+  const Value& annotation = old.Get("metadata", "annotations", kClassAnnotation);
+  return annotation.is_null() || annotation.AsString() == now.AsString();
+}
+
+// The claim's spec with what may change as it was.
+Value Comparable(const Value& object, const Value& old, doc::Arena& arena) {
+  Value spec = object.At("spec").Clone(arena);
+  const Value& before = old.At("spec");
+  const auto keep = [&](std::string_view name) {
+    spec.Remove(name);
+    if (!before.At(name).is_null()) spec.Set(arena, name, before.At(name).Clone(arena));
+  };
+  if (before.At("volumeName").AsString().empty()) keep("volumeName");
+  if (GainsClass(old, object)) keep("storageClassName");
+  if (object.Get("status", "phase").AsString() != "Bound") return spec;
+  keep("volumeAttributesClassName");
+  if (!spec.Get("resources", "requests").is_null()) {
+    Value& requests = spec.Ensure(arena, "resources").Ensure(arena, "requests");
+    requests.Set(arena, "storage", before.Get("resources", "requests", "storage").Clone(arena));
+  }
+  return spec;
+}
+
+void ValidateAttributesClass(const Value& object, const Value& old, Errors& errors) {
+  const Value& now = object.Get("spec", "volumeAttributesClassName");
+  if (now.Equals(old.Get("spec", "volumeAttributesClassName"))) return;
+  if (old.Get("status", "currentVolumeAttributesClassName").is_null()) return;
+  const std::string_view to = now.is_null() ? "nil" : "empty string";
+  if (!now.AsString().empty()) return;
+  errors.Forbidden(SpecPath() / "volumeAttributesClassName",
+                   "update to " + std::string(to) +
+                       " is forbidden when status.currentVolumeAttributesClassName is not nil");
+}
+
 }  // namespace
 
-void ValidateClaimSpec(const core_v1::PersistentVolumeClaimSpec& spec, const Path& path, Errors& errors) {
+void ValidateClaimSpec(const core_v1::PersistentVolumeClaimSpec& spec, SourceGroups groups, const Path& path,
+                       Errors& errors) {
   const Value& tree = spec.tree();
   ValidateAccessModes(tree.At("accessModes"), path / "accessModes", errors);
   ValidateLabelSelector(spec.selector(), true, path / "selector", errors);
@@ -139,42 +248,51 @@ void ValidateClaimSpec(const core_v1::PersistentVolumeClaimSpec& spec, const Pat
     ValidateDns1123Subdomain(*name, path / "storageClassName", errors);
   }
   ValidateVolumeMode(tree.At("volumeMode"), path / "volumeMode", errors);
+  ValidateDataSources(tree, groups, path, errors);
+  if (const auto name = spec.volume_attributes_class_name(); name && !name->empty()) {
+    ValidateDns1123Subdomain(*name, path / "volumeAttributesClassName", errors);
+  }
 }
 
 void ValidateClaimTemplate(const Value& claim, const Path& path, Errors& errors) {
   const meta_v1::ObjectMeta metadata(claim.At("metadata"));
   ValidateLabels(metadata.labels(), path / "metadata" / "labels", errors);
   ValidateAnnotations(metadata.annotations(), path / "metadata" / "annotations", errors);
-  ValidateClaimSpec(core_v1::PersistentVolumeClaimSpec(claim.At("spec")), path / "spec", errors);
+  ValidateClaimSpec(core_v1::PersistentVolumeClaimSpec(claim.At("spec")), SourceGroups::kChecked, path / "spec",
+                    errors);
 }
 
 void ValidatePersistentVolumeClaim(const Value& object, Errors& errors) {
-  ValidateMetadata(object.At("metadata"), true, NameIsSubdomain, MetadataPath(), errors);
-  ValidateClaimSpec(core_v1::PersistentVolumeClaim(object).spec(), SpecPath(), errors);
+  ValidateClaim(object, SourceGroups::kChecked, errors);
 }
 
 void ValidatePersistentVolumeClaimUpdate(const Value& object, const Value& old, Errors& errors) {
   ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
-  ValidatePersistentVolumeClaim(object, errors);
-  const Value& spec = object.At("spec");
-  const Value& before = old.At("spec");
-  for (const std::string_view name : {"accessModes", "selector", "dataSource", "dataSourceRef", "volumeMode"}) {
-    if (spec.At(name).Equals(before.At(name))) continue;
-    return errors.Forbidden(SpecPath(),
-                            "spec is immutable after creation except resources.requests and volumeAttributesClassName "
-                            "for bound claims");
+  // What an older server let pass.
+  ValidateClaim(object, HasGroup(old.At("spec")) ? SourceGroups::kAny : SourceGroups::kChecked, errors);
+  const Value& annotation = object.Get("metadata", "annotations", kClassAnnotation);
+  const Value& annotation_was = old.Get("metadata", "annotations", kClassAnnotation);
+  const bool moves = !annotation_was.is_null() && GainsClass(old, object) &&
+                     (annotation.is_null() || annotation.Equals(annotation_was));
+  if (!moves && annotation.AsString() != annotation_was.AsString()) {
+    errors.Invalid(MetadataPath() / "annotations", annotation.AsString(), kImmutable);
   }
-  const bool bound = !before.At("volumeName").AsString().empty();
-  if (bound && !spec.At("volumeName").Equals(before.At("volumeName"))) {
+  doc::Arena arena;
+  const Value comparable = Comparable(object, old, arena);
+  if (!comparable.Equals(old.At("spec"))) {
+    const Type& type = core_v1::PersistentVolumeClaimSpec::SchemaType();
     errors.Forbidden(SpecPath(),
                      "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
-                     "bound claims");
+                     "bound claims\n" +
+                         GoDifference(type, old.At("spec"), comparable));
   }
-  const Result<Quantity> now = Quantity::Parse(spec.Get("resources", "requests", "storage").AsString("0"));
-  const Result<Quantity> was = Quantity::Parse(before.Get("resources", "requests", "storage").AsString("0"));
-  if (now.ok() && was.ok() && *now < *was) {
+  const Quantity now = AmountOf(object.Get("spec", "resources", "requests", "storage"));
+  if (now < AmountOf(old.Get("spec", "resources", "requests", "storage")) &&
+      now <= AmountOf(old.Get("status", "capacity", "storage"))) {
     errors.Forbidden(SpecPath() / "resources" / "requests" / "storage", "field can not be less than status.capacity");
   }
+  ValidateImmutable(object.Get("spec", "volumeMode"), old.Get("spec", "volumeMode"), Path("volumeMode"), errors);
+  ValidateAttributesClass(object, old, errors);
 }
 
 void ValidateVolumeSpec(const core_v1::PersistentVolumeSpec& spec, VolumeUse use, const Path& path, Errors& errors) {
@@ -192,20 +310,21 @@ void ValidateVolumeSpec(const core_v1::PersistentVolumeSpec& spec, VolumeUse use
                    {"Delete", "Recycle", "Retain"});
     }
   }
-  ValidateVolumeSource(spec, path, errors);
+  if (!inlined) ValidateNodeAffinity(spec, path / "nodeAffinity", errors);
+  ValidateSources(spec, path, errors);
   if (inlined) return;
-  if (spec.has_local() && !spec.has_node_affinity()) {
-    errors.Required(MetadataPath() / "annotations", "Local volume requires node affinity");
-  }
-  if (spec.node_affinity().has_required()) {
-    ValidateNodeSelector(spec.node_affinity().required(), path / "nodeAffinity" / "required", errors);
-  } else if (spec.has_node_affinity()) {
-    errors.Required(path / "nodeAffinity" / "required", "must specify required node constraints");
-  }
   if (!spec.storage_class_name().empty()) {
     ValidateDns1123Subdomain(spec.storage_class_name(), path / "storageClassName", errors);
   }
   ValidateVolumeMode(spec.tree().At("volumeMode"), path / "volumeMode", errors);
+  const auto attributes = spec.volume_attributes_class_name();
+  if (!attributes) return;
+  if (attributes->empty()) {
+    errors.Required(path / "volumeAttributesClassName", "an empty string is disallowed");
+  } else {
+    ValidateDns1123Subdomain(*attributes, path / "volumeAttributesClassName", errors);
+  }
+  if (!spec.has_csi()) errors.Required(path / "csi", "has to be specified when using volumeAttributesClassName");
 }
 
 void ValidatePersistentVolume(const Value& object, Errors& errors) {
@@ -215,17 +334,35 @@ void ValidatePersistentVolume(const Value& object, Errors& errors) {
 }
 
 void ValidatePersistentVolumeUpdate(const Value& object, const Value& old, Errors& errors) {
-  ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
   ValidatePersistentVolume(object, errors);
-  const Value& spec = object.At("spec");
-  const Value& before = old.At("spec");
-  const Type* type = FindType("core/v1", "PersistentVolumeSource");
-  for (const Field* field : type->flat) {
-    if (spec.At(field->name).Equals(before.At(field->name))) continue;
-    errors.Forbidden(SpecPath() / "persistentvolumesource", "spec.persistentvolumesource is immutable after creation");
-    break;
+  doc::Arena arena;
+  Value now = Value::Object();
+  Value was = Value::Object();
+  const Type& type = core_v1::PersistentVolumeSource::SchemaType();
+  for (const Field* field : type.flat) {
+    now.Set(arena, field->name, object.Get("spec", field->name).Clone(arena));
+    was.Set(arena, field->name, old.Get("spec", field->name).Clone(arena));
   }
-  ValidateImmutable(spec.At("volumeMode"), before.At("volumeMode"), SpecPath() / "volumeMode", errors);
+  // The secret to expand with may be given later.
+  constexpr std::string_view kExpandSecret = "controllerExpandSecretRef";
+  if (was.At("csi").is_object() && was.Get("csi", kExpandSecret).is_null() && now.At("csi").is_object()) {
+    now.Ensure(arena, "csi").Remove(kExpandSecret);
+  }
+  if (!now.Equals(was)) {
+    errors.Forbidden(SpecPath() / "persistentvolumesource",
+                     "spec.persistentvolumesource is immutable after creation\n" + GoDifference(type, was, now));
+  }
+  ValidateImmutable(object.Get("spec", "volumeMode"), old.Get("spec", "volumeMode"), Path("volumeMode"), errors);
+  const Value& affinity = old.Get("spec", "nodeAffinity");
+  if (!affinity.is_null() && !affinity.Equals(object.Get("spec", "nodeAffinity"))) {
+    errors.Invalid(Path("nodeAffinity"),
+                   GoForm(core_v1::VolumeNodeAffinity::SchemaType(), object.Get("spec", "nodeAffinity"), arena),
+                   "field is immutable, except for updating from beta label to GA");
+  }
+  if (!old.Get("spec", "volumeAttributesClassName").is_null() &&
+      object.Get("spec", "volumeAttributesClassName").is_null()) {
+    errors.Forbidden(SpecPath() / "volumeAttributesClassName", "update from non-nil value to nil is forbidden");
+  }
 }
 
 }  // namespace knarr::api::validation

@@ -13,7 +13,10 @@ namespace knarr::api::validation {
 enum class VolumeUse : uint8_t { kPersistentVolume, kInline };
 void ValidateVolumeSpec(const core_v1::PersistentVolumeSpec& spec, VolumeUse use, const Path& path, Errors& errors);
 
-void ValidateClaimSpec(const core_v1::PersistentVolumeClaimSpec& spec, const Path& path, Errors& errors);
+/// Whether the API groups of data sources must be well-formed, which was once not looked at.
+enum class SourceGroups : uint8_t { kChecked, kAny };
+void ValidateClaimSpec(const core_v1::PersistentVolumeClaimSpec& spec, SourceGroups groups, const Path& path,
+                       Errors& errors);
 /// Of an ephemeral volume: the metadata a claim is made with, and its spec.
 void ValidateClaimTemplate(const doc::Value& claim, const Path& path, Errors& errors);
 

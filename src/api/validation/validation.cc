@@ -68,7 +68,7 @@ constexpr Rules kRules[] = {
     {"", "Event", ValidateEvent, ValidateEventUpdate, nullptr},
     {"events.k8s.io", "Event", ValidateNewEvent, ValidateNewEventUpdate, nullptr},
     {"", "LimitRange", ValidateLimitRange, nullptr, nullptr},
-    {"", "ResourceQuota", ValidateResourceQuota, nullptr, nullptr},
+    {"", "ResourceQuota", ValidateResourceQuota, ValidateResourceQuotaUpdate, ValidateResourceQuotaStatusUpdate},
     {"rbac.authorization.k8s.io", "Role", ValidateRole, ValidateRoleUpdate, nullptr},
     {"rbac.authorization.k8s.io", "ClusterRole", ValidateClusterRole, ValidateClusterRoleUpdate, nullptr},
     {"rbac.authorization.k8s.io", "RoleBinding", ValidateRoleBinding, ValidateRoleBindingUpdate, nullptr},
@@ -174,6 +174,15 @@ ErrorList ValidateCreate(const KindInfo& kind, const doc::Value& object) {
   } else {
     validation::ValidateGeneric(kind, object, errors);
   }
+  return std::move(errors).Take();
+}
+
+ErrorList ValidateAnyUpdate(const KindInfo& kind, const doc::Value& object, const doc::Value& old) {
+  validation::Errors errors;
+  const doc::Value& metadata = object.At("metadata");
+  validation::ValidateAnyMetadata(metadata, kind.namespaced, validation::NameIsPathSegment,
+                                  validation::MetadataPath(), errors);
+  validation::ValidateAnyMetadataUpdate(metadata, old.At("metadata"), validation::MetadataPath(), errors);
   return std::move(errors).Take();
 }
 

@@ -288,17 +288,21 @@ constexpr struct {
     {"image", ValidateImage},
 };
 
+// As upstream's messages spell it where there is more than one source.
+std::string_view SecondSource(std::string_view kind) {
+  if (kind == "cephfs") return "cephFS";
+  return kind == "downwardAPI" ? "downwarAPI" : kind;
+}
+
 void ValidateSource(const Volume& volume, std::string_view pod_name, const Path& path, Errors& errors) {
   int sources = 0;
   for (const auto& [kind, rule] : kSources) {
     const Value& source = volume.tree().At(kind);
     if (source.is_null()) continue;
     if (sources++ > 0) {
-      errors.Forbidden(path / kind, "may not specify more than 1 volume type");
-    } else if (rule != nullptr) {
-      rule(source, path / kind, errors);
+      errors.Forbidden(path / SecondSource(kind), "may not specify more than 1 volume type");
     } else {
-      ValidateLegacy(kind, source, path / kind, errors);
+      ValidateVolumeSource(kind, source, path / kind, errors);
     }
   }
   if (sources == 0) errors.Required(path, "must specify a volume type");
@@ -310,6 +314,13 @@ void ValidateSource(const Volume& volume, std::string_view pod_name, const Path&
 }
 
 }  // namespace
+
+void ValidateVolumeSource(std::string_view kind, const Value& source, const Path& path, Errors& errors) {
+  const auto* known = std::ranges::find(kSources, kind, [](const auto& each) { return each.kind; });
+  if (known == std::end(kSources)) return;
+  if (known->rule == nullptr) return ValidateLegacy(kind, source, path, errors);
+  known->rule(source, path, errors);
+}
 
 void ValidateNoBacksteps(std::string_view text, const Path& path, Errors& errors) {
   for (const std::string_view part : Split(text, '/')) {

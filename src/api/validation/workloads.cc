@@ -2,6 +2,7 @@
 
 #include "api/apps_v1.h"
 #include "api/label_selector.h"
+#include "api/validation/go_form.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "api/validation/storage.h"
@@ -16,6 +17,7 @@ using doc::Value;
 // What a rolling update's number comes to, percentages by their number.
 int64_t Amount(const Value& value) {
   std::string_view text = value.AsString();
+  if (!text.empty() && !CheckPercent(text).empty()) return 0;
   if (!ConsumeSuffix(text, "%")) return value.AsInt();
   return ParseInt64(text).value_or(0);
 }
@@ -201,10 +203,15 @@ void ValidateStatefulStrategy(const Value& strategy, Errors& errors) {
     errors.Required(path);
   } else if (type == "OnDelete") {
     if (!rolling.is_null()) {
-      errors.Invalid(path / "rollingUpdate", rolling, "only allowed for updateStrategy 'RollingUpdate'");
+      doc::Arena arena;
+      errors.Invalid(path / "rollingUpdate",
+                     GoForm(apps_v1::RollingUpdateStatefulSetStrategy::SchemaType(), rolling, arena),
+                     "only allowed for updateStrategy 'RollingUpdate'");
     }
   } else if (type != "RollingUpdate") {
-    errors.Invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'");
+    doc::Arena arena;
+    errors.Invalid(path, GoForm(apps_v1::StatefulSetUpdateStrategy::SchemaType(), strategy, arena),
+                   "must be 'RollingUpdate' or 'OnDelete'");
   } else if (!rolling.is_null()) {
     errors.NonNegative(path / "rollingUpdate" / "partition", rolling.At("partition").AsInt());
   }
@@ -248,7 +255,7 @@ void ValidateStatefulSetSpec(const Value& tree, bool update, Errors& errors) {
   size_t index = 0;
   for (const core_v1::PersistentVolumeClaim claim : spec.volume_claim_templates()) {
     const Path at = (SpecPath() / "volumeClaimTemplates")[index++] / "spec";
-    if (!update) ValidateClaimSpec(claim.spec(), at, errors);
+    if (!update) ValidateClaimSpec(claim.spec(), SourceGroups::kChecked, at, errors);
   }
   errors.NonNegative(SpecPath() / "replicas", spec.replicas().value_or(0));
   errors.NonNegative(SpecPath() / "minReadySeconds", spec.min_ready_seconds());
@@ -317,8 +324,8 @@ void ValidateDaemonSet(const Value& object, Errors& errors) {
 }
 void ValidateDaemonSetUpdate(const Value& object, const Value& old, Errors& errors) {
   ValidateMetadataUpdateOf(object, old, errors);
-  ValidateDaemonSetSpec(object.At("spec"), errors);
   ValidateImmutable(object.Get("spec", "selector"), old.Get("spec", "selector"), SpecPath() / "selector", errors);
+  ValidateDaemonSetSpec(object.At("spec"), errors);
 }
 
 void ValidateStatefulSet(const Value& object, Errors& errors) {
@@ -350,7 +357,12 @@ void ValidateControllerRevision(const Value& object, Errors& errors) {
   ValidateMetadataOf(object, errors);
   const int64_t revision = object.At("revision").AsInt();
   errors.NonNegative(Path("revision"), revision);
-  if (object.At("data").is_null()) errors.Required(Path("data"), "data is mandatory");
+  const Value& data = object.At("data");
+  if (data.is_null()) {
+    errors.Required(Path("data"), "data is mandatory");
+  } else if (!data.is_object()) {
+    errors.Required(Path("data"), "data must be a valid JSON object");
+  }
 }
 void ValidateControllerRevisionUpdate(const Value& object, const Value& old, Errors& errors) {
   ValidateMetadataUpdateOf(object, old, errors);

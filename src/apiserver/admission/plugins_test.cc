@@ -61,8 +61,10 @@ TEST(ClaimResize, OnlyBoundClaimsOfAClassThatAllowsIt) {
           client.Patch(kind, {"default", "v"}, client::PatchType::kMerge, R"({"status":{"phase":"Bound"}})", "status"));
     };
     MUST(Put(client, Claim(R"(,"storageClassName":"fixed","volumeName":"x")")));
-    EXPECT_EQ(grow("2Gi").message(),
-              "persistentvolumeclaims \"v\" is forbidden: Only bound persistent volume claims can be expanded");
+    // Validation is asked first.
+    EXPECT_TRUE(grow("2Gi").message().starts_with(
+        "PersistentVolumeClaim \"v\" is invalid: spec: Forbidden: spec is immutable after creation except "
+        "resources.requests and volumeAttributesClassName for bound claims\n"));
     bind();
     EXPECT_EQ(grow("2Gi").message(),
               "persistentvolumeclaims \"v\" is forbidden: only dynamically provisioned pvc can be resized and the "

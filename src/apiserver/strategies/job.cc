@@ -7,6 +7,7 @@
 #include "api/batch_v1.h"
 #include "api/warnings.h"
 #include "apiserver/strategies/record.h"
+#include "apiserver/strategies/pod_fields.h"
 #include "apiserver/strategies/strategies.h"
 
 namespace knarr::apiserver {
@@ -74,9 +75,16 @@ class JobStrategy : public RecordStrategy {
   }
 
   Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override {
+    DropDisabledPodFields(object);
     TRY(Strategy::PrepareForCreate(context, object));
     if (!object.root.Get("spec", "manualSelector").AsBool()) GenerateSelector(object);
     return {};
+  }
+
+  Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
+                      const Value& old) const override {
+    DropDisabledPodFields(object);
+    return Strategy::PrepareForUpdate(context, target, object, old);
   }
 
   std::vector<std::string> Warnings(Target target, const Value& object, const Value* old) const override {

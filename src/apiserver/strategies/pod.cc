@@ -4,12 +4,71 @@
 
 #include "api/qos.h"
 #include "api/warnings.h"
+#include "apiserver/strategies/pod_fields.h"
 #include "apiserver/strategies/strategies.h"
 
 namespace knarr::apiserver {
 namespace {
 
 using doc::Value;
+
+// A pod that must not be scheduled yet says so from the beginning.
+void MarkGated(WallTime now, doc::Document& pod) {
+  if (std::as_const(pod.root).Get("spec", "schedulingGates").empty()) return;
+  Value condition = Value::Object();
+  condition.Set(pod.arena, "type", Value::Borrow("PodScheduled"));
+  condition.Set(pod.arena, "status", Value::Borrow("False"));
+  condition.Set(pod.arena, "lastTransitionTime", Value::String(pod.arena, FormatTime(now)));
+  condition.Set(pod.arena, "reason", Value::Borrow("SchedulingGated"));
+  condition.Set(pod.arena, "message", Value::Borrow("Scheduling is blocked due to non-empty scheduling gates"));
+  Value conditions = Value::Array();
+  conditions.Append(pod.arena, condition);
+  pod.root.Ensure(pod.arena, "status").Set(pod.arena, "conditions", conditions);
+}
+
+// Makes the pod's own values of the keys requirements of the selector beside them.
+void MergeKeys(const Value& labels, doc::Arena& arena, Value& holder) {
+  Value* selector = holder.Find("labelSelector");
+  if (selector == nullptr || !selector->is_object()) return;
+  for (const auto& [name, op] : {std::pair("matchLabelKeys", "In"), std::pair("mismatchLabelKeys", "NotIn")}) {
+    for (const Value& key : std::as_const(holder).At(name).items()) {
+      const Value& label = labels.At(key.AsString());
+      if (!label.is_string()) continue;
+      Value requirement = Value::Object();
+      requirement.Set(arena, "key", Value::String(arena, key.AsString()));
+      requirement.Set(arena, "operator", Value::Borrow(op));
+      Value values = Value::Array();
+      values.Append(arena, Value::String(arena, label.AsString()));
+      requirement.Set(arena, "values", values);
+      const Value* given = selector->Find("matchExpressions");
+      Value all = given != nullptr && given->is_array() ? given->Clone(arena) : Value::Array();
+      all.Append(arena, requirement);
+      selector->Set(arena, "matchExpressions", all);
+    }
+  }
+}
+
+void MergeLabelKeys(doc::Document& pod) {
+  const Value labels = std::as_const(pod.root).Get("metadata", "labels").Clone(pod.arena);
+  Value* spec = pod.root.Find("spec");
+  if (spec == nullptr) return;
+  if (Value* constraints = spec->Find("topologySpreadConstraints")) {
+    for (Value& constraint : constraints->items()) MergeKeys(labels, pod.arena, constraint);
+  }
+  Value* affinity = spec->Find("affinity");
+  for (const std::string_view kind : {"podAffinity", "podAntiAffinity"}) {
+    Value* terms = affinity == nullptr ? nullptr : affinity->Find(kind);
+    if (terms == nullptr) continue;
+    if (Value* required = terms->Find("requiredDuringSchedulingIgnoredDuringExecution")) {
+      for (Value& term : required->items()) MergeKeys(labels, pod.arena, term);
+    }
+    if (Value* preferred = terms->Find("preferredDuringSchedulingIgnoredDuringExecution")) {
+      for (Value& term : preferred->items()) {
+        if (Value* inner = term.Find("podAffinityTerm")) MergeKeys(labels, pod.arena, *inner);
+      }
+    }
+  }
+}
 
 class PodStrategy : public Strategy {
  public:
@@ -22,6 +81,9 @@ class PodStrategy : public Strategy {
     Value& status = object.root.Ensure(object.arena, "status");
     status.Set(object.arena, "phase", Value::Borrow("Pending"));
     status.Set(object.arena, "qosClass", Value::Borrow(api::QosClass(std::as_const(object.root).At("spec"))));
+    DropDisabledPodFields(object);
+    MarkGated(context.now, object);
+    MergeLabelKeys(object);
     return {};
   }
 
@@ -29,6 +91,7 @@ class PodStrategy : public Strategy {
                       const Value& old) const override {
     if (target == Target::kEphemeralContainers) KeepAllButDebugContainers(object, old);
     if (target == Target::kResize) KeepAllButResources(object, old);
+    DropDisabledPodFields(object);
     TRY(Strategy::PrepareForUpdate(context, target, object, old));
     // Being given its node is no change of what the pod asks for.
     if (target == Target::kSpecial) KeepMetadata(object, old, "generation");

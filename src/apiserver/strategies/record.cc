@@ -15,7 +15,7 @@ bool Contains(std::span<const std::string_view> list, std::string_view item) {
 constexpr std::string_view kCreateOnUpdate[] = {"endpoints", "leases", "limitranges", "podtemplates", "runtimeclasses"};
 constexpr std::string_view kVersionNeeded[] = {
     "csidrivers",     "csinodes",        "csistoragecapacities", "leases",
-    "runtimeclasses", "serviceaccounts", "poddisruptionbudgets", "volumeattachments"};
+    "runtimeclasses", "poddisruptionbudgets", "volumeattachments"};
 constexpr std::string_view kReturnDeleted[] = {
     "csidrivers",      "csinodes",       "podtemplates",      "resourcequotas",
     "serviceaccounts", "storageclasses", "volumeattachments", "volumeattributesclasses"};

@@ -3,6 +3,7 @@
 
 #include "api/defaulting.h"
 #include "api/warnings.h"
+#include "apiserver/strategies/pod_fields.h"
 #include "apiserver/strategies/strategies.h"
 #include "base/strings.h"
 
@@ -25,6 +26,18 @@ void SetTemplateGeneration(doc::Document& set, int64_t number) {
   annotations.Set(set.arena, api::kTemplateGeneration, Value::String(set.arena, std::to_string(number)));
 }
 
+// They are claims, whatever is written there.
+void FillClaimTemplates(doc::Document& set) {
+  Value* spec = set.root.Find("spec");
+  Value* claims = spec == nullptr ? nullptr : spec->Find("volumeClaimTemplates");
+  if (claims == nullptr || !claims->is_array()) return;
+  for (Value& claim : claims->items()) {
+    if (!claim.is_object()) continue;
+    claim.Set(set.arena, "kind", Value::Borrow("PersistentVolumeClaim"));
+    claim.Set(set.arena, "apiVersion", Value::Borrow("v1"));
+  }
+}
+
 class WorkloadStrategy : public Strategy {
  public:
   using Strategy::Strategy;
@@ -33,6 +46,8 @@ class WorkloadStrategy : public Strategy {
   GcPolicy gc_policy() const override { return kind_.group.empty() ? GcPolicy::kOrphan : GcPolicy::kDelete; }
 
   Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override {
+    DropDisabledPodFields(object);
+    if (kind_.kind == "StatefulSet") FillClaimTemplates(object);
     TRY(Strategy::PrepareForCreate(context, object));
     if (kind_.kind != "DaemonSet") return {};
     const int64_t number = TRY(TemplateGeneration(object.root));
@@ -42,6 +57,8 @@ class WorkloadStrategy : public Strategy {
 
   Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
                       const Value& old) const override {
+    DropDisabledPodFields(object);
+    if (kind_.kind == "StatefulSet") FillClaimTemplates(object);
     if (kind_.kind == "DaemonSet") TRY(TemplateGeneration(object.root));
     TRY(Strategy::PrepareForUpdate(context, target, object, old));
     if (kind_.kind == "DaemonSet") {
