@@ -35,13 +35,6 @@ Answer TooManyRequests() {
   return answer;
 }
 
-// A request's method may be any text, but what is counted must be few things.
-std::string_view VerbLabel(std::string_view verb) {
-  constexpr std::string_view kVerbs[] = {"",     "connect", "create", "delete", "deletecollection", "get",   "head",
-                                         "list", "options", "patch",  "post",   "put",              "update", "watch"};
-  return std::ranges::find(kVerbs, verb) != std::end(kVerbs) ? verb : "other";
-}
-
 }  // namespace
 
 HttpFace::HttpFace(Core& core)
@@ -49,14 +42,7 @@ HttpFace::HttpFace(Core& core)
       discovery_(core.resources(), core.options().listen.ToString()),
       openapi_(core.resources()),
       in_flight_(core.options().in_flight_max, core.options().in_flight_writes_max),
-      requests_(core.metrics().AddCounter("apiserver_request_total", "Requests answered, by verb, resource and code.",
-                                          {"verb", "resource", "code"})),
-      durations_(core.metrics().AddHistogram("apiserver_request_duration_seconds",
-                                             "Time to answer a request that does not stream.", LatencyBuckets(),
-                                             {"verb"})) {
-  core.metrics().AddGaugeFunction("apiserver_current_inflight_requests", "Requests being answered now.",
-                                  [this] { return static_cast<double>(in_flight_.reading() + in_flight_.writing()); });
-}
+      metrics_(core.metrics()) {}
 
 void HttpFace::Handle(net::Request& request, net::Response& response) {
   Local& local = core_.local();
@@ -151,6 +137,7 @@ void HttpFace::Route(Call& call) {
     if (!deprecated.empty() && call.context.audit != nullptr) NoteDeprecated(*call.context.audit);
   }
   if (IsLongRunning(call) && call.resource != nullptr) {
+    const RequestMetrics::Stream counted = metrics_.CountStream(call);
     const Ok streamed = call.context.audit == nullptr ? Stream(call) : StreamAudited(call);
     if (!streamed.ok() && !call.response.started()) SendError(call, streamed.status());
     Count(call, streamed.ok() ? 200 : streamed.status().code(), began);
@@ -214,7 +201,7 @@ Result<Answer> HttpFace::AnswerPath(Call& call) {
   if (path == "/metrics") {
     Answer answer;
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    answer.body.text = core_.metrics().Text();
+    answer.body.text = core_.metrics().Text() + MomentaryMetrics(core_, call.context.runtime, in_flight_);
     return answer;
   }
   if (path == "/version" || path == "/version/") {
@@ -326,13 +313,8 @@ void HttpFace::SendError(Call& call, const Status& status) {
 }
 
 void HttpFace::Count(const Call& call, int code, MonoTime began) {
-  const std::string_view resource = call.resource != nullptr ? call.resource->kind->plural : std::string_view();
-  const std::string_view verb = VerbLabel(call.attributes.verb);
-  requests_.With({verb, resource, std::to_string(code)}).Add();
-  if (!IsLongRunning(call)) {
-    const auto took = std::chrono::duration<double>(call.context.runtime.Mono() - began);
-    durations_.With({verb}).Observe(took.count());
-  }
+  metrics_.Count(call, code,
+                 IsLongRunning(call) ? std::nullopt : std::optional(call.context.runtime.Mono() - began));
 }
 
 }  // namespace knarr::apiserver

@@ -15,6 +15,7 @@
 #include "apiserver/in_flight.h"
 #include "apiserver/openapi.h"
 #include "apiserver/render.h"
+#include "apiserver/request_metrics.h"
 #include "net/http.h"
 
 namespace knarr::apiserver {
@@ -76,8 +77,7 @@ class HttpFace {
   Discovery discovery_;
   OpenApi openapi_;
   InFlight in_flight_;
-  Family<Counter>& requests_;
-  Family<Histogram>& durations_;
+  RequestMetrics metrics_;
 };
 
 // What streams: each writes its own answer. An error returned was before anything was sent.

@@ -51,7 +51,9 @@ TEST(Http, MadeUpMethodsAreCountedTogether) {
     }
     const std::string metrics = world.Send("GET", "/metrics").body;
     EXPECT_EQ(metrics.find("toad"), std::string::npos);
-    EXPECT_NE(metrics.find(R"(apiserver_request_total{verb="other",resource="",code="401"} 2)"), std::string::npos);
+    EXPECT_NE(metrics.find(R"(apiserver_request_total{code="401",component="apiserver",dry_run="",group="",)"
+                           R"(resource="",scope="",subresource="",verb="other",version=""} 2)"),
+              std::string::npos);
   });
 }
 
