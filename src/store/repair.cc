@@ -1,0 +1,178 @@
+// The repair of a store that is stopped.
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "store/rewrite.h"
+#include "store/stopped.h"
+#include "store/tools.h"
+
+namespace knarr::store {
+
+namespace {
+
+constexpr size_t kPiece = 1 << 20;
+/// How far revisions may have gone in records at the end that can't be read.
+constexpr Revision kUnseenRevisions = 1000000;
+
+/// A line of the file that takes what is damaged: JSON, with bytes as base64.
+std::string QuarantineLine(const Record& record, std::string_view why) {
+  const std::string value = record.is_delete ? "null" : "\"" + Base64Encode(record.value) + "\"";
+  return "{\"row\":" + std::to_string(record.row) + ",\"revision\":" + std::to_string(record.revision) +
+         ",\"created\":" + std::to_string(record.created) + ",\"key\":\"" + Base64Encode(record.key) +
+         "\",\"value\":" + value + ",\"why\":\"" + std::string(why) + "\"}\n";
+}
+
+class Repair {
+ public:
+  explicit Repair(StoppedStore& store) : store_(store), writer_(store.path()) {}
+
+  Result<CheckReport> Run() {
+    Ok began;
+    store_.runtime().Blocking([&] {
+      const Result<Revision> mark = ReadMark(store_.database());
+      if (mark.ok()) mark_ = *mark;
+      if (!mark.ok()) NoteMark(mark.status());
+      began = writer_.Begin();
+    });
+    TRY(std::move(began));
+    TRY(store_.ScanAll([this](const Record& record) { return Take(record); },
+                       [this](int64_t first, int64_t last, const std::string& why) { Skip(first, last, why); }));
+    report_.disk_bytes = store_.disk_bytes();
+    if (report_.damaged == 0) {
+      report_.compacted = mark_;
+      report_.revision = std::max(state_.revision(), mark_);
+      return report_;
+    }
+    Settle();
+    TRY(Quarantine());
+    Ok finished;
+    store_.runtime().Blocking([&] { finished = writer_.Finish(report_.compacted); });
+    TRY(std::move(finished));
+    if (unreadable_) TRY(KeepOld());
+    store_.Close();
+    TRY(Replace(store_.files(), store_.path()));
+    return report_;
+  }
+
+ private:
+  void NoteMark(const Status& why) {
+    mark_lost_ = true;
+    report_.Add({.why = why.message()});
+  }
+
+  Ok Take(const Record& record) {
+    const bool in_order = record.revision >= state_.revision();
+    if (!record.Good() || !in_order) {
+      Damage damage = DamageOf(record);
+      if (record.Good()) damage.why = "is out of order";
+      lines_ += QuarantineLine(record, damage.why);
+      Bound(record.row);
+      report_.Add(std::move(damage));
+      return {};
+    }
+    // Revisions of what was lost in front of this one are not beyond it.
+    hidden_ = std::min(hidden_, record.revision);
+    lost_ = std::max(lost_, hidden_);
+    hidden_ = 0;
+    const StateOfRecords::Place* before = state_.Find(record.key);
+    const bool orphan = record.is_delete && (before == nullptr || before->deleted);
+    if (orphan && record.revision > mark_) lost_ = std::max(lost_, record.revision);
+    state_.Add(record);
+    last_row_ = record.row;
+    report_.records++;
+    return writer_.Add(record);
+  }
+
+  void Skip(int64_t first, int64_t last, const std::string& why) {
+    unreadable_ = true;
+    lines_ +=
+        "{\"row\":" + std::to_string(first) + ",\"rowEnd\":" + std::to_string(last) + ",\"why\":\"unreadable\"}\n";
+    Bound(last);
+    report_.Add({.row = first, .row_end = last, .why = "can't be read: " + why});
+  }
+
+  /// A record up to this row is lost: its revision is no further from the last good one's than its row.
+  void Bound(int64_t row) {
+    const Revision most = row >= kRowMax ? kUnseenRevisions : row - last_row_;
+    hidden_ = std::max(hidden_, std::max(state_.revision(), mark_) + most);
+  }
+
+  /// The mark behind everything that is lost, so that what is left is a state without gaps; and what became of whom.
+  void Settle() {
+    lost_ = std::max(lost_, hidden_);
+    const Revision newest = std::max(state_.revision(), lost_);
+    // A mark may be behind every record.
+    report_.compacted = mark_lost_ ? newest + kUnseenRevisions : std::max(mark_, lost_);
+    report_.revision = std::max(newest, report_.compacted);
+    for (Damage& damage : report_.damages) {
+      if (damage.row == 0) {
+        damage.outcome = "made anew: the history is gone, the objects are there";
+      } else if (damage.key.empty()) {
+        damage.outcome = "dropped; which objects they were can't be read";
+      } else {
+        damage.outcome = OutcomeOf(damage);
+      }
+    }
+  }
+
+  std::string OutcomeOf(const Damage& damage) const {
+    const StateOfRecords::Place* place = state_.Find(damage.key);
+    if (place != nullptr && place->row > damage.row) return "moved away; newer records of it are good";
+    if (place == nullptr || place->deleted) return "moved away; the object is lost";
+    return "moved away; the object is as it was at revision " + std::to_string(place->revision);
+  }
+
+  /// A name beside the database that is not taken.
+  std::string FreeName(const std::string& stem, const std::string& end) {
+    for (int number = 1;; number++) {
+      const std::string name = store_.directory() + "/" + stem + std::to_string(number) + end;
+      if (!store_.files().Exists(name)) return name;
+    }
+  }
+
+  Ok Quarantine() {
+    if (lines_.empty()) return {};
+    report_.quarantine = FreeName("damaged-", ".jsonl");
+    return store_.files().WriteFileAtomic(report_.quarantine, lines_, 0600);
+  }
+
+  Ok KeepOld() {
+    const std::string name = FreeName("damaged-", ".db");
+    const auto from = TRY(store_.files().Open(store_.path(), rt::OpenMode::kRead));
+    const auto to = TRY(store_.files().Open(name, rt::OpenMode::kCreateNew, 0600));
+    for (int64_t at = 0;;) {
+      const std::string piece = TRY(from->ReadAt(at, kPiece));
+      if (piece.empty()) break;
+      TRY(to->Append(piece));
+      at += static_cast<int64_t>(piece.size());
+    }
+    report_.quarantine += (report_.quarantine.empty() ? "" : ", ") + name;
+    return to->Sync();
+  }
+
+  StoppedStore& store_;
+  DatabaseWriter writer_;
+  CheckReport report_;
+  StateOfRecords state_;
+  std::string lines_;
+  Revision mark_ = 0;
+  bool mark_lost_ = false;
+  bool unreadable_ = false;
+  int64_t last_row_ = 0;
+  Revision hidden_ = 0;  ///< the highest revision of what was lost since the last good record
+  Revision lost_ = 0;    ///< and of all
+};
+
+}  // namespace
+
+Result<CheckReport> RepairFolder(rt::Runtime& runtime, const std::string& directory) {
+  StoppedStore store(runtime, directory);
+  TRY(store.Open());
+  if (store.trouble()) {
+    return Internal(store.trouble()->message() + "; nothing can be read of it: restore a backup (knarr store restore)");
+  }
+  return Repair(store).Run();
+}
+
+}  // namespace knarr::store
