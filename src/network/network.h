@@ -31,6 +31,14 @@ struct PodAddress {
   std::string gateway;
 };
 
+/// A port of the node that leads to a pod's.
+struct PortMapping {
+  std::string protocol = "TCP";  ///< "TCP", "UDP" or "SCTP"
+  std::string host_ip;           ///< "" or "0.0.0.0": every address of the node
+  uint16_t host_port = 0;
+  uint16_t pod_port = 0;
+};
+
 /// A bridge, and a veth pair and an address a pod, by netlink directly: no program is started.
 class PodNetwork {
  public:
@@ -40,7 +48,10 @@ class PodNetwork {
   virtual ~PodNetwork() = default;
   /// Gives the namespace at `netns_path` an interface eth0 with a lease bound to the pod. Idempotent per sandbox.
   virtual Result<PodAddress> Attach(const std::string& sandbox_id, const std::string& netns_path) = 0;
-  /// Gives the address back and removes the link; idempotent.
+  /// Leads ports of the node to those of an attached sandbox, instead of those that led there; idempotent. Conflict
+  /// when one of them leads elsewhere.
+  virtual Ok MapPorts(const std::string& sandbox_id, const std::vector<PortMapping>& ports) = 0;
+  /// Gives the address and the ports back and removes the link; idempotent.
   virtual Ok Detach(const std::string& sandbox_id) = 0;
   /// Frees leases of sandboxes that are not in the list (left behind by a crash).
   virtual Ok Retain(const std::vector<std::string>& sandbox_ids) = 0;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "network/address_pool.h"
+#include "network/host_ports.h"
 #include "network/links.h"
 #include "network/network.h"
 #include "network/nft.h"
@@ -24,6 +25,9 @@ std::string LinkName(const IpAddress& address) { return fmt::format("kn{:08x}", 
 // half written ones. They are not synced to the disk: after a power cut no pod is left that holds an address.
 std::string LeaseDirectory(const PodNetworkOptions& options) { return options.state_directory + "/leases"; }
 
+// The ports of the node that lead to a sandbox are kept in a file named for it.
+std::string PortsDirectory(const PodNetworkOptions& options) { return options.state_directory + "/host-ports"; }
+
 // The kernel sends redirects when either this or the link's own setting says so.
 constexpr std::string_view kAllRedirects = "/proc/sys/net/ipv4/conf/all/send_redirects";
 // What it was before us.
@@ -32,10 +36,15 @@ constexpr const char* kRedirectsBefore = "send_redirects.before";
 class PodNetworkImpl : public PodNetwork {
  public:
   PodNetworkImpl(rt::Runtime& runtime, PodNetworkOptions options, AddressPool pool)
-      : runtime_(runtime), options_(std::move(options)), pool_(std::move(pool)), busy_(runtime) {}
+      : runtime_(runtime),
+        options_(std::move(options)),
+        pool_(std::move(pool)),
+        ports_(HostPortTable(options_.instance)),
+        busy_(runtime) {}
 
   Ok Open();
   Result<PodAddress> Attach(const std::string& sandbox_id, const std::string& netns_path) override;
+  Ok MapPorts(const std::string& sandbox_id, const std::vector<PortMapping>& ports) override;
   Ok Detach(const std::string& sandbox_id) override;
   Ok Retain(const std::vector<std::string>& sandbox_ids) override;
 
@@ -43,6 +52,9 @@ class PodNetworkImpl : public PodNetwork {
   Ok LookForOthers();
   Ok StopRedirects();
   Ok ReadLeases();
+  Ok ReadPorts();
+  Ok UnmapPorts(const std::string& sandbox_id);
+  Ok CommitPorts(nft::Transaction transaction, const std::vector<UdpTarget>& stale);
   Ok OnPool(const std::function<Ok()>& work);
   Result<IpAddress> Lease(const std::string& sandbox_id);
   Ok Free(const std::string& sandbox_id);
@@ -52,6 +64,7 @@ class PodNetworkImpl : public PodNetwork {
   rt::Runtime& runtime_;
   PodNetworkOptions options_;
   AddressPool pool_;
+  HostPorts ports_;
   rt::WaitQueue busy_;
   std::optional<NetlinkSocket> nftables_;  // kept, because closing it takes longer than the transaction
   std::set<std::string> working_;          // sandboxes that are being attached or detached
@@ -92,7 +105,9 @@ Ok PodNetworkImpl::OnPool(const std::function<Ok()>& work) {
 Ok PodNetworkImpl::Open() {
   rt::FileSystem& files = runtime_.files();
   TRY(files.MakeDirectories(LeaseDirectory(options_), 0700));
+  TRY(files.MakeDirectories(PortsDirectory(options_), 0700));
   TRY(ReadLeases());
+  TRY(ReadPorts());
   TRY(LookForOthers());
   const BridgeSpec bridge{.name = options_.bridge,
                           .owner = options_.state_directory,
@@ -112,7 +127,8 @@ Ok PodNetworkImpl::Open() {
   for (const nft::Chain& chain : PodTableChains(options_.bridge, pool_.network(), cluster)) transaction.AddChain(chain);
   return OnPool([&]() -> Ok {
     nftables_.emplace(TRY(NetlinkSocket::Open(NETLINK_NETFILTER)));
-    return transaction.Commit(*nftables_);
+    TRY(transaction.Commit(*nftables_));
+    return ports_.Rebuild().Commit(*nftables_);
   });
 }
 
@@ -176,6 +192,58 @@ Ok PodNetworkImpl::ReadLeases() {
   return {};
 }
 
+Ok PodNetworkImpl::ReadPorts() {
+  for (const auto& entry : TRY(runtime_.files().List(PortsDirectory(options_)))) {
+    const std::string path = PortsDirectory(options_) + "/" + entry.name;
+    const auto address = pool_.AddressOf(entry.name);
+    const Ok restored = [&]() -> Ok {
+      if (!address) return NotFound("its sandbox has no address");
+      const std::string text = TRY(runtime_.files().ReadFile(path));
+      return ports_.Set(entry.name, *address, TRY(ParsePortMappings(text)));
+    }();
+    if (restored.ok()) continue;
+    LOG_WARN("pod network: host ports are given back", {"path", path}, {"error", restored.status()});
+    TRY(runtime_.files().Remove(path));
+  }
+  return {};
+}
+
+// On one socket with nothing else: answers must not be mixed up.
+Ok PodNetworkImpl::CommitPorts(nft::Transaction transaction, const std::vector<UdpTarget>& stale) {
+  return OnPool([&]() -> Ok {
+    NetlinkSocket socket = TRY(NetlinkSocket::Open(NETLINK_NETFILTER));
+    if (!transaction.empty()) TRY(transaction.Commit(socket));
+    if (!stale.empty()) TRY(ForgetStaleUdp(socket, stale));
+    return {};
+  });
+}
+
+Ok PodNetworkImpl::MapPorts(const std::string& sandbox_id, const std::vector<PortMapping>& ports) {
+  const auto turn = TRY(SandboxTurn::Take(busy_, working_, sandbox_id));
+  const auto address = pool_.AddressOf(sandbox_id);
+  if (!address) return NotFound("sandbox " + sandbox_id + " has no address to lead ports to");
+  const std::string path = PortsDirectory(options_) + "/" + sandbox_id;
+  const std::string text = ToText(ports);
+  if (ports_.Has(sandbox_id) && runtime_.files().ReadFile(path).value_or("") == text) return {};
+  TRY(UnmapPorts(sandbox_id));
+  if (ports.empty()) return {};
+  TRY(ports_.Set(sandbox_id, *address, ports));
+  const Ok mapped = [&]() -> Ok {
+    TRY(runtime_.files().WriteFile(path, text));
+    return CommitPorts(ports_.Add(sandbox_id), ports_.UdpTargets(sandbox_id));
+  }();
+  if (!mapped.ok()) ports_.Remove(sandbox_id);
+  return mapped.ok() ? mapped : mapped.status().WithContext("host ports of sandbox " + sandbox_id);
+}
+
+Ok PodNetworkImpl::UnmapPorts(const std::string& sandbox_id) {
+  if (!ports_.Has(sandbox_id)) return {};
+  const std::vector<UdpTarget> stale = ports_.UdpTargets(sandbox_id);
+  TRY(CommitPorts(ports_.Take(sandbox_id), stale));
+  ports_.Remove(sandbox_id);
+  return runtime_.files().Remove(PortsDirectory(options_) + "/" + sandbox_id);
+}
+
 Result<IpAddress> PodNetworkImpl::Lease(const std::string& sandbox_id) {
   const bool had = pool_.AddressOf(sandbox_id).has_value();
   const IpAddress address = TRY(pool_.Allocate(sandbox_id, runtime_.Mono()));
@@ -229,6 +297,7 @@ Ok PodNetworkImpl::Detach(const std::string& sandbox_id) {
   const auto turn = TRY(SandboxTurn::Take(busy_, working_, sandbox_id));
   const auto address = pool_.AddressOf(sandbox_id);
   if (!address) return {};
+  TRY(UnmapPorts(sandbox_id));
   const std::string link = LinkName(*address);
   TRY(OnPool([&] { return RemoveLink(link); }));
   return Free(sandbox_id);
@@ -259,7 +328,8 @@ Ok RemoveNetwork(rt::Runtime& runtime, const PodNetworkOptions& options) {
   Ok result;
   runtime.Blocking([&] {
     result = [&]() -> Ok {
-      for (const std::string& table : {PodTable(options.instance), ServiceTableName(options.instance)}) {
+      for (const std::string& table :
+           {PodTable(options.instance), ServiceTableName(options.instance), HostPortTable(options.instance)}) {
         nft::Transaction transaction{table};
         transaction.RemoveTable();
         TRY(transaction.Commit());
@@ -279,6 +349,7 @@ Ok RemoveNetwork(rt::Runtime& runtime, const PodNetworkOptions& options) {
     if (others.empty()) TRY(runtime.files().WriteFile(std::string(kAllRedirects), *before));
     TRY(runtime.files().Remove(kept));
   }
+  TRY(runtime.files().RemoveAll(PortsDirectory(options)));
   return runtime.files().RemoveAll(LeaseDirectory(options));
 }
 

@@ -11,6 +11,7 @@ constexpr int kSourceNat = 100;
 
 std::string PodTable(std::string_view instance) { return std::string("knarr-pods").append(instance); }
 std::string ServiceTableName(std::string_view instance) { return std::string("knarr-services").append(instance); }
+std::string HostPortTable(std::string_view instance) { return std::string("knarr-host-ports").append(instance); }
 
 std::vector<nft::Chain> PodTableChains(const std::string& bridge, const Cidr& pods, const Cidr& cluster) {
   using nft::Decide;

@@ -14,6 +14,7 @@ namespace knarr::network {
 /// The tables' names; `instance` tells clusters in one network namespace apart ("" for the usual one).
 std::string PodTable(std::string_view instance);
 std::string ServiceTableName(std::string_view instance);
+std::string HostPortTable(std::string_view instance);
 
 /// Masquerading of what pods send out of the cluster, and protection of 127.0.0.1 from pods.
 std::vector<nft::Chain> PodTableChains(const std::string& bridge, const Cidr& pods, const Cidr& cluster);

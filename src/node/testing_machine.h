@@ -216,7 +216,13 @@ class FakeNetwork : public network::PodNetwork {
     if (added) at->second = "10.42.0." + std::to_string(++number_ + 1);
     return network::PodAddress{at->second, "10.42.0.1"};
   }
+  std::map<std::string, std::vector<network::PortMapping>> ports;  ///< by sandbox
+  Ok MapPorts(const std::string& sandbox_id, const std::vector<network::PortMapping>& mappings) override {
+    ports[sandbox_id] = mappings;
+    return {};
+  }
   Ok Detach(const std::string& sandbox_id) override {
+    ports.erase(sandbox_id);
     addresses.erase(sandbox_id);
     return {};
   }
