@@ -22,6 +22,11 @@ constexpr std::string_view kMaskedPaths[] = {"/proc/acpi",       "/proc/asound",
 constexpr std::string_view kReadOnlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                                "/proc/sysrq-trigger"};
 
+std::string_view PropagationOption(MountPropagation propagation) {
+  if (propagation == MountPropagation::kBidirectional) return "rshared";
+  return propagation == MountPropagation::kHostToContainer ? "rslave" : "rprivate";
+}
+
 // Builds one config in one arena.
 class Config {
  public:
@@ -49,10 +54,11 @@ class Config {
   Value Namespaces();
   Value Resources();
   Value Devices();
-  Value Linux();
+  Result<Value> Linux();
 
   const BundleSpec& spec_;
   const ContainerSpec& container_;
+  doc::Document seccomp_;  // kept, as the config borrows from it
   doc::Arena arena_;
 };
 
@@ -119,6 +125,9 @@ Result<Value> Config::Process() {
   Set(process, "cwd", Text(wanted.empty() ? "/" : wanted));
   Set(process, "capabilities", Capabilities());
   if (container_.security.no_new_privileges) Set(process, "noNewPrivileges", Value::Bool(true));
+  if (!container_.security.apparmor_profile.empty()) {
+    Set(process, "apparmorProfile", Text(container_.security.apparmor_profile));
+  }
   Set(process, "oomScoreAdj", Value::Int(std::max(container_.oom_score_adjust, spec_.host.oom_score_min)));
   return process;
 }
@@ -162,8 +171,9 @@ Value Config::Mounts() {
   usual("/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access});
   usual("/dev/shm", "bind", spec_.sandbox.shm_path, {"rbind", "rprivate", "nosuid", "noexec", "nodev", "rw"});
   for (const MountSpec& mount : own) {
+    const std::string_view read_only = mount.recursive_read_only ? "rro" : "ro";
     out.Append(arena_, Mount(mount.container_path, "bind", mount.host_path,
-                             {"rbind", "rprivate", mount.read_only ? "ro" : "rw"}));
+                             {"rbind", PropagationOption(mount.propagation), mount.read_only ? read_only : "rw"}));
   }
   return out;
 }
@@ -236,16 +246,27 @@ Value Config::Devices() {
   return out;
 }
 
-Value Config::Linux() {
+Result<Value> Config::Linux() {
   Value out = Value::Object();
   Set(out, "cgroupsPath", Text(spec_.cgroup_path));
   Set(out, "namespaces", Namespaces());
   Set(out, "resources", Resources());
+  // The container's root has to let through what a volume of it is to show, or to give back.
+  MountPropagation most = MountPropagation::kPrivate;
+  for (const MountSpec& mount : container_.mounts) most = std::max(most, mount.propagation);
+  if (most != MountPropagation::kPrivate) Set(out, "rootfsPropagation", Text(PropagationOption(most)));
   if (container_.security.privileged) {
     Set(out, "devices", Devices());
-  } else {
+    return out;
+  }
+  if (!container_.security.unmasked_proc) {
     Set(out, "maskedPaths", List(kMaskedPaths));
     Set(out, "readonlyPaths", List(kReadOnlyPaths));
+  }
+  if (!spec_.seccomp.empty()) {
+    seccomp_ = TRY(doc::ParseJson(spec_.seccomp).Context("the seccomp profile"));
+    if (!seccomp_.root.is_object()) return BadRequest("the seccomp profile is no JSON object");
+    Set(out, "seccomp", seccomp_.root);
   }
   return out;
 }
@@ -258,7 +279,7 @@ Result<std::string> Config::Make() {
   Set(files, "path", Text(spec_.root_path));
   Set(files, "readonly", Value::Bool(container_.security.read_only_root));
   Set(root, "mounts", Mounts());
-  Set(root, "linux", Linux());
+  Set(root, "linux", TRY(Linux()));
   return doc::ToJson(root);
 }
 

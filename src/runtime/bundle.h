@@ -42,6 +42,7 @@ struct BundleSpec {
   std::string root_path;
   std::string cgroup_path;
   std::vector<MountSpec> extra_mounts;  ///< /etc/hostname and such, unless the spec mounts there itself
+  std::string seccomp;  ///< the OCI seccomp object as JSON; "" for none
   std::vector<kernel::Device> devices;  ///< a privileged container's
 };
 

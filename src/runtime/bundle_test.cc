@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 #include <fstream>
+#include <map>
 
 #include "doc/json.h"
 #include "runtime/capabilities.h"
+#include "runtime/seccomp.h"
 
 namespace knarr::runtime {
 namespace {
@@ -47,6 +49,43 @@ class BundleTest : public testing::Test {
   image::ImageConfig image_;
   BundleSpec spec_;
 };
+
+TEST_F(BundleTest, Confined) {
+  container_.mounts = {{"/host/a", "/a", true, MountPropagation::kPrivate, true},
+                       {"/host/b", "/b", false, MountPropagation::kHostToContainer},
+                       {"/host/c", "/c", false, MountPropagation::kBidirectional}};
+  container_.security.unmasked_proc = true;
+  container_.security.apparmor_profile = "own";
+  spec_.seccomp = R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[]})";
+  ExpectGolden("confined", MakeConfig(spec_));
+  spec_.seccomp = "[]";
+  EXPECT_TRUE(MakeConfig(spec_).Failed(Reason::kBadRequest));
+}
+
+TEST(DefaultSeccomp, GrantsWhatTheCapabilitiesAre) {
+  const auto names = [](const std::string& json) {
+    std::map<std::string, int> out;
+    const doc::Document profile = MUST(doc::ParseJson(json));
+    EXPECT_EQ(profile.root.At("defaultAction").AsString(), "SCMP_ACT_ERRNO");
+    for (const doc::Value& call : profile.root.At("syscalls").items()) {
+      const bool allowed = call.At("action").AsString() == "SCMP_ACT_ALLOW";
+      for (const doc::Value& name : call.At("names").items()) out[std::string(name.AsString())] += allowed ? 1 : -1;
+    }
+    return out;
+  };
+  const auto usual = names(DefaultSeccomp({}, {}, kAllCapabilities));
+  EXPECT_EQ(usual.at("read"), 1);
+  EXPECT_EQ(usual.at("chroot"), 1);
+  EXPECT_EQ(usual.at("clone3"), -1);
+  EXPECT_EQ(usual.at("personality"), 5);
+  for (const char* name : {"mount", "unshare", "bpf", "reboot", "keyctl", "io_uring_setup", "userfaultfd"}) {
+    EXPECT_FALSE(usual.contains(name)) << name;
+  }
+  const auto admin = names(DefaultSeccomp({"SYS_ADMIN"}, {}, kAllCapabilities));
+  EXPECT_EQ(admin.at("mount"), 1);
+  EXPECT_EQ(admin.at("clone3"), 1);
+  EXPECT_FALSE(names(DefaultSeccomp({}, {"ALL"}, kAllCapabilities)).contains("chroot"));
+}
 
 TEST_F(BundleTest, Plain) { ExpectGolden("plain", MakeConfig(spec_)); }
 

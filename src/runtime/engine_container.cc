@@ -7,6 +7,7 @@
 #include "runtime/engine_impl.h"
 #include "runtime/kernel.h"
 #include "runtime/oci_error.h"
+#include "runtime/seccomp.h"
 
 namespace knarr::runtime {
 
@@ -25,6 +26,27 @@ std::string ExitReason(const ContainerEntry& container) {
   if (container.lost) return "Unknown";
   if (container.oom) return "OOMKilled";
   return container.exit_code == 0 ? "Completed" : "Error";
+}
+
+// What shows on the other side can't, where the host's own mount shows nothing to anybody.
+Ok CheckPropagation(const MountSpec& mount) {
+  if (mount.propagation == MountPropagation::kPrivate) return {};
+  const kernel::MountPoint point = kernel::MountOf(mount.host_path);
+  if (point.shared) return {};
+  if (mount.propagation == MountPropagation::kHostToContainer && point.slave) return {};
+  const bool both = mount.propagation == MountPropagation::kBidirectional;
+  return Internal("path " + GoQuote(mount.host_path) + " is mounted on " + GoQuote(point.path) +
+                  " but it is not a shared" + (both ? " mount" : " or slave mount"));
+}
+
+Result<std::string> SeccompOf(const BundleSpec& bundle) {
+  const SecuritySpec& security = bundle.container->security;
+  if (security.privileged || security.seccomp == SeccompMode::kUnconfined) return std::string();
+  if (security.seccomp == SeccompMode::kLocalhost) {
+    return kernel::ReadFile(security.seccomp_file).Context("cannot load seccomp profile " +
+                                                           GoQuote(security.seccomp_file));
+  }
+  return DefaultSeccomp(security.add_capabilities, security.drop_capabilities, bundle.host.capability_mask);
 }
 
 std::string ProgramName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -91,6 +113,7 @@ Result<BundleSpec> EngineImpl::MakeBundle(const SandboxEntry& sandbox, const Con
   const std::string user = security.run_as_user ? std::to_string(*security.run_as_user) : image.config.user;
   out.user = TRY(images_.ResolveUser(image, user));
   if (security.run_as_group) out.user.gid = static_cast<uint32_t>(*security.run_as_group);
+  if (!security.image_groups) out.user.groups.clear();
   for (const int64_t group : security.supplemental_groups) out.user.groups.push_back(static_cast<uint32_t>(group));
   const SandboxSpec& pod = sandbox.record.spec;
   out.sandbox.hostname = pod.hostname;
@@ -163,7 +186,9 @@ Ok EngineImpl::PrepareContainer(const ContainerEntry& container, BundleSpec& bun
   for (const MountSpec& mount : bundle.container->mounts) {
     // As containerd does for a hostPath that says nothing of its type.
     if (!kernel::Exists(mount.host_path)) TRY(kernel::MakeDirectories(mount.host_path));
+    TRY(CheckPropagation(mount));
   }
+  bundle.seccomp = TRY(SeccompOf(bundle));
   if (bundle.container->security.privileged) bundle.devices = kernel::HostDevices();
   const std::string config = TRY(MakeConfig(bundle));
   TRY(kernel::ReplaceFile(directory + "/config.json", config));

@@ -21,6 +21,7 @@ constexpr Duration kShimStopTimeout = 10s;
 constexpr size_t kReportMax = 512;
 constexpr int kProtectedScore = -998;  // what the kubelet gives a pod's infra process
 constexpr int kReadyFd = 3;
+constexpr size_t kSysctlMax = 1000;  // what the shim takes of a line
 
 // A group of its own somewhere below the root: what is removed with the sandbox must not be anybody else's.
 bool IsPodCgroup(std::string_view path) {
@@ -29,6 +30,13 @@ bool IsPodCgroup(std::string_view path) {
     if (part.empty() || part == "." || part == "..") return false;
   }
   return true;
+}
+
+// net.ipv4.conf.eth0/1.x → net/ipv4/conf/eth0.1/x
+std::string SysctlFile(std::string_view name) {
+  std::string out(name);
+  for (char& letter : out) letter = letter == '.' ? '/' : letter == '/' ? '.' : letter;
+  return out;
 }
 
 std::string NamespaceLetters(const SandboxSpec& spec) {
@@ -98,6 +106,17 @@ Ok EngineImpl::PrepareSandbox(SandboxEntry& sandbox, const CgroupResources& reso
   TRY(kernel::ReplaceFile(sandbox.directory + "/sandbox.json", ToJson(sandbox.record)));
   TRY(kernel::MakeDirectories(sandbox.directory + "/root", 0700));
   TRY(kernel::ReplaceFile(sandbox.directory + "/hostname", spec.hostname + "\n", 0644));
+  if (!spec.sysctls.empty()) {
+    std::string lines;
+    for (const auto& [name, value] : spec.sysctls) {
+      const std::string line = SysctlFile(name) + "=" + value;
+      if (line.size() > kSysctlMax || line.find_first_of(std::string_view("\n\0", 2)) != std::string::npos) {
+        return BadRequest("sysctl " + GoQuote(name) + " can't have such a value");
+      }
+      lines += line + "\n";
+    }
+    TRY(kernel::ReplaceFile(sandbox.directory + "/sysctls", lines));
+  }
   if (!spec.log_directory.empty()) TRY(kernel::MakeDirectories(spec.log_directory));
   TRY(cgroups_.Create(spec.cgroup_parent));
   TRY(cgroups_.SetLimits(spec.cgroup_parent, resources, CgroupWrite::kFresh));

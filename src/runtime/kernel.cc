@@ -140,7 +140,14 @@ std::vector<MountPoint> ParseMountInfo(std::string_view text) {
     const auto left = Fields(halves->first);
     const auto right = Fields(halves->second);
     if (left.size() < 6 || right.size() < 3) continue;
-    out.push_back({Unescape(left[4]), std::string(right[0]), std::string(right[2])});
+    MountPoint& mount = out.emplace_back();
+    mount.path = Unescape(left[4]);
+    mount.type = right[0];
+    mount.super_options = right[2];
+    for (size_t i = 6; i < left.size(); ++i) {
+      mount.shared |= left[i].starts_with("shared:");
+      mount.slave |= left[i].starts_with("master:");
+    }
   }
   return out;
 }
@@ -148,6 +155,17 @@ std::vector<MountPoint> ParseMountInfo(std::string_view text) {
 std::vector<MountPoint> Mounts() {
   const auto text = ReadFile("/proc/self/mountinfo", 64 << 20);
   return text.ok() ? ParseMountInfo(*text) : std::vector<MountPoint>();
+}
+
+MountPoint MountOf(const std::string& path) {
+  const std::string real = RealPath(path);
+  MountPoint out;
+  for (MountPoint& mount : Mounts()) {
+    const bool below = mount.path == "/" || real == mount.path || real.starts_with(mount.path + "/");
+    // Later mounts cover earlier ones.
+    if (below && mount.path.size() >= out.path.size()) out = std::move(mount);
+  }
+  return out;
 }
 
 bool Alive(int pid, uint64_t start) {

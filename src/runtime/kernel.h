@@ -38,14 +38,22 @@ struct MountPoint {
   std::string path;
   std::string type;
   std::string super_options;
+  bool shared = false;  ///< mounts below it are seen by its peers
+  bool slave = false;   ///< it sees those of its master
 };
 /// The lines of a mountinfo file; malformed ones are left out.
 std::vector<MountPoint> ParseMountInfo(std::string_view text);
 std::vector<MountPoint> Mounts();
 
+/// The mount that a path lies in.
+MountPoint MountOf(const std::string& path);
+
 /// An overlay of the layers (lowest first) with `upper` and `work`, mounted at `target`; any number of layers.
 Ok MountOverlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
                 const std::string& target);
+
+/// The layers alone, to read from.
+Ok MountLayers(const std::vector<std::string>& layers, const std::string& target);
 
 /// Whether the process of that pid and start time is there (and no zombie).
 bool Alive(int pid, uint64_t start);

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,8 +38,12 @@ Ok MountByLayers(const std::vector<std::string>& layers, const std::string& uppe
   for (size_t i = layers.size(); i-- > 0;) {
     if (Configure(context, "lowerdir+", layers[i].c_str()) != 0) return FromErrno(errno, "add the layer " + layers[i]);
   }
-  if (Configure(context, "upperdir", upper.c_str()) != 0) return FromErrno(errno, "set upperdir " + upper);
-  if (Configure(context, "workdir", work.c_str()) != 0) return FromErrno(errno, "set workdir " + work);
+  if (!upper.empty() && Configure(context, "upperdir", upper.c_str()) != 0) {
+    return FromErrno(errno, "set upperdir " + upper);
+  }
+  if (!work.empty() && Configure(context, "workdir", work.c_str()) != 0) {
+    return FromErrno(errno, "set workdir " + work);
+  }
   if (syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return FromErrno(errno, "create the overlay for " + target);
   }
@@ -57,9 +62,16 @@ Ok MountOverlay(const std::vector<std::string>& layers, const std::string& upper
   if (layers.empty()) return Internal("mount the overlay at " + target + ": the image has no layers");
   std::string options;
   for (size_t i = layers.size(); i-- > 0;) options += (options.empty() ? "lowerdir=" : ":") + Escape(layers[i]);
-  options += ",upperdir=" + Escape(upper) + ",workdir=" + Escape(work);
+  if (!upper.empty()) options += ",upperdir=" + Escape(upper) + ",workdir=" + Escape(work);
   if (options.size() < kOptionsMax) return Mount("overlay", target, "overlay", 0, options);
   return MountByLayers(layers, upper, work, target);
+}
+
+Ok MountLayers(const std::vector<std::string>& layers, const std::string& target) {
+  // The kernel makes no overlay of one.
+  if (layers.size() != 1) return MountOverlay(layers, "", "", target);
+  TRY(Mount(layers[0], target, nullptr, MS_BIND, ""));
+  return Mount("", target, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, "");
 }
 
 }  // namespace knarr::runtime::kernel

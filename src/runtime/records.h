@@ -3,6 +3,7 @@
 // What the engine and the shim keep in the state folder, from which a new engine finds everything again:
 //
 //   sandboxes/<id>/sandbox.json   written before anything of the sandbox is made
+//   sandboxes/<id>/sysctls        lines of name=value for the infra process, when the pod sets some
 //   sandboxes/<id>/shim.pid       by the shim, once the infra process runs: from here on the sandbox exists
 //   sandboxes/<id>/stopped        by the engine, when it has been stopped
 //   sandboxes/<id>/<container>/container.json, config.json, upper, work, rootfs

@@ -54,14 +54,27 @@ struct SandboxSpec {
       NamespaceMode::kNode;       ///< kPod: shareProcessNamespace; kNode: hostPID; see also pid_per_container
   bool pid_per_container = true;  ///< the default: each container has a PID namespace of its own
   NamespaceMode ipc = NamespaceMode::kPod;
+  /// Kernel settings of the pod's own namespaces: "net.ipv4.tcp_syncookies" → "1".
+  std::map<std::string, std::string> sysctls;
   std::map<std::string, std::string> labels;
   std::map<std::string, std::string> annotations;
 };
+
+/// Whether mounts made later on one side show on the other.
+enum class MountPropagation : uint8_t { kPrivate, kHostToContainer, kBidirectional };
 
 struct MountSpec {
   std::string host_path;
   std::string container_path;
   bool read_only = false;
+  MountPropagation propagation = MountPropagation::kPrivate;
+  bool recursive_read_only = false;  ///< mounts below it, too
+};
+
+enum class SeccompMode : uint8_t {
+  kUnconfined,
+  kRuntimeDefault,  ///< the engine's own profile
+  kLocalhost,       ///< the file's
 };
 
 struct SecuritySpec {
@@ -71,6 +84,11 @@ struct SecuritySpec {
   std::optional<int64_t> run_as_user;
   std::optional<int64_t> run_as_group;
   std::vector<int64_t> supplemental_groups;
+  bool image_groups = true;  ///< also those that the image's /etc/group puts the user in
+  SeccompMode seccomp = SeccompMode::kUnconfined;
+  std::string seccomp_file;      ///< kLocalhost: the OCI seccomp object as JSON
+  std::string apparmor_profile;  ///< "" for none of our choice
+  bool unmasked_proc = false;    ///< all of /proc is seen, and may be written to
   std::vector<std::string> add_capabilities;  ///< "NET_ADMIN", "ALL"
   std::vector<std::string> drop_capabilities;
 };

@@ -40,6 +40,44 @@ void WriteSysctl(const char* path, const char* value) {
   close(fd);
 }
 
+// One line of the file: what the pod asks for must be so, or it does not run. Whether that went well; errno otherwise.
+bool SetSysctl(char* line) {
+  char* equals = strchr(line, '=');
+  if (equals == nullptr || strstr(line, "..") != nullptr) {
+    errno = EINVAL;
+    return false;
+  }
+  *equals = '\0';
+  char path[300];
+  if (snprintf(path, sizeof(path), "/proc/sys/%s", line) >= static_cast<int>(sizeof(path))) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  const int fd = open(path, O_WRONLY | O_CLOEXEC);
+  const bool written = fd >= 0 && write(fd, equals + 1, strlen(equals + 1)) >= 0;
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  errno = error;
+  return written;
+}
+
+// nullptr when all are set; what was not, otherwise.
+const char* SetSysctls(const char* file) {
+  FILE* in = fopen(file, "re");
+  if (in == nullptr) return errno == ENOENT ? nullptr : "read sysctls";
+  static char line[1024];
+  while (fgets(line, sizeof(line), in) != nullptr) {
+    line[strcspn(line, "\n")] = '\0';
+    if (line[0] == '\0' || SetSysctl(line)) continue;
+    const int error = errno;
+    fclose(in);
+    errno = error;
+    return line;  // its name
+  }
+  fclose(in);
+  return nullptr;
+}
+
 // The first step that fails, in words; nullptr when all went well.
 const char* Prepare(const InfraOptions& options) {
   if ((options.clone_flags & CLONE_NEWUTS) != 0 && *options.hostname != '\0' &&
@@ -52,6 +90,7 @@ const char* Prepare(const InfraOptions& options) {
     WriteSysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
     WriteSysctl("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
   }
+  if (const char* failed = SetSysctls(options.sysctls); failed != nullptr) return failed;
   if (chroot(options.root) != 0) return "chroot";
   if (chdir("/") != 0) return "chdir /";
   if (setgroups(0, nullptr) != 0) return "setgroups";
@@ -72,7 +111,7 @@ const char* Prepare(const InfraOptions& options) {
   signal(SIGPIPE, SIG_IGN);
   char message[160] = "";
   if (const char* failed = Prepare(options); failed != nullptr) {
-    snprintf(message, sizeof(message), "%s: %s", failed, strerror(errno));
+    snprintf(message, sizeof(message), "%.100s: %.50s", failed, strerror(errno));
   }
   // An empty report is success: one NUL byte.
   if (write(report_fd, message, strlen(message) + 1) < 0 || message[0] != '\0') _exit(1);

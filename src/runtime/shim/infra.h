@@ -12,6 +12,8 @@ struct InfraOptions {
   int clone_flags = 0;        ///< CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWPID
   const char* hostname = "";  ///< set where the UTS namespace is new
   const char* root = "root";  ///< an empty directory
+  /// Lines of file=value below /proc/sys, set in the new namespaces; fine if there is no such file.
+  const char* sysctls = "sysctls";
 };
 
 /// The process, once its namespaces are ready (lo is up); -1 with the reason in `error`.
