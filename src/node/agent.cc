@@ -59,6 +59,7 @@ Agent::~Agent() = default;
 Ok Agent::Start() {
   TRY(runtime_.files().MakeDirectories(options_.data_directory + "/pods", 0700));
   TRY(runtime_.files().MakeDirectories(options_.log_directory));
+  apparmor_ = runtime_.files().ReadFile("/sys/module/apparmor/parameters/enabled").value_or("").starts_with('Y');
   status_ = std::make_unique<NodeStatus>(runtime_, client_, images_, options_);
   TRY(status_->Register());
   TRY(AdoptPods());
@@ -191,6 +192,7 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .pods_directory = options_.data_directory + "/pods",
                              .log_directory = options_.log_directory,
                              .cgroup_root = options_.cgroup_root,
+                             .apparmor = apparmor_,
                              .machine_cpu_milli = status_->cpu_milli(),
                              .machine_memory = status_->memory_bytes()};
   auto worker = std::make_unique<PodWorker>(environment, pod, [this, uid] { WorkerFinished(uid); });

@@ -82,6 +82,7 @@ class Agent : public client::NodeAccess {
   client::InformerFactory informers_;
   client::EventRecorder events_;
   std::unique_ptr<class NodeStatus> status_;
+  bool apparmor_ = false;
   std::map<std::string, std::unique_ptr<PodWorker>, std::less<>> workers_;  // by uid
   std::multimap<std::string, FollowedLog*> followed_;                       // by container id
   std::map<std::string, std::vector<runtime::SandboxStatus>> found_sandboxes_;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/ip.h"
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "node/resources.h"
@@ -16,7 +15,7 @@ using api::core_v1::Container;
 using api::core_v1::Pod;
 
 constexpr size_t kHostnameMax = 63;
-constexpr std::string_view kClusterDomain = "cluster.local";
+constexpr size_t kWholeHostnameMax = 64;
 
 std::vector<std::string> Expanded(api::ListView<std::string_view> words, const Environment& environment) {
   std::vector<std::string> out;
@@ -25,16 +24,39 @@ std::vector<std::string> Expanded(api::ListView<std::string_view> words, const E
   return out;
 }
 
+runtime::MountPropagation PropagationOf(api::core_v1::VolumeMount mount) {
+  const std::string_view mode = mount.mount_propagation().value_or("None");
+  if (mode == "Bidirectional") return runtime::MountPropagation::kBidirectional;
+  return mode == "HostToContainer" ? runtime::MountPropagation::kHostToContainer : runtime::MountPropagation::kPrivate;
+}
+
+Result<bool> IsRecursiveReadOnly(api::core_v1::VolumeMount mount) {
+  const std::string_view mode = mount.recursive_read_only().value_or("Disabled");
+  if (mode == "Disabled") return false;
+  const std::string what = fmt::format("failed to resolve recursive read-only mode: volume \"{}\" requested recursive "
+                                       "read-only mode, but it is not ",
+                                       mount.name());
+  if (!mount.read_only()) return BadRequest(what + "read-only");
+  if (const std::string_view propagation = mount.mount_propagation().value_or("None"); propagation != "None") {
+    return BadRequest(fmt::format("{}compatible with propagation \"{}\"", what, propagation));
+  }
+  return true;
+}
+
 Result<std::vector<runtime::MountSpec>> Mounts(Container container, const PodVolumes& volumes,
                                                const ContainerInputs& inputs) {
   std::vector<runtime::MountSpec> out;
+  size_t number = 0;
   for (auto mount : container.volume_mounts()) {
-    if (!mount.sub_path().empty() || !mount.sub_path_expr().empty()) {
-      return BadRequest(fmt::format("volume mount \"{}\": this node does not know subPath", mount.name()));
-    }
-    out.push_back({.host_path = TRY(volumes.PathOf(mount.name())),
-                   .container_path = std::string(mount.mount_path()),
-                   .read_only = mount.read_only()});
+    const auto sub_path = inputs.sub_paths.find(number++);
+    std::string source = sub_path != inputs.sub_paths.end() ? sub_path->second : TRY(volumes.PathOf(mount.name()));
+    std::string target(mount.mount_path());
+    if (!target.starts_with('/')) target.insert(0, "/");
+    out.push_back({.host_path = std::move(source),
+                   .container_path = std::move(target),
+                   .read_only = mount.read_only() || volumes.IsReadOnly(mount.name()),
+                   .propagation = PropagationOf(mount),
+                   .recursive_read_only = TRY(IsRecursiveReadOnly(mount))});
   }
   auto add = [&out](const std::string& file, std::string_view path) {
     const bool taken = std::ranges::any_of(out, [path](const auto& mount) { return mount.container_path == path; });
@@ -43,13 +65,35 @@ Result<std::vector<runtime::MountSpec>> Mounts(Container container, const PodVol
   add(inputs.hosts_file, "/etc/hosts");
   add(inputs.resolv_file, "/etc/resolv.conf");
   add(inputs.hostname_file, "/etc/hostname");
+  if (const std::string_view path = container.termination_message_path(); !path.empty()) {
+    add(inputs.termination_log, path.starts_with('/') ? std::string(path) : fmt::format("/{}", path));
+  }
   return out;
+}
+
+/// The container's own profile counts, or else the pod's.
+Ok SetProfiles(Pod pod, Container container, const std::string& directory, runtime::SecuritySpec& out) {
+  const auto own = container.security_context();
+  const auto shared = pod.spec().security_context();
+  const auto seccomp = own.seccomp_profile() ? own.seccomp_profile() : shared.seccomp_profile();
+  if (seccomp.type() == "RuntimeDefault") out.seccomp = runtime::SeccompMode::kRuntimeDefault;
+  if (seccomp.type() == "Localhost") {
+    const std::string_view name = seccomp.localhost_profile().value_or("");
+    if (name.empty()) return BadRequest("localhostProfile must be set if seccompProfile type is Localhost.");
+    out.seccomp = runtime::SeccompMode::kLocalhost;
+    out.seccomp_file = fmt::format("{}/{}", directory, name);
+  }
+  const auto apparmor = own.app_armor_profile() ? own.app_armor_profile() : shared.app_armor_profile();
+  if (apparmor.type() == "Localhost") out.apparmor_profile = std::string(apparmor.localhost_profile().value_or(""));
+  return {};
 }
 
 runtime::SecuritySpec Security(Pod pod, Container container) {
   runtime::SecuritySpec out;
   auto own = container.security_context();
   auto shared = pod.spec().security_context();
+  out.image_groups = shared.supplemental_groups_policy().value_or("Merge") != "Strict";
+  out.unmasked_proc = own.proc_mount().value_or("Default") == "Unmasked";
   out.privileged = own.privileged().value_or(false);
   out.read_only_root = own.read_only_root_filesystem().value_or(false);
   out.no_new_privileges = !own.allow_privilege_escalation().value_or(true);
@@ -98,6 +142,7 @@ Result<runtime::ContainerSpec> MakeContainerSpec(Pod pod, Container container, c
   spec.mounts = TRY(Mounts(container, volumes, inputs));
   spec.resources = TRY(ContainerResources(container));
   spec.security = Security(pod, container);
+  TRY(SetProfiles(pod, container, inputs.seccomp_directory, spec.security));
   spec.stdin_open = container.stdin();
   spec.stdin_once = container.stdin_once();
   spec.tty = container.tty();
@@ -106,6 +151,7 @@ Result<runtime::ContainerSpec> MakeContainerSpec(Pod pod, Container container, c
   if (auto text = container.resources().requests().Find("memory")) {
     memory_request = TRY(Quantity::Parse(*text)).Value();
   }
+  spec.stop_signal = std::string(container.lifecycle().stop_signal().value_or(""));
   spec.oom_score_adjust = OomScoreAdjust(QosOf(pod), memory_request, inputs.machine_memory);
   spec.labels = PodLabels(pod);
   spec.labels["io.kubernetes.container.name"] = spec.name;
@@ -126,16 +172,25 @@ std::string HostnameOf(Pod pod) {
   return std::string(name);
 }
 
-bool NamesOnlyLoopback(std::string_view resolv_conf) {
-  bool any = false;
-  for (const std::string_view line : Lines(resolv_conf)) {
-    const auto words = Fields(line);
-    if (words.size() < 2 || words[0] != "nameserver") continue;
-    const auto address = IpAddress::Parse(words[1]);
-    if (!address.ok() || !address->IsLoopback()) return false;
-    any = true;
-  }
-  return any;
+namespace {
+
+/// The domain of the pod's host name; "" when it has none.
+std::string DomainOf(Pod pod) {
+  if (pod.spec().subdomain().empty() || pod.spec().hostname_override()) return {};
+  return fmt::format("{}.{}.svc.{}", pod.spec().subdomain(), pod.metadata().ns(), kClusterDomain);
+}
+
+}  // namespace
+
+Result<std::string> KernelHostnameOf(Pod pod) {
+  const std::string domain = DomainOf(pod);
+  if (domain.empty() || !pod.spec().set_hostname_as_fqdn().value_or(false)) return HostnameOf(pod);
+  std::string whole = fmt::format("{}.{}", HostnameOf(pod), domain);
+  if (whole.size() <= kWholeHostnameMax) return whole;
+  return BadRequest(
+      fmt::format("failed to construct FQDN from pod hostname and cluster domain, FQDN {} is too long ({} characters "
+                  "is the max, {} characters requested)",
+                  whole, kWholeHostnameMax, whole.size()));
 }
 
 std::string HostsFile(Pod pod, std::string_view pod_ip, std::string_view node_hosts) {
@@ -149,13 +204,11 @@ std::string HostsFile(Pod pod, std::string_view pod_ip, std::string_view node_ho
                                    "fe00::1\tip6-allnodes\n"
                                    "fe00::2\tip6-allrouters\n";
   const std::string hostname = HostnameOf(pod);
-  const bool in_subdomain = !pod.spec().subdomain().empty() && !pod.spec().hostname_override();
+  const std::string domain = DomainOf(pod);
   if (!host_network && !pod_ip.empty()) {
     out += pod_ip;
     out += '\t';
-    if (in_subdomain) {
-      out += fmt::format("{}.{}.{}.svc.{}\t", hostname, pod.spec().subdomain(), pod.metadata().ns(), kClusterDomain);
-    }
+    if (!domain.empty()) out += fmt::format("{}.{}\t", hostname, domain);
     out += hostname + "\n";
   }
   if (!pod.spec().host_aliases().empty()) out += "\n# Entries added by HostAliases.\n";

@@ -2,6 +2,7 @@
 
 // From a pod's container to what the runtime is asked to make.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,16 @@
 
 namespace knarr::node {
 
+inline constexpr std::string_view kClusterDomain = "cluster.local";
+
 struct ContainerInputs {
   std::string image_id;
   uint32_t attempt = 0;
   Environment environment;
   int64_t machine_memory = 0;
+  std::map<size_t, std::string> sub_paths;  ///< what to mount instead of a whole volume, by the mount's number
+  std::string seccomp_directory;            ///< where Localhost profiles lie
+  std::string termination_log;  ///< mounted at the container's terminationMessagePath
   std::string hosts_file;     ///< mounted at /etc/hosts unless the pod mounts something there; "" none
   std::string resolv_file;    ///< at /etc/resolv.conf
   std::string hostname_file;  ///< at /etc/hostname
@@ -35,9 +41,9 @@ std::map<std::string, std::string> PodLabels(api::core_v1::Pod pod);
 
 /// The text of the pod's /etc/hosts; in the host's network it begins with the node's own, `node_hosts`.
 std::string HostsFile(api::core_v1::Pod pod, std::string_view pod_ip, std::string_view node_hosts = {});
-/// Whether a resolv.conf names servers, and all of them listen on the host's own loopback: no pod reaches those.
-bool NamesOnlyLoopback(std::string_view resolv_conf);
 /// spec.hostnameOverride, spec.hostname or the pod's name, cut to 63 bytes. In the host's network it is not used.
 std::string HostnameOf(api::core_v1::Pod pod);
+/// The name the kernel gives the pod's machine: with setHostnameAsFQDN the whole one. BadRequest when that is too long.
+Result<std::string> KernelHostnameOf(api::core_v1::Pod pod);
 
 }  // namespace knarr::node

@@ -1,14 +1,18 @@
 #include "node/mount.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "rt/file_system.h"
+#include "rt/owned_fd.h"
 #include "runtime/kernel.h"
 
 namespace knarr::node {
@@ -29,6 +33,67 @@ Ok MountTmpfs(rt::Runtime& runtime, const std::string& path, int64_t size) {
     if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
       result = FromErrno(errno, "mount tmpfs at " + path);
     }
+  });
+  return result;
+}
+
+Ok MountImage(rt::Runtime& runtime, const std::vector<std::string>& layers, const std::string& path) {
+  Ok result;
+  runtime.Blocking([&] {
+    if (runtime::kernel::MountOf(path).path == runtime::kernel::RealPath(path)) return;
+    result = runtime::kernel::MountLayers(layers, path);
+  });
+  return result;
+}
+
+namespace {
+
+constexpr mode_t kGroupReadsAndWrites = 0660;
+constexpr mode_t kGroupEnters = 0110;
+constexpr int kDepthMax = 64;  // each level holds two descriptors, and what is given is new, as a rule
+
+mode_t GroupMode(const struct stat& info) {
+  return (info.st_mode & 07777) | kGroupReadsAndWrites | (S_ISDIR(info.st_mode) ? S_ISGID | kGroupEnters : 0);
+}
+
+/// By descriptors, so that nobody who writes there leads us elsewhere. Links are given, but not followed.
+Ok GiveEntry(int folder, const char* name, uint32_t group, int depth) {
+  const rt::OwnedFd at(openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info;
+  if (!at.ok() && errno == ENOENT) return {};
+  if (!at.ok() || fstat(at.get(), &info) != 0) return FromErrno(errno, std::string("look at ") + name);
+  if (fchownat(at.get(), "", static_cast<uid_t>(-1), group, AT_EMPTY_PATH) != 0) {
+    return FromErrno(errno, std::string("change the group of ") + name);
+  }
+  if (S_ISLNK(info.st_mode)) return {};
+  const std::string path = "/proc/self/fd/" + std::to_string(at.get());
+  if (chmod(path.c_str(), GroupMode(info)) != 0) return FromErrno(errno, std::string("change the mode of ") + name);
+  if (!S_ISDIR(info.st_mode) || depth == kDepthMax) return {};
+  DIR* entries = opendir(path.c_str());
+  if (entries == nullptr) return FromErrno(errno, std::string("list ") + name);
+  Ok result;
+  while (const dirent* entry = readdir(entries)) {
+    const std::string_view below = entry->d_name;
+    if (below == "." || below == "..") continue;
+    result = GiveEntry(dirfd(entries), entry->d_name, group, depth + 1);
+    if (!result.ok()) break;
+  }
+  closedir(entries);
+  return result;
+}
+
+}  // namespace
+
+Ok GiveToGroup(rt::Runtime& runtime, const std::string& directory, uint32_t group, bool only_if_root_differs) {
+  Ok result;
+  runtime.Blocking([&] {
+    struct stat info;
+    if (stat(directory.c_str(), &info) != 0) {
+      result = FromErrno(errno, "look at " + directory);
+      return;
+    }
+    if (only_if_root_differs && info.st_gid == group && (info.st_mode & 07777) == GroupMode(info)) return;
+    result = GiveEntry(AT_FDCWD, directory.c_str(), group, 0);
   });
   return result;
 }

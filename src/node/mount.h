@@ -14,6 +14,12 @@ namespace knarr::node {
 
 /// A tmpfs at the directory, of at most `size` bytes (0: the kernel's default); fine if there is one already.
 Ok MountTmpfs(rt::Runtime& runtime, const std::string& path, int64_t size);
+/// An image's files at the directory, to read from; fine if something is mounted there already.
+Ok MountImage(rt::Runtime& runtime, const std::vector<std::string>& layers, const std::string& path);
+/// Gives the group all it needs in a folder and below: it becomes the group of everything, may write whatever it may
+/// read, and what is made in folders is its own, too. `only_if_root_differs`: nothing is done when the folder itself is
+/// so already.
+Ok GiveToGroup(rt::Runtime& runtime, const std::string& directory, uint32_t group, bool only_if_root_differs);
 /// Unmounts everything mounted at or below the directory, deepest first; fine if there is nothing.
 Ok UnmountBelow(rt::Runtime& runtime, const std::string& directory);
 /// The mount points at or below the directory, from the text of /proc/self/mountinfo, deepest first.

@@ -4,6 +4,7 @@
 
 #include "doc/json.h"
 #include "node/container_spec.h"
+#include "node/dns.h"
 #include "node/environment.h"
 #include "node/logs.h"
 #include "node/mount.h"

@@ -7,10 +7,13 @@
 
 #include "base/log.h"
 #include "base/strings.h"
-#include "doc/json.h"
+#include "node/admission.h"
 #include "node/container_spec.h"
+#include "node/dns.h"
 #include "node/pod_worker.h"
 #include "node/resources.h"
+#include "node/sub_path.h"
+#include "node/termination_message.h"
 #include "rt/file_system.h"
 
 namespace knarr::node {
@@ -21,41 +24,31 @@ using api::core_v1::Pod;
 using client::EventKind;
 using runtime::ContainerState;
 
-constexpr Duration kPullBackOffFirst = 10s;
-constexpr Duration kPullBackOffMost = 300s;
-constexpr Duration kErrImagePullShown = 1s;
 // How long a start that failed for another reason waits: the kubelet's backOffPeriod.
 constexpr Duration kStartRetry = 10s;
-
-/// Username and password for a registry from a kubernetes.io/dockerconfigjson secret.
-std::optional<image::PullOptions> FromDockerConfig(std::string_view json, const image::Reference& reference) {
-  Result<doc::Document> config = doc::ParseJson(json);
-  if (!config.ok()) return std::nullopt;
-  for (const doc::Member& entry : config->root.At("auths").members()) {
-    std::string_view host = entry.key;
-    for (std::string_view scheme : {"https://", "http://"}) {
-      if (host.starts_with(scheme)) host.remove_prefix(scheme.size());
-    }
-    host = host.substr(0, host.find('/'));
-    if (host == "index.docker.io") host = "docker.io";
-    if (host != reference.registry) continue;
-    image::PullOptions options{.username = std::string(entry.value.At("username").AsString()),
-                               .password = std::string(entry.value.At("password").AsString())};
-    Result<std::string> pair = Base64Decode(entry.value.At("auth").AsString());
-    if (options.username.empty() && pair.ok() && pair->find(':') != std::string::npos) {
-      options.username = pair->substr(0, pair->find(':'));
-      options.password = pair->substr(pair->find(':') + 1);
-    }
-    return options;
-  }
-  return std::nullopt;
-}
 
 /// "" for a file that not every machine has.
 Result<std::string> ReadIfThere(rt::FileSystem& files, const std::string& path) {
   Result<std::string> text = files.ReadFile(path);
   if (text.Failed(Reason::kNotFound)) return std::string();
   return text;
+}
+
+/// The ports of the node that the pod's containers ask for.
+std::vector<network::PortMapping> HostPortsOf(Pod pod) {
+  std::vector<network::PortMapping> out;
+  const auto add = [&out](Container container) {
+    for (const auto port : container.ports()) {
+      if (port.host_port() <= 0) continue;
+      out.push_back({.protocol = std::string(port.protocol().empty() ? "TCP" : port.protocol()),
+                     .host_ip = std::string(port.host_ip()),
+                     .host_port = static_cast<uint16_t>(port.host_port()),
+                     .pod_port = static_cast<uint16_t>(port.container_port())});
+    }
+  };
+  for (const Container container : pod.spec().init_containers()) add(container);
+  for (const Container container : pod.spec().containers()) add(container);
+  return out;
 }
 
 }  // namespace
@@ -72,8 +65,9 @@ Ok PodWorker::EnsureSandbox() {
     }
     return mounted.status();
   }
-  const runtime::SandboxSpec spec = TRY(MakeSandboxSpec(pod));
-  Result<runtime::SandboxStatus> made = environment_.containers.RunSandbox(spec);
+  const Result<runtime::SandboxSpec> spec = MakeSandboxSpec(pod);
+  Result<runtime::SandboxStatus> made =
+      spec.ok() ? environment_.containers.RunSandbox(*spec) : Result<runtime::SandboxStatus>(spec.status());
   Ok joined = made.ok() ? Ok() : Ok(made.status());
   if (made.ok()) {
     sandbox_ = std::move(*made);
@@ -98,7 +92,9 @@ Ok PodWorker::JoinSandbox() {
   if (view().spec().host_network()) {
     state_.pod_ip = environment_.node_ip;
   } else {
-    state_.pod_ip = TRY(environment_.network.Attach(sandbox_->id, sandbox_->network_namespace)).ip;
+    const std::string id = sandbox_->id;
+    state_.pod_ip = TRY(environment_.network.Attach(id, sandbox_->network_namespace)).ip;
+    if (const auto ports = HostPortsOf(view()); !ports.empty()) TRY(environment_.network.MapPorts(id, ports));
   }
   TRY(WriteSandboxFiles());
   state_.sandbox_ready = true;
@@ -121,6 +117,9 @@ Result<runtime::SandboxSpec> PodWorker::MakeSandboxSpec(Pod pod) {
   if (pod.spec().share_process_namespace().value_or(false)) {
     spec.pid_per_container = false;
     spec.pid = runtime::NamespaceMode::kPod;
+  }
+  for (const auto sysctl : pod.spec().security_context().sysctls()) {
+    spec.sysctls[NormalSysctlName(sysctl.name())] = std::string(sysctl.value());
   }
   spec.labels = PodLabels(pod);
   return spec;
@@ -147,9 +146,17 @@ Ok PodWorker::ClearOldSandboxes() {
 
 /// A pod in the host's network has the host's name, too.
 Result<std::string> PodWorker::HostnameIn(Pod pod) {
-  if (!pod.spec().host_network()) return HostnameOf(pod);
+  if (!pod.spec().host_network()) return KernelHostnameOf(pod);
   const std::string name = TRY(ReadIfThere(environment_.runtime.files(), "/proc/sys/kernel/hostname"));
   return name.empty() ? environment_.node_name : std::string(TrimSpace(name));
+}
+
+void PodWorker::TellMissingDns() {
+  if (std::exchange(missing_dns_told_, true)) return;
+  RecordEvent(EventKind::kWarning, "MissingClusterDNS",
+              fmt::format("pod: \"{}_{}({})\". kubelet does not have ClusterDNS IP configured and cannot create Pod "
+                          "using \"ClusterFirst\" policy. Falling back to \"Default\" policy.",
+                          pod_->name(), pod_->ns(), pod_->uid()));
 }
 
 Ok PodWorker::WriteSandboxFiles() {
@@ -169,7 +176,12 @@ Ok PodWorker::WriteSandboxFiles() {
     const std::string servers = TRY(ReadIfThere(files, "/run/systemd/resolve/resolv.conf"));
     if (!servers.empty()) resolv = servers;
   }
-  return files.WriteFile(directory + "/resolv.conf", resolv, 0644);
+  const PodDns dns = DnsOf(pod, ParseResolverConfig(resolv), {});
+  if (!adopted_ && dns.fell_back) TellMissingDns();
+  for (const std::string& warning : dns.warnings) {
+    if (!adopted_) RecordEvent(EventKind::kWarning, "DNSConfigForming", warning);
+  }
+  return files.WriteFile(directory + "/resolv.conf", ToText(dns.config), 0644);
 }
 
 void PodWorker::StartContainers(std::vector<std::string> names) {
@@ -197,7 +209,7 @@ void PodWorker::NoteStartFailure(ContainerRecord& record, std::string_view reaso
 /// What the runtime is asked to make; the reasons it can't be are noted at the container.
 Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container container, ContainerRecord& record,
                                                            const image::Image& image) {
-  const std::string directory = environment_.pods_directory + "/" + std::string(pod.metadata().uid());
+  const std::string directory = Directory();
   PodFacts facts{.pod_ip = state_.pod_ip,
                  .host_ip = state_.host_ip,
                  .node_name = environment_.node_name,
@@ -206,12 +218,16 @@ Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container co
   ContainerInputs inputs{.image_id = image.id,
                          .attempt = record.next_attempt(),
                          .machine_memory = environment_.machine_memory,
+                         .seccomp_directory = environment_.pods_directory + "/../seccomp",
+                         .termination_log = TerminationLogOf(directory, container.name(), record.next_attempt()),
                          .hosts_file = directory + "/hosts",
                          .resolv_file = directory + "/resolv.conf",
                          .hostname_file = directory + "/hostname"};
   Result<runtime::ContainerSpec> spec = [&]() -> Result<runtime::ContainerSpec> {
     inputs.environment = TRY(MakeEnvironment(environment_.client, pod, container, facts));
     TRY(CheckNonRoot(pod, container, image.config.user));
+    TRY(MakeTerminationLog(environment_.runtime, inputs.termination_log));
+    inputs.sub_paths = TRY(BindSubPaths(environment_.runtime, container, volumes_, inputs.environment, directory));
     return MakeContainerSpec(pod, container, volumes_, inputs);
   }();
   if (!spec.ok() && !spec.Failed(Reason::kCancelled)) {
@@ -227,8 +243,10 @@ Ok PodWorker::StartOne(const std::string& name) {
   ContainerRecord* record = state_.Find(name);
   if (!container || record == nullptr || record->running()) return {};
 
-  Result<image::Image> image = EnsureImage(pod, *container);
+  Result<image::Image> image =
+      EnsureImage(pod, {std::string(container->image()), container->image_pull_policy(), name}, *record);
   if (!image.ok()) return image.status();
+  TRY(EnsureImageVolumes(pod, *container, *record));
   if (state_.ending() || !sandbox_) return Cancelled("pod is going away");
   const std::string sandbox = sandbox_->id;  // the loop may find it gone while we wait
   Result<runtime::ContainerSpec> spec = PrepareContainer(pod, *container, *record, *image);
@@ -240,140 +258,45 @@ Ok PodWorker::StartOne(const std::string& name) {
   }
   if (state_.ending()) return Cancelled("pod is going away");  // what was made goes with the sandbox
   RecordEvent(EventKind::kNormal, "Created", "Container created", name);
-  // The one before is kept for `logs --previous` and lastState; the one before that goes.
-  std::optional<runtime::ContainerStatus> older = std::move(record->last);
-  record->last = std::move(record->current);
-  record->current.reset();
   record->image_id = image->repo_digests.empty() ? image->id : image->repo_digests.front();
-  Ok started = environment_.containers.StartContainer(*id);
-  Result<runtime::ContainerStatus> status = environment_.containers.GetContainer(*id);
+  TRY(Launch(*record, *id));
+  RecordEvent(EventKind::kNormal, "Started", "Container started", name);
+  if (container->lifecycle().post_start()) TRY(RunPostStart(*keep, *container, *record));
+  if (!record->running()) return {};
+  record->startup_passed = !container->startup_probe();
+  record->ready = !container->readiness_probe() && record->startup_passed && record->lasting();
+  if (record->lasting()) StartProbes(*record, ProbeOrigin::kStarted);
+  return {};
+}
+
+/// Starts what was created, and makes it the container of the record.
+Ok PodWorker::Launch(ContainerRecord& record, const std::string& id) {
+  // The one before is kept for `logs --previous` and lastState; the one before that goes, and one that never ran.
+  std::optional<runtime::ContainerStatus> older = std::move(record.last);
+  record.last = std::exchange(record.current, std::nullopt);
+  if (record.last && record.last->state == ContainerState::kCreated) std::swap(record.last, older);
+  Ok started = environment_.containers.StartContainer(id);
+  Result<runtime::ContainerStatus> status = environment_.containers.GetContainer(id);
   if (!status.ok()) return status.status();
   if (status->state == ContainerState::kCreated) {
     // It could not even be tried: the one before is still the newest.
-    record->current = std::exchange(record->last, std::move(older));
-    const Ok removed = RemoveContainer(*id);
-    if (!removed.ok()) LOG_WARN("container not removed", {"id", *id}, {"error", removed.status()});
-    NoteStartFailure(*record, "RunContainerError", started.status());
+    record.current = std::exchange(record.last, std::move(older));
+    const Ok removed = RemoveContainer(id);
+    if (!removed.ok()) LOG_WARN("container not removed", {"id", id}, {"error", removed.status()});
+    NoteStartFailure(record, "RunContainerError", started.status());
     return started.status();
   }
-  record->current = *status;
-  record->waiting_reason.clear();
-  record->waiting_message.clear();
+  record.current = *status;
+  record.waiting_reason.clear();
+  record.waiting_message.clear();
   if (older) {
     Ok removed = RemoveContainer(older->id);
     if (!removed.ok()) LOG_WARN("old container not removed", {"id", older->id}, {"error", removed.status()});
   }
-  if (!started.ok()) {
-    NoteStartFailure(*record, "RunContainerError", started.status());
-    if (record->exited()) NoteEnd(*record);
-    return started.status();
-  }
-  RecordEvent(EventKind::kNormal, "Started", "Container started", name);
-  record->startup_passed = !container->startup_probe();
-  record->ready = !container->readiness_probe() && record->startup_passed && !record->init;
-  if (record->exited()) {
-    NoteEnd(*record);  // it ended before we looked
-  } else if (!record->init) {
-    StartProbes(*record, ProbeOrigin::kStarted);
-  }
-  return {};
-}
-
-Result<image::Image> PodWorker::EnsureImage(Pod pod, Container container) {
-  const std::string name(container.name());
-  const std::string text(container.image());
-  const std::string_view policy = container.image_pull_policy();
-  ContainerRecord& record = *state_.Find(name);
-  Result<image::Reference> reference = image::Reference::Parse(text);
-  if (!reference.ok()) {
-    Status bad =
-        BadRequest(fmt::format("Failed to apply default image tag \"{}\": couldn't parse image name \"{}\": {}", text,
-                               text, reference.status().message()));
-    if (record.waiting_reason != "InvalidImageName") {
-      RecordEvent(EventKind::kWarning, "InspectFailed", bad.message(), name);
-    }
-    NoteStartFailure(record, "InvalidImageName", bad);
-    return bad;
-  }
-  if (policy != "Always") {
-    Result<image::Image> present = environment_.images.Get(text);
-    if (present.ok()) {
-      RecordEvent(EventKind::kNormal, "Pulled",
-                  fmt::format("Container image \"{}\" already present on machine and can be accessed by the pod", text),
-                  name);
-      return present;
-    }
-    if (policy == "Never") {
-      Status never = NotFound(fmt::format("Container image \"{}\" is not present with pull policy of Never", text));
-      if (record.waiting_reason != "ErrImageNeverPull") {
-        RecordEvent(EventKind::kWarning, "ErrImageNeverPull", never.message(), name);
-      }
-      NoteStartFailure(record, "ErrImageNeverPull", never);
-      return never;
-    }
-  }
-  RecordEvent(EventKind::kNormal, "Pulling", fmt::format("Pulling image \"{}\"", text), name);
-  const MonoTime begin = environment_.runtime.Mono();
-  Result<image::PullOptions> credentials = PullCredentials(pod, *reference);
-  Result<image::Image> pulled = credentials.ok() ? environment_.images.Pull(*reference, *credentials)
-                                                 : Result<image::Image>(credentials.status());
-  if (pulled.ok()) {
-    pull_back_off_.erase(name);
-    // Upstream rounds to milliseconds.
-    Duration took = std::chrono::duration_cast<std::chrono::milliseconds>(environment_.runtime.Mono() - begin);
-    RecordEvent(EventKind::kNormal, "Pulled",
-                fmt::format("Successfully pulled image \"{}\" in {} ({} including waiting). Image size: {} bytes.",
-                            text, FormatDuration(took), FormatDuration(took), pulled->size),
-                name);
-    return pulled;
-  }
-  if (pulled.Failed(Reason::kCancelled)) return pulled.status();
-  Duration& back_off = pull_back_off_[name];
-  back_off = back_off != Duration{} ? std::min(back_off * 2, kPullBackOffMost) : kPullBackOffFirst;
-  const std::string why = fmt::format("failed to pull image \"{}\": {}", text, pulled.status().message());
-  RecordEvent(EventKind::kWarning, "Failed", fmt::format("Failed to pull image \"{}\": {}", text, why), name);
-  RecordEvent(EventKind::kWarning, "Failed", "Error: ErrImagePull", name);
-  record.waiting_reason = "ErrImagePull";
-  record.waiting_message = why;
-  record.pull_failed = environment_.runtime.Wall();
-  record.not_before = record.pull_failed + back_off;
-  return pulled.status();
-}
-
-/// A failed pull shows as ErrImagePull first, and as ImagePullBackOff while the next try is waited for.
-void PodWorker::TellPullBackOff() {
-  const WallTime now = environment_.runtime.Wall();
-  for (ContainerRecord& record : state_.containers) {
-    if (record.waiting_reason != "ErrImagePull" || record.not_before <= now) continue;
-    const WallTime due = record.pull_failed + kErrImagePullShown;
-    if (now < due) {
-      recheck_ = recheck_ ? std::min(*recheck_, due) : due;
-      continue;
-    }
-    std::optional<Container> container = FindContainer(view(), record.name);
-    if (!container) continue;
-    const std::string text = fmt::format("Back-off pulling image \"{}\"", container->image());
-    record.waiting_reason = "ImagePullBackOff";
-    record.waiting_message = text + ": ErrImagePull: " + record.waiting_message;
-    RecordEvent(EventKind::kNormal, "BackOff", text, record.name);
-    RecordEvent(EventKind::kWarning, "Failed", "Error: ImagePullBackOff", record.name);
-  }
-}
-
-Result<image::PullOptions> PodWorker::PullCredentials(Pod pod, const image::Reference& reference) {
-  for (auto secret_ref : pod.spec().image_pull_secrets()) {
-    Result<api::ObjectPtr> object = environment_.client.Get(
-        api::core_v1::SecretInfo(), {std::string(pod.metadata().ns()), std::string(secret_ref.name())});
-    // A missing secret is not fatal: the image may be public.
-    if (object.Failed(Reason::kNotFound)) continue;
-    if (!object.ok()) return object.status();
-    api::core_v1::Secret secret((*object)->tree());
-    auto config = secret.data().Find(".dockerconfigjson");
-    if (!config) continue;
-    std::string json = TRY(Base64Decode(*config));
-    if (auto options = FromDockerConfig(json, reference)) return std::move(*options);
-  }
-  return image::PullOptions{};
+  if (!started.ok()) NoteStartFailure(record, "RunContainerError", started.status());
+  // It may have ended before we looked.
+  if (record.exited()) NoteEnd(record);
+  return started;
 }
 
 }  // namespace knarr::node

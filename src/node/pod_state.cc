@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
+
+#include "node/environment.h"
 
 namespace knarr::node {
 namespace {
 
+using api::core_v1::Container;
 using api::core_v1::Pod;
 using runtime::ContainerState;
 using runtime::ContainerStatus;
@@ -15,11 +19,6 @@ using runtime::ContainerStatus;
 constexpr Duration kBackOffFirst = 10s;
 constexpr Duration kBackOffMost = 300s;
 constexpr Duration kBackOffReset = 600s;
-
-bool ShouldRestart(std::string_view policy, const ContainerRecord& record) {
-  if (policy == "Always") return true;
-  return policy == "OnFailure" && record.current->exit_code != 0;
-}
 
 /// Plans the start of an ended or not yet made container, or the time to look again.
 void PlanStart(const ContainerRecord& record, WallTime now, PodPlan& plan) {
@@ -32,22 +31,43 @@ void PlanStart(const ContainerRecord& record, WallTime now, PodPlan& plan) {
 
 enum class InitResult : uint8_t { kDone, kWaiting, kFailed };
 
-/// Init containers run one after the other; the first that has not succeeded decides.
-InitResult PlanInit(Pod pod, const PodState& state, WallTime now, PodPlan& plan) {
-  for (const ContainerRecord& record : state.containers) {
-    if (!record.init) continue;
-    if (!record.current || record.current->state == ContainerState::kUnknown) {
-      PlanStart(record, now, plan);
-      return InitResult::kWaiting;
-    }
-    if (!record.exited()) return InitResult::kWaiting;
-    if (record.current->exit_code == 0) continue;
-    // restartPolicy Always means "until it succeeds" for an init container.
-    if (pod.spec().restart_policy() == "Never") return InitResult::kFailed;
-    PlanStart(record, now, plan);
-    return InitResult::kWaiting;
+/// Whether there is none that runs or has ended: never made, or made by an agent that was killed before it was started.
+bool IsToBeMade(const ContainerRecord& record) { return !record.running() && !record.exited(); }
+
+/// What comes of the init container that is furthest: the ones before it are through, the ones behind not begun.
+InitResult PlanFurthest(Pod pod, const ContainerRecord& record, WallTime now, PodPlan& plan) {
+  if (record.sidecar && record.running()) {
+    return record.up() && record.startup_passed ? InitResult::kDone : InitResult::kWaiting;
   }
-  return InitResult::kDone;
+  if (record.running()) return InitResult::kWaiting;
+  if (record.exited() && !record.sidecar) {
+    if (record.current->exit_code == 0) return InitResult::kDone;
+    if (!ShouldRestart(pod, record)) return InitResult::kFailed;
+  }
+  PlanStart(record, now, plan);
+  return InitResult::kWaiting;
+}
+
+/// Init containers run one after the other; the furthest decides. Sidecars before it are kept running.
+InitResult PlanInit(Pod pod, const PodState& state, WallTime now, PodPlan& plan) {
+  const auto first_main = std::ranges::find(state.containers, false, &ContainerRecord::init);
+  const std::span<const ContainerRecord> inits(state.containers.begin(), first_main);
+  if (inits.empty()) return InitResult::kDone;
+  // Once the others have come up, regular init containers are never run again.
+  const bool initialized = std::any_of(first_main, state.containers.end(), [](const auto& r) { return r.running(); });
+  size_t furthest = inits.size();
+  if (!initialized) {
+    while (furthest > 0 && !inits[furthest - 1].current) --furthest;
+    if (furthest > 0) --furthest;
+  }
+  for (const ContainerRecord& record : inits.first(std::min(furthest, inits.size()))) {
+    if (record.sidecar && !record.running()) PlanStart(record, now, plan);
+  }
+  if (initialized) return InitResult::kDone;
+  const InitResult result = PlanFurthest(pod, inits[furthest], now, plan);
+  if (result != InitResult::kDone || furthest + 1 == inits.size()) return result;
+  PlanStart(inits[furthest + 1], now, plan);
+  return InitResult::kWaiting;
 }
 
 }  // namespace
@@ -62,7 +82,9 @@ const ContainerRecord* PodState::Find(std::string_view name) const { return cons
 PodState InitialState(Pod pod) {
   PodState state;
   for (api::core_v1::Container container : pod.spec().init_containers()) {
-    state.containers.push_back({.name = std::string(container.name()), .init = true});
+    state.containers.push_back({.name = std::string(container.name()),
+                                .init = true,
+                                .sidecar = container.restart_policy().value_or("") == "Always"});
   }
   for (api::core_v1::Container container : pod.spec().containers()) {
     state.containers.push_back({.name = std::string(container.name())});
@@ -95,24 +117,56 @@ std::vector<std::string> AdoptContainers(PodState& state, std::vector<ContainerS
 PodPlan PlanPod(Pod pod, const PodState& state, WallTime now) {
   PodPlan plan;
   if (state.ending()) return plan;
-  InitResult init = PlanInit(pod, state, now, plan);
-  if (init == InitResult::kFailed) plan.finished = true;
+  // Sidecars do not keep a pod alive.
+  bool over = !state.containers.empty();
+  for (const ContainerRecord& record : state.containers) {
+    over &= record.init || (record.exited() && !ShouldRestart(pod, record));
+  }
+  if (over) return {.finished = true};
+  const InitResult init = PlanInit(pod, state, now, plan);
+  if (init == InitResult::kFailed) return {.finished = true};
   if (init != InitResult::kDone) return plan;
-  bool all_ended = true;
   for (const ContainerRecord& record : state.containers) {
     if (record.init) continue;
-    if (!record.current || record.current->state == ContainerState::kUnknown) {
-      all_ended = false;
-      PlanStart(record, now, plan);
-    } else if (record.exited() && ShouldRestart(pod.spec().restart_policy(), record)) {
-      all_ended = false;
-      PlanStart(record, now, plan);
-    } else if (!record.exited()) {
-      all_ended = false;
-    }
+    if (IsToBeMade(record) || (record.exited() && ShouldRestart(pod, record))) PlanStart(record, now, plan);
   }
-  plan.finished = all_ended && !state.containers.empty();
   return plan;
+}
+
+bool ShouldRestart(Pod pod, Container container, int exit_code) {
+  std::string_view policy = pod.spec().restart_policy();
+  if (const auto own = container.restart_policy()) {
+    for (const auto rule : container.restart_policy_rules()) {
+      const auto codes = rule.exit_codes();
+      if (!codes) continue;
+      bool listed = false;
+      for (const int32_t code : codes.values()) listed |= code == exit_code;
+      if (codes.operator_() != (listed ? "In" : "NotIn")) continue;
+      if (rule.action() == "Restart") return true;
+      break;
+    }
+    policy = *own;
+  }
+  return policy != "Never" && (policy != "OnFailure" || exit_code != 0);
+}
+
+bool ShouldRestart(Pod pod, const ContainerRecord& record) {
+  const auto container = FindContainer(pod, record.name);
+  return container && ShouldRestart(pod, *container, record.current->exit_code);
+}
+
+bool RestartsWhenStopped(Pod pod, Container container) {
+  return container.restart_policy().value_or(pod.spec().restart_policy()) != "Never";
+}
+
+bool MayStop(const PodState& state, const ContainerRecord& record) {
+  if (!record.sidecar) return true;
+  bool behind = false;
+  for (const ContainerRecord& other : state.containers) {
+    if (other.running() && (!other.init || (behind && other.sidecar))) return false;
+    behind |= other.name == record.name;
+  }
+  return true;
 }
 
 void NoteExit(ContainerRecord& record) {

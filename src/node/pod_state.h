@@ -18,6 +18,8 @@ namespace knarr::node {
 struct ContainerRecord {
   std::string name;
   bool init = false;
+  /// An init container that goes on beside the others: restartPolicy Always.
+  bool sidecar = false;
   /// The newest container made for it; absent before the first.
   std::optional<runtime::ContainerStatus> current;
   /// The one before, which has ended.
@@ -33,16 +35,23 @@ struct ContainerRecord {
   Duration back_off{};
   /// When the last pull failed; zero when none did since the last success.
   WallTime pull_failed{};
+  std::string pull_image;  ///< of that pull
 
   /// Not empty: it failed a probe and is to be stopped, for this reason and with this grace.
   std::string kill_message;
   Duration kill_grace{};
 
+  /// It runs, but what is done right after its start is not done yet: others see it as not started.
+  bool in_post_start = false;
   bool startup_passed = false;  ///< the startup probe has succeeded, or there is none
   bool ready = false;           ///< running, and the readiness probe (if any) has succeeded
 
   bool running() const { return current && current->state == runtime::ContainerState::kRunning; }
   bool exited() const { return current && current->state == runtime::ContainerState::kExited; }
+  /// Running in the eyes of others.
+  bool up() const { return running() && !in_post_start; }
+  /// It goes on for as long as the pod does: has probes, and is ready or not.
+  bool lasting() const { return !init || sidecar; }
   /// How often it was started again.
   int restarts() const {
     if (current) return static_cast<int>(current->attempt);
@@ -59,9 +68,12 @@ struct PodState {
   std::string pod_ip;
   std::string host_ip;
   std::optional<WallTime> started;  ///< when the agent first saw it
+  /// The containers' work is done, well or not: nothing is started any more, and sidecars that run are stopped.
+  bool finished = false;
   /// Set when the agent itself failed the pod ("DeadlineExceeded"): phase Failed with this.
   std::string failed_reason;
   std::string failed_message;
+  bool rejected = false;  ///< it failed because the node never ran it
 
   /// Nothing is started any more.
   bool ending() const { return terminating || !failed_reason.empty(); }
@@ -85,6 +97,16 @@ struct PodPlan {
   bool finished = false;  ///< nothing will run again: the pod is Succeeded or Failed
 };
 PodPlan PlanPod(api::core_v1::Pod pod, const PodState& state, WallTime now);
+
+/// Whether a container that ended so is started again, by its own restart policy and rules or else by the pod's.
+bool ShouldRestart(api::core_v1::Pod pod, api::core_v1::Container container, int exit_code);
+/// The same of one that has ended.
+bool ShouldRestart(api::core_v1::Pod pod, const ContainerRecord& record);
+/// Whether one that is stopped while it runs is started again, which rules have no say in.
+bool RestartsWhenStopped(api::core_v1::Pod pod, api::core_v1::Container container);
+
+/// Whether a container may be stopped now: sidecars wait for the others and for the sidecars that came after them.
+bool MayStop(const PodState& state, const ContainerRecord& record);
 
 /// Notes a container's end: sets its crash back-off (10 s doubling to 5 min, from its second end on; forgotten once it
 /// ran for ten minutes).

@@ -96,6 +96,37 @@ TEST(PlanPod, FailedInitContainerEndsAPodThatNeverRestarts) {
   EXPECT_TRUE(plan.finished);
 }
 
+TEST(ShouldRestart, RulesThenTheContainersPolicyThenThePods) {
+  struct Case {
+    const char* pod_policy;
+    const char* container;
+    int exit_code;
+    bool restarts;
+  };
+  const char* rules = R"("restartPolicy":"Never","restartPolicyRules":[
+      {"action":"Restart","exitCodes":{"operator":"In","values":[42,43]}},
+      {"action":"Restart","exitCodes":{"operator":"NotIn","values":[0,1,42,43]}}])";
+  const Case cases[] = {
+      {"Never", "", 1, false},
+      {"OnFailure", "", 0, false},
+      {"OnFailure", "", 1, true},
+      {"Always", "", 0, true},
+      {"Never", R"("restartPolicy":"Always")", 0, true},
+      {"Always", R"("restartPolicy":"Never")", 1, false},
+      {"Always", R"("restartPolicy":"OnFailure")", 0, false},
+      {"Always", rules, 43, true},
+      {"Always", rules, 1, false},
+      {"Always", rules, 7, true},
+  };
+  for (const Case& c : cases) {
+    const std::string more = *c.container == '\0' ? "" : std::string(",") + c.container;
+    const doc::Document pod = MUST(doc::ParseJson(std::string(R"({"spec":{"restartPolicy":")") + c.pod_policy +
+                                                  R"(","containers":[{"name":"a")" + more + "}]}}"));
+    EXPECT_EQ(ShouldRestart(Pod(pod.root), Pod(pod.root).spec().containers()[0], c.exit_code), c.restarts)
+        << c.pod_policy << " " << c.container << " " << c.exit_code;
+  }
+}
+
 TEST(NoteExit, FirstEndIsFreeThenTheBackOffDoubles) {
   doc::Document document = ParsePod("Always");
   PodState state = InitialState(Pod(document.root));

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "doc/text.h"
 #include "node/pod_state.h"
+#include "node/termination_message.h"
 
 namespace knarr::node {
 namespace {
@@ -15,26 +17,27 @@ using api::core_v1::PodStatusEdit;
 using runtime::ContainerState;
 using runtime::ContainerStatus;
 
-void WriteTerminated(const ContainerStatus& from, api::core_v1::ContainerStateTerminatedEdit to) {
+void WriteTerminated(const ContainerStatus& from, size_t message_max, api::core_v1::ContainerStateTerminatedEdit to) {
   to.set_exit_code(from.exit_code);
   std::string_view reason = from.reason;
   if (reason.empty()) reason = from.exit_code == 0 ? "Completed" : "Error";
   to.set_reason(reason);
-  if (!from.message.empty()) to.set_message(from.message);
+  if (!from.message.empty()) to.set_message(doc::RepairUtf8(std::string_view(from.message).substr(0, message_max)));
   if (from.started != WallTime{}) to.set_started_at(from.started);
   to.set_finished_at(from.finished);
   to.set_container_id("knarr://" + from.id);
 }
 
+bool InitDone(const ContainerRecord& record) { return record.exited() && record.current->exit_code == 0; }
+
 /// The three-way state: waiting, running or terminated, exactly one.
 void WriteState(Pod pod, const PodState& state, const ContainerRecord& record, WallTime now, ContainerStateEdit to) {
-  if (record.running()) {
+  if (record.up()) {
     to.running().set_started_at(record.current->started);
     return;
   }
-  const bool again = !state.ending() && record.exited() && pod.spec().restart_policy() != "Never" &&
-                     (pod.spec().restart_policy() == "Always" || record.current->exit_code != 0) &&
-                     !(record.init && record.current->exit_code == 0);
+  const bool again = !state.ending() && !state.finished && record.exited() && ShouldRestart(pod, record) &&
+                     (record.lasting() || record.current->exit_code != 0);
   if (again && record.not_before > now) {
     to.waiting().set_reason("CrashLoopBackOff");
     to.waiting().set_message(BackOffMessage(record, pod));
@@ -46,14 +49,11 @@ void WriteState(Pod pod, const PodState& state, const ContainerRecord& record, W
     return;
   }
   if (record.exited()) {
-    WriteTerminated(*record.current, to.terminated());
+    WriteTerminated(*record.current, TerminationMessageMax(pod), to.terminated());
     return;
   }
-  const bool init_pending = std::ranges::any_of(state.containers, [](const ContainerRecord& other) {
-    return other.init && !(other.exited() && other.current->exit_code == 0);
-  });
   std::string_view reason = record.waiting_reason;
-  if (reason.empty()) reason = init_pending ? "PodInitializing" : "ContainerCreating";
+  if (reason.empty()) reason = pod.spec().init_containers().empty() ? "ContainerCreating" : "PodInitializing";
   to.waiting().set_reason(reason);
   if (!record.waiting_message.empty()) to.waiting().set_message(record.waiting_message);
 }
@@ -76,46 +76,66 @@ void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, Con
   // What is shown as waiting to run again keeps its end in lastState.
   const bool shows_end = api::core_v1::ContainerStatus(to.value()).state().has_terminated();
   if (record->exited() && !shows_end) {
-    WriteTerminated(*record->current, to.last_state().terminated());
+    WriteTerminated(*record->current, TerminationMessageMax(pod), to.last_state().terminated());
   } else if (record->last) {
-    WriteTerminated(*record->last, to.last_state().terminated());
+    WriteTerminated(*record->last, TerminationMessageMax(pod), to.last_state().terminated());
   }
   to.set_restart_count(record->restarts());
   if (!record->image_id.empty()) to.set_image_id(record->image_id);
   if (record->current) to.set_container_id("knarr://" + record->current->id);
-  const bool init_done = record->init && record->exited() && record->current->exit_code == 0;
-  to.set_ready(init_done || (!record->init && record->ready && record->running()));
-  to.set_started(record->running() && record->startup_passed);
+  to.set_ready(record->lasting() ? record->ready && record->up() : InitDone(*record));
+  to.set_started(record->up() && record->startup_passed);
+}
+
+struct Counts {
+  int running = 0;
+  int waiting = 0;
+  int stopped = 0;
+  int restarting = 0;  // of those that have stopped
+  int succeeded = 0;
+};
+
+/// One that is being made anew has run before, so the pod is not Pending for it.
+void Count(Pod pod, const ContainerRecord& record, Counts& counts) {
+  if (record.up()) {
+    counts.running++;
+  } else if (record.exited()) {
+    counts.stopped++;
+    if (ShouldRestart(pod, record)) counts.restarting++;
+    if (record.current->exit_code == 0) counts.succeeded++;
+  } else if (record.last) {
+    counts.stopped++;
+    counts.restarting++;
+  } else {
+    counts.waiting++;
+  }
 }
 
 std::string_view Phase(Pod pod, const PodState& state) {
   if (!state.failed_reason.empty()) return "Failed";
-  int running = 0;
-  int waiting = 0;
-  int succeeded = 0;
-  int failed = 0;
-  const std::string_view policy = pod.spec().restart_policy();
+  Counts main;
+  int sidecars_running = 0;
+  bool sidecars_pending = false;
+  bool init_pending = false;
   for (const ContainerRecord& record : state.containers) {
-    if (record.init) {
-      if (record.exited() && record.current->exit_code == 0) continue;
-      return record.exited() && policy == "Never" ? "Failed" : "Pending";
-    }
-    if (record.running()) {
-      running++;
-    } else if (record.exited()) {
-      (record.current->exit_code == 0 ? succeeded : failed)++;
-    } else if (record.last) {
-      failed++;  // being made anew: it has run before, so the pod is not Pending
+    if (!record.init) {
+      Count(pod, record, main);
+    } else if (record.sidecar) {
+      sidecars_running += record.up() ? 1 : 0;
+      sidecars_pending |= record.up() ? !record.startup_passed : !record.exited() && !record.last;
+    } else if (record.exited() && record.current->exit_code != 0) {
+      if (!ShouldRestart(pod, record)) return "Failed";
+      init_pending = true;
     } else {
-      waiting++;
+      init_pending |= !record.exited();
     }
   }
-  if (waiting > 0) return "Pending";
-  if (running > 0) return "Running";
-  if (state.terminating) return failed > 0 ? "Failed" : "Succeeded";
-  if (policy == "Always") return "Running";
-  if (failed == 0) return "Succeeded";
-  return policy == "Never" ? "Failed" : "Running";
+  const bool begun = main.running + main.stopped > 0;
+  if (init_pending || (sidecars_pending && !begun) || main.waiting > 0) return "Pending";
+  if (main.running + sidecars_running > 0) return "Running";
+  if (main.stopped == 0) return "Pending";
+  if (!state.terminating && main.restarting > 0) return "Running";
+  return main.stopped == main.succeeded ? "Succeeded" : "Failed";
 }
 
 struct Condition {
@@ -165,13 +185,16 @@ std::string Joined(const std::vector<std::string>& names) { return fmt::format("
 void WriteConditions(Pod pod, const PodState& state, std::string_view phase, WallTime now, PodStatusEdit status) {
   std::vector<std::string> unready;
   std::vector<std::string> incomplete;
+  bool begun = false;
   for (const ContainerRecord& record : state.containers) {
-    if (record.init) {
-      if (!(record.exited() && record.current->exit_code == 0)) incomplete.push_back(record.name);
-    } else if (!(record.ready && record.running())) {
-      unready.push_back(record.name);
+    if (record.lasting() && !(record.ready && record.up())) unready.push_back(record.name);
+    if (record.init && !(record.sidecar ? record.up() && record.startup_passed : InitDone(record))) {
+      incomplete.push_back(record.name);
     }
+    begun |= !record.init && (record.up() || record.exited() || record.last);
   }
+  // Once initialized it stays so, although sidecars may be started again.
+  if (begun) incomplete.clear();
   const bool finished = phase == "Succeeded" || phase == "Failed";
   Condition initialized{"Initialized", incomplete.empty() || phase == "Succeeded", "", ""};
   if (!initialized.value) {
@@ -208,9 +231,21 @@ bool IsOurs(std::string_view type) {
          type == "PodScheduled";
 }
 
+/// Of a pod that the node never ran: no word of containers.
+void WriteRejected(Pod pod, const PodState& state, WallTime now, PodStatusEdit status) {
+  status.set_observed_generation(pod.metadata().generation());
+  status.set_phase("Failed");
+  WriteCondition({"PodScheduled", true, "", ""}, pod, now, status);
+  status.set_reason(state.failed_reason);
+  status.set_message(state.failed_message);
+  if (state.started) status.set_start_time(*state.started);
+  if (!pod.status().qos_class().empty()) status.set_qos_class(pod.status().qos_class());
+}
+
 }  // namespace
 
 void ComputePodStatus(Pod pod, const PodState& state, WallTime now, PodStatusEdit status) {
+  if (state.rejected) return WriteRejected(pod, state, now, status);
   const std::string_view phase = Phase(pod, state);
   status.set_observed_generation(pod.metadata().generation());
   status.set_phase(phase);

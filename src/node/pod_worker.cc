@@ -7,9 +7,10 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "doc/json.h"
-#include "node/container_spec.h"
+#include "node/admission.h"
+#include "node/environment.h"
 #include "node/log_rotation.h"
-#include "node/resources.h"
+#include "node/termination_message.h"
 #include "rt/file_system.h"
 
 namespace knarr::node {
@@ -26,9 +27,8 @@ constexpr Duration kRetryFirst = 500ms;
 constexpr Duration kRetryMost = 120s;
 constexpr Duration kConflictPause = 5ms;
 constexpr Duration kVolumesRetry = 1min;
+constexpr const char* kStatusUnknown = "ContainerStatusUnknown";
 constexpr std::string_view kRootCa = "kube-root-ca.crt";
-// The kubelet's minimumGracePeriodInSeconds.
-constexpr Duration kGraceLeast = 2s;
 
 }  // namespace
 
@@ -44,6 +44,7 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
                 .allocatable_cpu_milli = environment.machine_cpu_milli,
                 .allocatable_memory = environment.machine_memory}),
       wake_(environment.runtime),
+      turns_(environment.runtime),
       steps_(environment.runtime, "pod steps"),
       followers_(environment.runtime, "volume sources"),
       main_(environment.runtime, "pod") {
@@ -60,6 +61,7 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
 PodWorker::~PodWorker() = default;
 
 void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector<ContainerStatus> containers) {
+  adopted_ = true;
   std::ranges::sort(sandboxes, std::greater<>(), &runtime::SandboxStatus::attempt);
   for (runtime::SandboxStatus& sandbox : sandboxes) {
     sandbox_attempt_ = std::max(sandbox_attempt_, sandbox.attempt + 1);
@@ -73,10 +75,14 @@ void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector
   leftovers_ = AdoptContainers(state_, std::move(containers));
   for (ContainerRecord& record : state_.containers) {
     // What was ready before the agent was away stays ready until a probe says otherwise.
-    for (auto before : view().status().container_statuses()) {
+    const auto container = FindContainer(view(), record.name);
+    record.startup_passed = container && !container->startup_probe();
+    record.ready = record.lasting() && record.running() && container && !container->readiness_probe();
+    const auto status = view().status();
+    for (auto before : record.init ? status.init_container_statuses() : status.container_statuses()) {
       if (before.name() != record.name) continue;
-      record.ready = before.ready() && record.running();
-      record.startup_passed = before.started().value_or(false);
+      record.startup_passed |= before.started().value_or(false);
+      record.ready = (record.ready || before.ready()) && record.running() && record.startup_passed;
       record.image_id = std::string(before.image_id());
     }
     if (record.exited() && record.restarts() > 0) NoteExit(record);
@@ -100,8 +106,12 @@ void PodWorker::Start() {
 Ok PodWorker::RemoveContainer(const std::string& id) {
   const auto status = environment_.containers.GetContainer(id);
   TRY(environment_.containers.RemoveContainer(id));
-  return status.ok() ? RemoveLog(environment_.runtime.files(), status->log_path) : Ok();
+  if (!status.ok()) return {};
+  TRY(environment_.runtime.files().Remove(TerminationLogOf(Directory(), status->name, status->attempt)));
+  return RemoveLog(environment_.runtime.files(), status->log_path);
 }
+
+std::string PodWorker::Directory() const { return environment_.pods_directory + "/" + std::string(pod_->uid()); }
 
 void PodWorker::Stop() {
   main_.StopAndJoin();
@@ -136,6 +146,8 @@ void PodWorker::RuntimeChanged() {
 
 void PodWorker::Run() {
   rt::Runtime& runtime = environment_.runtime;
+  Admit();
+  AddMissedWords();
   while (!done_) {
     wake_.Reset();
     recheck_.reset();
@@ -158,6 +170,18 @@ void PodWorker::Run() {
   steps_.StopAndJoin();
   followers_.StopAndJoin();
   finished_();
+}
+
+/// A pod that has not begun yet may be one that this node does not run.
+void PodWorker::Admit() {
+  const bool begun = sandbox_ || !old_sandboxes_.empty() || view().status().phase() != "Pending";
+  if (begun || gone_ || pod_->deleting()) return;
+  auto refused = Refuse(view(), environment_.apparmor);
+  if (!refused) return;
+  RecordEvent(EventKind::kWarning, refused->reason, refused->message);
+  state_.rejected = true;
+  state_.failed_reason = std::move(refused->reason);
+  state_.failed_message = "Pod was rejected: " + refused->message;
 }
 
 Ok PodWorker::Sync() {
@@ -199,7 +223,7 @@ Ok PodWorker::RefreshContainers() {
       status = *record.current;
       status->state = ContainerState::kExited;
       status->exit_code = 137;
-      status->reason = "ContainerStatusUnknown";
+      status->reason = kStatusUnknown;
       status->message = "The container could not be located when the pod was terminated";
       status->finished = environment_.runtime.Wall();
     }
@@ -239,9 +263,11 @@ void PodWorker::NoteEnd(ContainerRecord& record) {
   record.ready = false;
   record.startup_passed = false;
   record.kill_message.clear();
+  AddLastWords(record.current);
+  turns_.NotifyAll();
   StopProbes(record.name);
   NoteExit(record);
-  if (record.not_before > environment_.runtime.Wall() && view().spec().restart_policy() != "Never") {
+  if (record.not_before > environment_.runtime.Wall() && !state_.ending() && ShouldRestart(view(), record)) {
     RecordEvent(EventKind::kWarning, "BackOff",
                 fmt::format("Back-off restarting failed container {} in pod {}_{}({})", record.name, pod_->name(),
                             pod_->ns(), pod_->uid()),
@@ -249,9 +275,33 @@ void PodWorker::NoteEnd(ContainerRecord& record) {
   }
 }
 
+/// Adds what a container that has ended wanted to be known of it.
+void PodWorker::AddLastWords(std::optional<ContainerStatus>& ended) {
+  if (!ended || ended->state != ContainerState::kExited || ended->reason == kStatusUnknown) return;
+  const api::ObjectPtr keep = pod_;
+  const auto container = FindContainer(Pod(keep->tree()), ended->name);
+  if (!container) return;
+  const ContainerStatus asked = *ended;
+  const std::string words = ReadTerminationMessage(environment_.runtime, Directory(), *container, asked);
+  // Reading waits, and there may be another by now.
+  if (words.empty() || !ended || ended->id != asked.id) return;
+  ended->message = asked.message + (asked.message.empty() ? "" : ": ") + words;
+}
+
+/// Of those that ended while no agent was there.
+void PodWorker::AddMissedWords() {
+  for (ContainerRecord& record : state_.containers) {
+    AddLastWords(record.current);
+    AddLastWords(record.last);
+  }
+}
+
 Ok PodWorker::SyncRunning() {
   PodPlan plan = PlanPod(view(), state_, environment_.runtime.Wall());
-  if (plan.finished) return SyncFinished();
+  if (plan.finished) {
+    state_.finished = true;
+    return StopAll(Grace()) ? SyncFinished() : WriteStatus();
+  }
   if (!sandbox_) {
     TRY(WriteStatus());
     TRY(EnsureSandbox());
@@ -264,9 +314,11 @@ Ok PodWorker::SyncRunning() {
   FollowSources();
   for (ContainerRecord& record : state_.containers) {
     if (!record.running()) continue;
-    if (!record.kill_message.empty()) StopContainer(record, record.kill_grace, record.kill_message);
+    if (!record.kill_message.empty()) {
+      StopContainer(record, record.kill_grace, record.kill_message, StopOrder::kAtOnce);
+    }
     // Adopted containers that run have no probes yet.
-    if (!record.init && !probes_.contains(record.name)) StartProbes(record, ProbeOrigin::kAdopted);
+    if (record.lasting() && record.up() && !probes_.contains(record.name)) StartProbes(record, ProbeOrigin::kAdopted);
   }
   recheck_ = plan.recheck;
   if (const auto deadline = Deadline()) recheck_ = recheck_ ? std::min(*recheck_, *deadline) : *deadline;
@@ -292,89 +344,6 @@ Ok PodWorker::SyncFinished() {
     over_ = true;
   }
   return WriteStatus();
-}
-
-Duration PodWorker::Grace() const {
-  Pod pod = view();
-  int64_t seconds = pod.spec().termination_grace_period_seconds().value_or(30);
-  if (auto given = pod.metadata().deletion_grace_period_seconds()) seconds = *given;
-  return std::max<Duration>(std::chrono::seconds(seconds), kGraceLeast);
-}
-
-/// Sees to it that nothing of the pod runs; whether that is so.
-bool PodWorker::StopAll(Duration grace) {
-  bool any_running = false;
-  for (const ContainerRecord& record : state_.containers) {
-    if (!record.running()) continue;
-    any_running = true;
-    StopContainer(record, grace, "Stopping container " + record.name);
-    if (auto prober = probes_.find(record.name); prober != probes_.end()) prober->second->StopAllButReadiness();
-  }
-  if (any_running || !stops_.empty() || starting_) return false;
-  for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
-  return true;
-}
-
-/// The agent has failed the pod: what runs is stopped, and then it is over.
-Ok PodWorker::SyncFailed() { return StopAll(Grace()) ? SyncFinished() : WriteStatus(); }
-
-Ok PodWorker::SyncTerminating() {
-  if (!StopAll(Grace())) return gone_ ? Ok() : WriteStatus();
-  TRY(TearDown());
-  if (!gone_) {
-    TRY(WriteStatus());
-    TRY(DeleteObject());
-  }
-  done_ = true;
-  return {};
-}
-
-/// Stops a running container in a fiber of its own; one that is being stopped already is only hurried.
-void PodWorker::StopContainer(const ContainerRecord& record, Duration grace, const std::string& message) {
-  const std::string id = record.current->id;
-  auto [stop, fresh] = stops_.try_emplace(id, StopUnderWay{grace});
-  if (!fresh && grace >= stop->second.grace) return;
-  if (fresh) RecordEvent(EventKind::kNormal, "Killing", message, record.name);
-  stop->second.grace = grace;
-  stop->second.calls++;
-  steps_.Spawn("stop " + record.name, [this, id, grace] {
-    const Ok stopped = environment_.containers.StopContainer(id, grace);
-    if (!stopped.ok() && !stopped.Failed(Reason::kCancelled)) {
-      stop_failed_ = stopped.status().WithContext("stop container " + id);
-    }
-    auto at = stops_.find(id);
-    if (--at->second.calls == 0) stops_.erase(at);
-    RuntimeChanged();
-  });
-}
-
-Ok PodWorker::TearDown() {
-  rt::FileSystem& files = environment_.runtime.files();
-  followers_.StopAndJoin();
-  if (sandbox_) old_sandboxes_.push_back(sandbox_->id);
-  sandbox_.reset();
-  while (!old_sandboxes_.empty()) {
-    const std::string id = old_sandboxes_.back();
-    TRY(environment_.network.Detach(id));
-    TRY(environment_.containers.StopSandbox(id));
-    TRY(environment_.containers.RemoveSandbox(id));
-    old_sandboxes_.pop_back();
-  }
-  state_.sandbox_ready = false;
-  TRY(volumes_.TearDown());
-  const api::ObjectPtr keep = pod_;
-  const Pod pod(keep->tree());
-  TRY(files.RemoveAll(environment_.pods_directory + "/" + std::string(pod.metadata().uid())));
-  return files.RemoveAll(fmt::format("{}/{}_{}_{}", environment_.log_directory, pod.metadata().ns(),
-                                     pod.metadata().name(), pod.metadata().uid()));
-}
-
-Ok PodWorker::DeleteObject() {
-  client::DeleteOptions options{.grace_seconds = 0, .uid = std::string(pod_->uid())};
-  Result<api::ObjectPtr> deleted = environment_.client.Delete(
-      api::core_v1::PodInfo(), {std::string(pod_->ns()), std::string(pod_->name())}, options);
-  if (deleted.ok() || deleted.Failed(Reason::kNotFound) || deleted.Failed(Reason::kConflict)) return {};
-  return deleted.status();
 }
 
 Ok PodWorker::WriteStatus() {
@@ -431,17 +400,14 @@ void PodWorker::StartProbes(ContainerRecord& record, ProbeOrigin origin) {
   while (probes_.contains(record.name)) StopProbes(record.name);
   // The prober keeps the object that its view of the container reads from.
   const api::ObjectPtr keep = pod_;
-  api::core_v1::Container container;
-  for (api::core_v1::Container candidate : Pod(keep->tree()).spec().containers()) {
-    if (candidate.name() == record.name) container = candidate;
-  }
+  const auto container = FindContainer(Pod(keep->tree()), record.name);
   if (!container || !record.running()) return;
   const std::string name = record.name;
   Prober::Events events{
       .decided = [this, name](ProbeKind kind, bool passed, const std::string&) { ProbeDecided(name, kind, passed); },
       .told = [this, name](std::string_view reason,
                            const std::string& message) { RecordEvent(EventKind::kWarning, reason, message, name); }};
-  auto prober = std::make_unique<Prober>(environment_.runtime, environment_.containers, keep, container,
+  auto prober = std::make_unique<Prober>(environment_.runtime, environment_.containers, keep, *container,
                                          ProbeTarget{state_.pod_ip, record.current->id}, record.current->started,
                                          origin, std::move(events));
   prober->Start(record.startup_passed);
@@ -461,22 +427,21 @@ void PodWorker::ProbeDecided(const std::string& name, ProbeKind kind, bool passe
   ContainerRecord* record = state_.Find(name);
   if (record == nullptr || !record->running()) return;
   const Pod pod = view();
-  for (auto container : pod.spec().containers()) {
-    if (container.name() != name) continue;
-    if (kind == ProbeKind::kReadiness) record->ready = passed;
-    if (kind == ProbeKind::kStartup && passed) {
-      record->startup_passed = true;
-      record->ready = !container.readiness_probe();
-    }
-    if (kind != ProbeKind::kReadiness && !passed) {
-      const bool liveness = kind == ProbeKind::kLiveness;
-      const auto probe = liveness ? container.liveness_probe() : container.startup_probe();
-      const int64_t seconds =
-          probe.termination_grace_period_seconds().value_or(pod.spec().termination_grace_period_seconds().value_or(30));
-      record->kill_grace = std::max<Duration>(std::chrono::seconds(seconds), kGraceLeast);
-      record->kill_message =
-          fmt::format("Container {} failed {} probe, will be restarted", name, liveness ? "liveness" : "startup");
-    }
+  const auto container = FindContainer(pod, name);
+  if (!container) return;
+  if (kind == ProbeKind::kReadiness) record->ready = passed;
+  if (kind == ProbeKind::kStartup && passed) {
+    record->startup_passed = true;
+    record->ready = !container->readiness_probe();
+  }
+  if (kind != ProbeKind::kReadiness && !passed) {
+    const bool liveness = kind == ProbeKind::kLiveness;
+    const auto probe = liveness ? container->liveness_probe() : container->startup_probe();
+    record->kill_grace = std::chrono::seconds(
+        probe.termination_grace_period_seconds().value_or(pod.spec().termination_grace_period_seconds().value_or(30)));
+    record->kill_message = fmt::format("{} {} failed {} probe", record->init ? "Init container" : "Container", name,
+                                       liveness ? "liveness" : "startup");
+    if (!record->init && RestartsWhenStopped(pod, *container)) record->kill_message += ", will be restarted";
   }
   wake_.Set();
 }

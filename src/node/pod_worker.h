@@ -15,8 +15,10 @@
 #include "client/events.h"
 #include "image/store.h"
 #include "network/network.h"
+#include "node/lifecycle.h"
 #include "node/pod_state.h"
 #include "node/prober.h"
+#include "node/pull_secrets.h"
 #include "node/volumes.h"
 #include "rt/sync.h"
 #include "runtime/runtime.h"
@@ -36,6 +38,7 @@ struct PodEnvironment {
   std::string pods_directory;  ///< "<data>/pods"
   std::string log_directory;   ///< "/var/log/pods"
   std::string cgroup_root;     ///< "/knarr"
+  bool apparmor = false;       ///< the kernel has it
   int64_t machine_cpu_milli = 0;
   int64_t machine_memory = 0;
 };
@@ -74,10 +77,13 @@ class PodWorker {
   Ok SyncFinished();
   bool StopAll(Duration grace);
   void NoteDeadline();
+  void Admit();
   std::optional<WallTime> Deadline() const;
   Ok RefreshContainers();
   void NoteContainer(ContainerRecord& record, const runtime::ContainerStatus& status);
   void NoteEnd(ContainerRecord& record);
+  void AddLastWords(std::optional<runtime::ContainerStatus>& ended);
+  void AddMissedWords();
 
   Ok EnsureSandbox();
   Result<runtime::SandboxSpec> MakeSandboxSpec(api::core_v1::Pod pod);
@@ -85,16 +91,35 @@ class PodWorker {
   Ok ClearOldSandboxes();
   Result<std::string> HostnameIn(api::core_v1::Pod pod);
   Ok WriteSandboxFiles();
+  void TellMissingDns();
   void StartContainers(std::vector<std::string> names);
   Ok StartOne(const std::string& name);
+  Ok Launch(ContainerRecord& record, const std::string& id);
   Result<runtime::ContainerSpec> PrepareContainer(api::core_v1::Pod pod, api::core_v1::Container container,
                                                   ContainerRecord& record, const image::Image& image);
-  Result<image::Image> EnsureImage(api::core_v1::Pod pod, api::core_v1::Container container);
-  Result<image::PullOptions> PullCredentials(api::core_v1::Pod pod, const image::Reference& reference);
+  struct ImageWanted {
+    std::string name;
+    std::string_view policy;
+    std::string container;  // whose events tell of it; "" for the pod's own
+  };
+  Result<image::Image> EnsureImage(api::core_v1::Pod pod, const ImageWanted& wanted, ContainerRecord& record);
+  Ok EnsureImageVolumes(api::core_v1::Pod pod, api::core_v1::Container container, ContainerRecord& record);
+  Result<image::Image> PullImage(api::core_v1::Pod pod, const ImageWanted& wanted, const image::Reference& reference,
+                                 ContainerRecord& record);
+  Result<PullSecrets> ReadPullSecrets(api::core_v1::Pod pod);
+  Status NoteNoImage(ContainerRecord& record, const ImageWanted& wanted, std::string_view event,
+                     std::string_view reason, Status status);
   void TellPullBackOff();
   void NoteStartFailure(ContainerRecord& record, std::string_view reason, const Status& status);
   Ok RemoveContainer(const std::string& id);
-  void StopContainer(const ContainerRecord& record, Duration grace, const std::string& message);
+  enum class StopOrder : uint8_t {
+    kAtOnce,
+    kInTurn,  ///< sidecars after the others
+  };
+  void StopContainer(const ContainerRecord& record, Duration grace, const std::string& message, StopOrder order);
+  void BeginPreStop(const ContainerRecord& record, Duration grace);
+  Ok RunPostStart(const api::Object& pod, api::core_v1::Container container, ContainerRecord& record);
+  HookTarget HookOn(const api::Object& pod, api::core_v1::Container container, const std::string& id);
   Ok TearDown();
   Ok DeleteObject();
 
@@ -109,6 +134,8 @@ class PodWorker {
   Duration Grace() const;
   void RecordEvent(client::EventKind kind, std::string_view reason, std::string message,
                    std::string_view container = {});
+  /// The pod's folder.
+  std::string Directory() const;
   /// Valid until the next wait only: pod_ may be replaced then. Hold pod_ to use it longer.
   api::core_v1::Pod view() const { return api::core_v1::Pod(pod_->tree()); }
 
@@ -126,11 +153,14 @@ class PodWorker {
   bool over_ = false;      // finished, and all but logs and records is cleared away
   bool done_ = false;
   bool following_ = false;
+  bool missing_dns_told_ = false;
+  bool adopted_ = false;  // its sandbox is older than this process
   bool fields_changed_ = false;  // labels or annotations, which volumes may show
   WallTime volumes_again_{};
   struct StopUnderWay {
     Duration grace;  // the shortest that was asked for
     int calls = 0;
+    bool hook_runs = false;  // its preStop hook
   };
   std::map<std::string, StopUnderWay> stops_;  // by container id
   std::optional<Status> stop_failed_;          // told once by the next step, which is then tried again later
@@ -139,9 +169,10 @@ class PodWorker {
   Duration retry_{};
   std::string failure_told_;  // the last FailedMount or FailedCreatePodSandBox text, told once each
   std::string written_status_;
-  std::map<std::string, Duration> pull_back_off_;
+  std::map<std::string, Duration> pull_back_off_;  // by image
   std::map<std::string, std::unique_ptr<Prober>> probes_;
   rt::Event wake_;
+  rt::WaitQueue turns_;      // a container has ended, or a hook
   rt::TaskGroup steps_;      // starts and stops
   rt::TaskGroup followers_;  // of the ConfigMaps and Secrets that volumes show
   rt::TaskGroup main_;

@@ -69,10 +69,12 @@ Result<ProbeOutcome> TryTcp(rt::Runtime& runtime, Probe probe, Container contain
   return ProbeOutcome{.message = stream.status().message()};
 }
 
-Result<net::ClientRequest> HttpRequest(Probe probe, Container container, const ProbeTarget& target) {
-  auto action = probe.http_get();
+}  // namespace
+
+Result<net::ClientRequest> MakeHttpGet(api::core_v1::HTTPGetAction action, Container container,
+                                       std::string_view pod_ip, std::string_view agent) {
   uint16_t port = TRY(ResolvePort(action.port(), container));
-  const std::string host(action.host().empty() ? target.pod_ip : action.host());
+  const std::string host(action.host().empty() ? pod_ip : action.host());
   std::string path(action.path());
   if (!path.starts_with('/')) path.insert(0, "/");
   const bool v6 = host.find(':') != std::string::npos;
@@ -82,7 +84,7 @@ Result<net::ClientRequest> HttpRequest(Probe probe, Container container, const P
                                       v6 ? "[" + host + "]" : host, port, path)));
   for (auto header : action.http_headers())
     request.headers.Add(std::string(header.name()), std::string(header.value()));
-  if (!request.headers.Has("User-Agent")) request.headers.Set("User-Agent", "kube-probe/1.36");
+  if (!request.headers.Has("User-Agent")) request.headers.Set("User-Agent", std::string(agent));
   if (!request.headers.Has("Accept")) {
     request.headers.Set("Accept", "*/*");
   } else if (request.headers.Get("Accept").empty()) {
@@ -92,10 +94,7 @@ Result<net::ClientRequest> HttpRequest(Probe probe, Container container, const P
   return request;
 }
 
-struct HttpAnswer {
-  int code = 0;
-  std::string body;
-};
+namespace {
 
 /// Where the answer leads: to another place of the same host, which is followed as the kubelet follows it.
 std::optional<net::Url> RedirectOf(const net::ClientResponse& response, const net::Url& from) {
@@ -109,7 +108,9 @@ std::optional<net::Url> RedirectOf(const net::ClientResponse& response, const ne
   return std::move(*to);
 }
 
-Result<HttpAnswer> Fetch(rt::Runtime& runtime, net::ClientRequest request) {
+}  // namespace
+
+Result<HttpAnswer> FetchFollowing(rt::Runtime& runtime, net::ClientRequest request) {
   net::HttpClientOptions options{.connections_max = 1, .http2 = false};
   std::unique_ptr<net::HttpClient> client;
   for (int followed = 0;; ++followed) {
@@ -134,13 +135,16 @@ Result<HttpAnswer> Fetch(rt::Runtime& runtime, net::ClientRequest request) {
   }
 }
 
+namespace {
+
 Result<ProbeOutcome> TryHttp(rt::Runtime& runtime, Probe probe, Container container, const ProbeTarget& target) {
-  const net::ClientRequest request = TRY(HttpRequest(probe, container, target));
+  const net::ClientRequest request =
+      TRY(MakeHttpGet(probe.http_get(), container, target.pod_ip, "kube-probe/1.36"));
   const std::string url = request.url.ToString();
   Result<HttpAnswer> answer = Internal("not tried");
   {
     rt::CancelScope scope(runtime, TimeoutOf(probe));
-    answer = Fetch(runtime, request);
+    answer = FetchFollowing(runtime, request);
   }
   if (answer.ok()) {
     ProbeOutcome out{.passed = answer->code >= 200 && answer->code < 400};

@@ -11,6 +11,7 @@
 #include "api/core_v1.h"
 #include "base/status.h"
 #include "net/http.h"
+#include "net/http_client.h"
 #include "rt/runtime.h"
 #include "runtime/runtime.h"
 
@@ -34,6 +35,17 @@ Result<ProbeOutcome> TryProbe(rt::Runtime& runtime, runtime::Runtime& containers
 
 /// A container's port by number or by its name in the spec; BadRequest with the kubelet's words.
 Result<uint16_t> ResolvePort(api::IntOrString port, api::core_v1::Container container);
+
+/// The request of an httpGet: of a probe, or of a hook. `agent` is its User-Agent unless its headers say another.
+Result<net::ClientRequest> MakeHttpGet(api::core_v1::HTTPGetAction action, api::core_v1::Container container,
+                                       std::string_view pod_ip, std::string_view agent);
+
+struct HttpAnswer {
+  int code = 0;
+  std::string body;  ///< its beginning
+};
+/// Sends it, and follows where its answers lead within the host. A server's certificate is not verified.
+Result<HttpAnswer> FetchFollowing(rt::Runtime& runtime, net::ClientRequest request);
 
 /// Where a Location header leads from there.
 Result<net::Url> ResolveLocation(const net::Url& from, std::string_view location);

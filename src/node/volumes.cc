@@ -20,6 +20,7 @@ using api::core_v1::SecretVolumeSource;
 using api::core_v1::Volume;
 
 constexpr uint32_t kDefaultMode = 0644;
+constexpr uint32_t kGroupReads = 0440;
 constexpr std::string_view kDataLink = "..data";
 
 /// All files of `content`, or those that items pick, under their paths.
@@ -73,7 +74,8 @@ bool Shows(rt::FileSystem& files, const std::string& directory, const VolumeFile
   const std::string data = directory + "/" + std::string(kDataLink);
   for (const auto& [path, file] : wanted) {
     Result<rt::FileInfo> info = files.Stat(data + "/" + path);
-    if (!info.ok() || info->mode != file.mode || info->size != static_cast<int64_t>(file.content.size())) return false;
+    if (!info.ok() || info->mode != file.mode || info->gid != file.group.value_or(info->gid)) return false;
+    if (info->size != static_cast<int64_t>(file.content.size())) return false;
     Result<std::string> content = files.ReadFile(data + "/" + path);
     if (!content.ok() || *content != file.content) return false;
   }
@@ -138,6 +140,11 @@ Ok WriteVolumeFiles(rt::Runtime& runtime, const std::string& directory, const Vo
     TRY(files.WriteFile(full, file.content, file.mode));
     // The umask must not take bits away that the volume asks for.
     TRY(files.Chmod(full, file.mode));
+    if (file.group) {
+      const rt::FileInfo info = TRY(files.Stat(full));
+      TRY(files.Chown(full, info.uid, *file.group));
+      TRY(files.Chmod(full, file.mode));  // changing the owner takes bits away
+    }
   }
   TRY(files.MakeDirectories(directory + "/" + fresh));
   const std::string link = directory + "/..data_tmp";
@@ -148,6 +155,12 @@ Ok WriteVolumeFiles(rt::Runtime& runtime, const std::string& directory, const Vo
 }
 
 namespace {
+
+/// Whom the pod's own volumes belong to besides root.
+std::optional<uint32_t> GroupOf(Pod pod) {
+  const auto group = pod.spec().security_context().fs_group();
+  return group ? std::optional(static_cast<uint32_t>(*group)) : std::nullopt;
+}
 
 /// The folder of a volume whose files are made from objects; "" for others.
 std::string_view FileFolder(Volume volume) {
@@ -185,19 +198,32 @@ Ok PodVolumes::SetUp(Pod pod) {
 Ok PodVolumes::SetUpOne(Pod pod, Volume volume) {
   std::string path;
   if (volume.empty_dir()) {
-    path = TRY(SetUpEmptyDir(volume));
+    path = TRY(SetUpEmptyDir(pod, volume));
   } else if (volume.host_path()) {
     path = TRY(SetUpHostPath(volume));
   } else if (!FileFolder(volume).empty()) {
     path = TRY(SetUpFiles(pod, volume));
+    read_only_.emplace(volume.name());
+  } else if (volume.image()) {
+    read_only_.emplace(volume.name());
+    return {};  // what it shows is not known before it is pulled
   } else {
-    return BadRequest("this node knows only emptyDir, hostPath, configMap, secret, downwardAPI and projected volumes");
+    return BadRequest(
+        "this node knows only emptyDir, hostPath, configMap, secret, downwardAPI, projected and image volumes");
   }
   paths_[std::string(volume.name())] = std::move(path);
   return {};
 }
 
-Result<std::string> PodVolumes::SetUpEmptyDir(Volume volume) {
+Ok PodVolumes::SetUpImage(std::string_view volume, const std::vector<std::string>& layers) {
+  std::string path = fmt::format("{}/volumes/image/{}", directory_, volume);
+  TRY(runtime_.files().MakeDirectories(path));
+  TRY(MountImage(runtime_, layers, path));
+  paths_.insert_or_assign(std::string(volume), std::move(path));
+  return {};
+}
+
+Result<std::string> PodVolumes::SetUpEmptyDir(Pod pod, Volume volume) {
   std::string path = fmt::format("{}/volumes/empty-dir/{}", directory_, volume.name());
   if (paths_.contains(volume.name())) return path;
   TRY(runtime_.files().MakeDirectories(path, 0777));
@@ -209,6 +235,8 @@ Result<std::string> PodVolumes::SetUpEmptyDir(Volume volume) {
     }
     TRY(MountTmpfs(runtime_, path, limit));
   }
+  // One that is older than this process is the group's already, whatever has been put there since.
+  if (const auto group = GroupOf(pod)) TRY(GiveToGroup(runtime_, path, *group, true));
   return path;
 }
 
@@ -260,6 +288,10 @@ Result<VolumeFiles> PodVolumes::FilesOf(Pod pod, Volume volume) {
 
 Result<std::string> PodVolumes::SetUpFiles(Pod pod, Volume volume) {
   VolumeFiles files = TRY(FilesOf(pod, volume));
+  for (auto& [name, file] : files) {
+    file.group = GroupOf(pod);
+    if (file.group) file.mode |= kGroupReads;
+  }
   std::string path = fmt::format("{}/volumes/{}/{}", directory_, FileFolder(volume), volume.name());
   if ((volume.secret() || volume.projected()) && !paths_.contains(volume.name())) {
     // Secrets and tokens never touch the disk.
@@ -286,8 +318,11 @@ Result<std::string> PodVolumes::PathOf(std::string_view volume) const {
 
 Ok PodVolumes::TearDown() {
   const auto turn = TRY(busy_.Lock());
+  TRY(UnmountBelow(runtime_, directory_ + "/volume-subpaths"));
+  TRY(runtime_.files().RemoveAll(directory_ + "/volume-subpaths"));
   TRY(UnmountBelow(runtime_, directory_ + "/volumes"));
   paths_.clear();
+  read_only_.clear();
   tokens_->Clear();
   set_up_ = false;
   return runtime_.files().RemoveAll(directory_ + "/volumes");

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ namespace knarr::node {
 struct VolumeFile {
   std::string content;
   uint32_t mode = 0644;
+  std::optional<uint32_t> group;  ///< the pod's fsGroup
 };
 using VolumeFiles = std::map<std::string, VolumeFile>;
 
@@ -53,6 +55,10 @@ class PodVolumes {
   std::optional<WallTime> refresh_at() const;
   /// Whether SetUp is still to be called by this process (a pod may be older than it).
   bool idle() const { return !set_up_; }
+  /// Mounts what an image volume shows.
+  Ok SetUpImage(std::string_view volume, const std::vector<std::string>& layers);
+  /// Whether nobody may write to it, whatever a mount says.
+  bool IsReadOnly(std::string_view volume) const { return read_only_.contains(volume); }
   /// The host's path of a volume; NotFound before SetUp.
   Result<std::string> PathOf(std::string_view volume) const;
   /// Unmounts and removes everything; idempotent, needs no SetUp before.
@@ -60,7 +66,7 @@ class PodVolumes {
 
  private:
   Ok SetUpOne(api::core_v1::Pod pod, api::core_v1::Volume volume);
-  Result<std::string> SetUpEmptyDir(api::core_v1::Volume volume);
+  Result<std::string> SetUpEmptyDir(api::core_v1::Pod pod, api::core_v1::Volume volume);
   Result<std::string> SetUpHostPath(api::core_v1::Volume volume);
   Result<std::string> SetUpFiles(api::core_v1::Pod pod, api::core_v1::Volume volume);
   Result<VolumeFiles> FilesOf(api::core_v1::Pod pod, api::core_v1::Volume volume);
@@ -73,6 +79,7 @@ class PodVolumes {
   bool set_up_ = false;
   rt::Mutex busy_;  // files are written by one fiber at a time
   std::map<std::string, std::string, std::less<>> paths_;
+  std::set<std::string, std::less<>> read_only_;
 };
 
 }  // namespace knarr::node

@@ -53,3 +53,45 @@ def downward_values(k):
     ip = k.ready("self")["status"]["podIP"]
     k.wait("its own values", lambda: k.ok("logs self").out == f"self@e2e-node {ip}\n")
     equal(k.ok("get pod self -o jsonpath={.status.podIP}").out, ip)
+
+
+@scenario(clients=["knarr"])
+def sub_paths(k):
+    k.ok("create configmap settings --from-literal=color=red --from-literal=size=big")
+    volumes = ("volumes:\n- name: v\n  emptyDir: {}\n- name: settings\n  configMap: {name: settings}\n"
+               "initContainers:\n" +
+               shell("first", "mkdir /v/there; echo text >/v/there/file; ln -s there /v/link; ln -s /etc /v/out; "
+                     "ln -s ../../../../../../../etc /v/up; chmod 0750 /v",
+                     "volumeMounts:\n- {name: v, mountPath: /v}"))
+    mounts = ("env:\n- name: WHO\n  valueFrom: {fieldRef: {fieldPath: metadata.name}}\n"
+              "volumeMounts:\n- {name: v, mountPath: /a, subPath: there}\n- {name: v, mountPath: /b, subPath: there/file}\n"
+              "- {name: v, mountPath: /c, subPath: link}\n- {name: v, mountPath: /d, subPathExpr: logs/$(WHO)}\n"
+              "- {name: settings, mountPath: /e/color, subPath: color}\n- {name: v, mountPath: /all}")
+    script = ("cat /a/file /b /c/file /e/color; echo; echo mine >/d/x; cat /all/logs/picky/x; stat -c %a /all/logs\n"
+              "exec sleep 1000")
+    k.create(pod_yaml("picky", shell("c", script, mounts), volumes))
+    k.ready("picky")
+    k.wait("what it sees", lambda: k.ok("logs picky").out == "text\ntext\ntext\nred\nmine\n750\n")
+    # A container that is started again finds the same.
+    k.ok("exec picky -- kill 1")
+    for name, path in (("out", "out"), ("up", "up/passwd")):
+        more = f"volumeMounts:\n- {{name: v, mountPath: /x, subPath: {path}}}"
+        k.create(pod_yaml(f"escapes-{name}", shell("c", "ls /x; exec sleep 1000", more), volumes))
+        k.event(rf'Failed Error: failed to prepare subPath for volumeMount "v" of container "c"')
+        k.wait("it waits", lambda: k.container(f"escapes-{name}")["state"].get("waiting", {}).get("reason") ==
+               "CreateContainerConfigError")
+    k.create(pod_yaml("unset", shell("c", "exec sleep 1000", "volumeMounts:\n"
+                                     "- {name: v, mountPath: /x, subPathExpr: $(NO)}"), volumes))
+    k.event(r"Failed Error: missing value for NO")
+
+
+@scenario(clients=["knarr"])
+def read_only_mounts(k):
+    k.ok("create configmap settings --from-literal=color=red")
+    volumes = "volumes:\n- name: v\n  emptyDir: {}\n- name: settings\n  configMap: {name: settings}"
+    mounts = ("volumeMounts:\n- {name: v, mountPath: /v, readOnly: true, recursiveReadOnly: Enabled}\n"
+              "- {name: settings, mountPath: /s}")
+    script = "touch /v/x; touch /s/x; cat /s/color; echo; exec sleep 1000"
+    k.create(pod_yaml("reads", shell("c", script, mounts), volumes))
+    k.ready("reads")
+    k.wait("it could not write", lambda: k.ok("logs reads").has("/v/x: Read-only", "/s/x: Read-only", "red$"))

@@ -1,0 +1,196 @@
+// The part of a pod worker that brings things down: containers in their order, and what is left of the pod.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "node/environment.h"
+#include "node/lifecycle.h"
+#include "node/pod_worker.h"
+#include "rt/file_system.h"
+
+namespace knarr::node {
+namespace {
+
+using api::core_v1::Pod;
+using client::EventKind;
+
+// The kubelet's minimumGracePeriodInSeconds.
+constexpr Duration kGraceLeast = 2s;
+// How long a hook whose container is gone may go on, where it waits for somebody else.
+constexpr Duration kHookAfter = 30s;
+
+}  // namespace
+
+Duration PodWorker::Grace() const {
+  Pod pod = view();
+  int64_t seconds = pod.spec().termination_grace_period_seconds().value_or(30);
+  if (auto given = pod.metadata().deletion_grace_period_seconds()) seconds = *given;
+  return std::chrono::seconds(seconds);
+}
+
+/// Sees to it that nothing of the pod runs; whether that is so.
+bool PodWorker::StopAll(Duration grace) {
+  bool any_running = false;
+  for (const ContainerRecord& record : state_.containers) {
+    if (!record.running()) continue;
+    any_running = true;
+    StopContainer(record, grace, "Stopping container " + record.name, StopOrder::kInTurn);
+    if (auto prober = probes_.find(record.name); prober != probes_.end()) prober->second->StopAllButReadiness();
+  }
+  if (any_running || !stops_.empty() || starting_) return false;
+  for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
+  return true;
+}
+
+/// The agent has failed the pod: what runs is stopped, and then it is over.
+Ok PodWorker::SyncFailed() { return StopAll(Grace()) ? SyncFinished() : WriteStatus(); }
+
+Ok PodWorker::SyncTerminating() {
+  if (!StopAll(Grace())) return gone_ ? Ok() : WriteStatus();
+  TRY(TearDown());
+  if (!gone_) {
+    TRY(WriteStatus());
+    TRY(DeleteObject());
+  }
+  done_ = true;
+  return {};
+}
+
+/// Stops a running container in a fiber of its own; one that is being stopped already is only hurried.
+void PodWorker::StopContainer(const ContainerRecord& record, Duration grace, const std::string& message,
+                              StopOrder order) {
+  const std::string id = record.current->id;
+  auto [stop, fresh] = stops_.try_emplace(id, StopUnderWay{.grace = grace});
+  if (!fresh && grace >= stop->second.grace) return;
+  stop->second.grace = grace;
+  stop->second.calls++;
+  if (fresh) {
+    RecordEvent(EventKind::kNormal, "Killing", message, record.name);
+    BeginPreStop(record, grace);
+  }
+  steps_.Spawn("stop " + record.name, [this, id, name = record.name, grace, order] {
+    const MonoTime until = environment_.runtime.Mono() + grace;
+    const auto its_turn = [&] {
+      const ContainerRecord* now = state_.Find(name);
+      if (now == nullptr || !now->running() || now->current->id != id) return true;
+      return !stops_.at(id).hook_runs && (order == StopOrder::kAtOnce || MayStop(state_, *now));
+    };
+    const Ok turn = turns_.WaitUntil(its_turn, until);
+    Ok stopped = turn.Failed(Reason::kCancelled) ? turn : Ok();
+    if (stopped.ok()) {
+      const Duration left = std::max<Duration>(until - environment_.runtime.Mono(), kGraceLeast);
+      stopped = environment_.containers.StopContainer(id, left);
+    }
+    if (!stopped.ok() && !stopped.Failed(Reason::kCancelled)) {
+      stop_failed_ = stopped.status().WithContext("stop container " + id);
+    }
+    // Before it may be stopped again: that it has ended is known as soon as it has.
+    ContainerRecord* stopped_record = state_.Find(name);
+    const auto ended = environment_.containers.GetContainer(id);
+    if (stopped.ok() && ended.ok() && stopped_record->running() && stopped_record->current->id == id) {
+      NoteContainer(*stopped_record, *ended);
+    }
+    auto at = stops_.find(id);
+    if (--at->second.calls == 0) stops_.erase(at);
+    turns_.NotifyAll();
+    RuntimeChanged();
+  });
+}
+
+/// What the container wants done before it is asked to end goes on in a fiber of its own; it is waited for no longer
+/// than the grace period, and ends with the container.
+void PodWorker::BeginPreStop(const ContainerRecord& record, Duration grace) {
+  const api::ObjectPtr keep = pod_;
+  const auto container = FindContainer(Pod(keep->tree()), record.name);
+  if (grace <= Duration::zero() || !container || !container->lifecycle().pre_stop()) return;
+  const std::string id = record.current->id;
+  stops_.at(id).hook_runs = true;
+  steps_.Spawn("preStop " + record.name, [this, keep, container = *container, id, grace] {
+    rt::Runtime& runtime = environment_.runtime;
+    Ok ran;
+    {
+      rt::CancelScope scope(runtime, grace + kHookAfter);
+      ran = RunHook(runtime, environment_.containers, container.lifecycle().pre_stop(), HookOn(*keep, container, id));
+    }
+    if (!runtime.CheckCancelled().ok()) return;
+    // What it says may be secret, and events are seen by many.
+    if (!ran.ok()) {
+      LOG_INFO("a preStop hook failed", {"pod", KeyOf(*keep)}, {"error", ran.status()});
+      RecordEvent(EventKind::kWarning, "FailedPreStopHook", "PreStopHook failed", container.name());
+    }
+    if (auto stop = stops_.find(id); stop != stops_.end()) stop->second.hook_runs = false;
+    turns_.NotifyAll();
+  });
+}
+
+HookTarget PodWorker::HookOn(const api::Object& pod, api::core_v1::Container container, const std::string& id) {
+  return {.pod = Pod(pod.tree()),
+          .container = container,
+          .place = {state_.pod_ip, id},
+          .sleep = [this, name = std::string(container.name()), id](Duration time) -> Ok {
+            const auto over = [&] {
+              const ContainerRecord* now = state_.Find(name);
+              return now == nullptr || !now->running() || now->current->id != id;
+            };
+            const Ok slept = turns_.WaitUntil(over, environment_.runtime.Mono() + time);
+            return slept.Failed(Reason::kTimeout) ? environment_.runtime.CheckCancelled() : slept;
+          }};
+}
+
+/// What a container wants done right after its start. While it is, the container counts as not started.
+Ok PodWorker::RunPostStart(const api::Object& pod, api::core_v1::Container container, ContainerRecord& record) {
+  const std::string id = record.current->id;
+  record.in_post_start = true;
+  const Ok ran = RunHook(environment_.runtime, environment_.containers, container.lifecycle().post_start(),
+                         HookOn(pod, container, id));
+  if (ran.Failed(Reason::kCancelled)) return ran;
+  if (ran.ok()) {
+    record.in_post_start = false;
+    return ran;
+  }
+  // What it says may be secret: it goes into the status of the pod, but not into the event.
+  RecordEvent(EventKind::kWarning, "FailedPostStartHook", "PostStartHook failed", record.name);
+  if (record.running()) {
+    StopContainer(record, Grace(), "FailedPostStartHook", StopOrder::kAtOnce);
+    TRY(turns_.WaitUntil([&] { return !stops_.contains(id); }));
+    NoteContainer(record, TRY(environment_.containers.GetContainer(id)));
+  }
+  record.in_post_start = false;
+  record.waiting_reason = "PostStartHookError";
+  record.waiting_message = ran.status().message();
+  return ran;
+}
+
+Ok PodWorker::TearDown() {
+  rt::FileSystem& files = environment_.runtime.files();
+  followers_.StopAndJoin();
+  if (sandbox_) old_sandboxes_.push_back(sandbox_->id);
+  sandbox_.reset();
+  while (!old_sandboxes_.empty()) {
+    const std::string id = old_sandboxes_.back();
+    TRY(environment_.network.Detach(id));
+    TRY(environment_.containers.StopSandbox(id));
+    TRY(environment_.containers.RemoveSandbox(id));
+    old_sandboxes_.pop_back();
+  }
+  state_.sandbox_ready = false;
+  TRY(volumes_.TearDown());
+  const api::ObjectPtr keep = pod_;
+  const Pod pod(keep->tree());
+  TRY(files.RemoveAll(environment_.pods_directory + "/" + std::string(pod.metadata().uid())));
+  return files.RemoveAll(fmt::format("{}/{}_{}_{}", environment_.log_directory, pod.metadata().ns(),
+                                     pod.metadata().name(), pod.metadata().uid()));
+}
+
+Ok PodWorker::DeleteObject() {
+  client::DeleteOptions options{.grace_seconds = 0, .uid = std::string(pod_->uid())};
+  Result<api::ObjectPtr> deleted = environment_.client.Delete(
+      api::core_v1::PodInfo(), {std::string(pod_->ns()), std::string(pod_->name())}, options);
+  if (deleted.ok() || deleted.Failed(Reason::kNotFound) || deleted.Failed(Reason::kConflict)) return {};
+  return deleted.status();
+}
+
+}  // namespace knarr::node
