@@ -15,6 +15,8 @@
 namespace knarr::apiserver {
 namespace {
 
+constexpr int kRepairTries = 20;
+
 struct PriorityClass {
   std::string_view name;
   int32_t value;
@@ -99,7 +101,10 @@ Ok MakeBootstrapObjects(Core& core) {
   for (auto& task : ReconcileTasks(*client, policy)) second.push_back(std::move(task));
   const std::vector<Cidr> networks = TRY(ParseServiceNetworks(core.options().service_cidr));
   first.emplace_back([&] { return EnsureDefaultServiceCidr(*client, networks, core.world().Wall()); });
-  TRY(RepairServiceAddresses(core));
+  // Another server of the cluster may make Services meanwhile.
+  Ok repaired = RepairServiceAddresses(core);
+  for (int i = 0; i < kRepairTries && repaired.Failed(Reason::kConflict); ++i) repaired = RepairServiceAddresses(core);
+  TRY(repaired);
   TRY(AllAtOnce(core.world(), first));
   return AllAtOnce(core.world(), second);
 }

@@ -8,6 +8,8 @@
 namespace knarr::apiserver {
 namespace {
 
+constexpr Duration kStoreCheckMost = std::chrono::seconds(2);
+
 StrategyOptions StrategiesOf(const ApiServerOptions& options) {
   StrategyOptions out;
   // ApiServer::Create has checked the text.
@@ -42,8 +44,8 @@ Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store
   admission_->UseAuthorizer(security_.authorizer());
   if (audit_ != nullptr) audit_->AddMetrics(metrics_);
   ready_checks_.push_back({"store", [this]() -> Ok {
-                             if (store_.Latest() == nullptr) return Unavailable("no state");
-                             return {};
+                             rt::CancelScope scope(world_, kStoreCheckMost);
+                             return store_.CatchUp(world_);
                            }});
   locals_.push_back(std::make_unique<Local>(world, store));
   for (rt::Runtime* runtime : io) {

@@ -99,10 +99,19 @@ void Operations::Settle(const RequestContext& context, const Resource& resource)
   security_.role_guard().Settle(context, registry_.world(), registry_.store().Latest()->revision());
 }
 
+Ok Operations::CatchUp(RequestContext& context, std::string_view resource_version) const {
+  const Result<store::Revision> asked = ParseResourceVersion(resource_version);
+  const bool any = resource_version == "0";
+  store::Store& store = registry_.store();
+  if (any || !asked.ok() || (*asked > 0 && *asked <= store.Latest()->revision())) return {};
+  return store.CatchUp(context.runtime);
+}
+
 Result<ObjectPtr> Operations::Get(RequestContext& context, Resource& resource, const ObjectName& name,
                                   std::string_view subresource, std::string_view resource_version) const {
   const Subresource* view = FindSubresource(*resource.kind, subresource);
   if (view == nullptr || !view->readable) return NoSuchResourceError();
+  TRY(CatchUp(context, resource_version));
   ObjectPtr object = TRY(registry_.Get(context, resource, name, resource_version));
   object = ServedObject(resource, std::move(object));
   if (view->kind == resource.kind) return object;
@@ -110,6 +119,8 @@ Result<ObjectPtr> Operations::Get(RequestContext& context, Resource& resource, c
 }
 
 Result<ListPage> Operations::List(RequestContext& context, Resource& resource, const ListRequest& request) const {
+  // The pages behind the first are of its state.
+  if (request.continue_token.empty()) TRY(CatchUp(context, request.resource_version));
   ListPage page = TRY(registry_.List(context, resource, request));
   for (store::Bytes& item : page.items) item = ServedBytes(resource, item);
   return page;
@@ -117,6 +128,7 @@ Result<ListPage> Operations::List(RequestContext& context, Resource& resource, c
 
 Result<ObjectPtr> Operations::Create(RequestContext& context, Resource& resource, std::string_view ns,
                                      doc::Document object, const WriteRequest& request) {
+  TRY(CatchUp(context));
   TRY(Prepare(*resource.kind, object));
   const bool review = IsReview(*resource.kind);
   if (!review) WipeSystemFields(object);
@@ -139,6 +151,7 @@ Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resou
     if (served.name == subresource) kind = served.kind;
   }
   if (kind == nullptr) return NoSuchResourceError();
+  TRY(CatchUp(context));
   TRY(Prepare(*kind, object));
   TRY(AdmitSub(context, resource, name, subresource, object, request.dry_run));
   if (subresource == "binding") {
@@ -191,6 +204,7 @@ Result<UpdateOutcome> Operations::UpdateView(
     RequestContext& context, Resource& resource, const ObjectName& name, const Subresource& view,
     const WriteRequest& request, ViewWrite write,
     const std::function<Result<doc::Document>(const doc::Value& current)>& change) {
+  TRY(CatchUp(context));
   const api::KindInfo& kind = *resource.kind;
   UpdateRequest update;
   update.name = name;
@@ -266,6 +280,7 @@ Result<UpdateOutcome> Operations::Patch(RequestContext& context, Resource& resou
 
 Result<DeleteOutcome> Operations::Delete(RequestContext& context, Resource& resource, const ObjectName& name,
                                          const client::DeleteOptions& options) {
+  TRY(CatchUp(context));
   DeleteOutcome outcome = TRY(registry_.Delete(context, resource, name, options));
   Settle(context, resource);
   outcome.object = ServedObject(resource, std::move(outcome.object));
@@ -274,6 +289,7 @@ Result<DeleteOutcome> Operations::Delete(RequestContext& context, Resource& reso
 
 Result<ListPage> Operations::DeleteCollection(RequestContext& context, Resource& resource, const ListRequest& list,
                                               const client::DeleteOptions& options) {
+  TRY(CatchUp(context));
   ListPage page = TRY(registry_.DeleteCollection(context, resource, list, options));
   Settle(context, resource);
   for (store::Bytes& item : page.items) item = ServedBytes(resource, item);

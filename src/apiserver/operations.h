@@ -86,6 +86,9 @@ class Operations {
   /// Answers a question that came as an object (IsReview).
   Result<ObjectPtr> Review(const RequestContext& context, const api::KindInfo& kind, std::string_view ns,
                            doc::Document review) const;
+  /// Before a request: what other servers of this cluster had answered by now is seen. Not waited for where the caller
+  /// takes any state, or names one that is there.
+  Ok CatchUp(RequestContext& context, std::string_view resource_version = {}) const;
   /// After a write: what decides about later requests has seen it.
   void Settle(const RequestContext& context, const Resource& resource) const;
 

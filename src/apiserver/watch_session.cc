@@ -44,8 +44,11 @@ Result<std::unique_ptr<WatchSession>> WatchSession::Start(RequestContext& contex
 
 Ok WatchSession::Begin() {
   const store::Revision asked = TRY(ParseResourceVersion(request_.resource_version));
-  const auto snapshot = store_.Latest();
   const bool present = request_.send_initial_events.value_or(asked == 0);
+  // Whoever does not name a state means the newest; "0" any, and one that is there needs no waiting for.
+  const bool newest = request_.resource_version.empty() || (present && asked > store_.Latest()->revision());
+  if (newest) TRY(store_.CatchUp(runtime_));
+  const auto snapshot = store_.Latest();
   // A state that is still to come can't be shown; changes behind it come when they come.
   if (present && asked > snapshot->revision()) return TooLargeResourceVersionError(asked, snapshot->revision());
   store::Revision after = asked;

@@ -4,26 +4,26 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "apiserver/apiserver.h"
-#include "apiserver/authentication/service_account_tokens.h"
 #include "base/ip.h"
 #include "base/log.h"
+#include "base/uuid.h"
 #include "client/kubeconfig.h"
-#include "controller/framework/controller.h"
 #include "image/store.h"
 #include "main/certificates.h"
+#include "main/control_plane.h"
 #include "main/machine.h"
 #include "network/network.h"
 #include "node/agent.h"
 #include "node/mount.h"
 #include "rt/file_system.h"
 #include "runtime/engine.h"
-#include "scheduler/scheduler.h"
 #include "store/store.h"
 
 namespace knarr::main {
@@ -70,30 +70,6 @@ network::PodNetworkOptions NetworkOptionsOf(const ServerOptions& options) {
   out.pod_cidr = options.cluster_cidr.substr(0, slash) + "/" + std::to_string(prefix);
   return out;
 }
-
-apiserver::UserInfo Component(std::string name, std::vector<std::string> groups = {}) {
-  groups.emplace_back(apiserver::kAllAuthenticated);
-  return {std::move(name), "", std::move(groups)};
-}
-
-/// The controllers' ways to the server in this process.
-class LocalAccounts : public controller::Accounts {
- public:
-  LocalAccounts(apiserver::ApiServer& api, client::Client& manager) : api_(api), manager_(manager) {}
-  client::Client& Of(std::string_view account) override {
-    if (account.empty()) return manager_;
-    std::unique_ptr<client::Client>& client = clients_[std::string(account)];
-    if (client == nullptr) {
-      client = api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account), "kube-controller-manager");
-    }
-    return *client;
-  }
-
- private:
-  apiserver::ApiServer& api_;
-  client::Client& manager_;
-  std::map<std::string, std::unique_ptr<client::Client>> clients_;
-};
 
 /// The node's half of the process.
 struct NodeParts {
@@ -143,15 +119,19 @@ class Server {
     TRY(MakeCertificates());
     EndPhase("certificates");
     auto sealer = TRY(ReadSealer(world_, options_.policy, options_.data_directory));
-    store_ = TRY(
-        store::OpenEmbedded(world_, {.directory = options_.data_directory + "/store", .sealer = std::move(sealer)}));
+    OpenedStore opened = TRY(OpenStore(world_, options_.etcd,
+                                       {.directory = options_.data_directory + "/store", .sealer = std::move(sealer)}));
+    folder_lock_ = std::move(opened.lock);
+    store_ = std::move(opened.store);
     EndPhase("store");
     TRY(StartApi());
     EndPhase("api");
-    TRY(StartControllers());
+    StartControllers();
     EndPhase("controllers");
     if (!options_.no_node) TRY(StartNode());
-    if (options_.hollow.count > 0) hollow_ = TRY(HollowNodes::Start(world_, *api_, *informers_, options_.hollow));
+    if (options_.hollow.count > 0) {
+      hollow_ = TRY(HollowNodes::Start(world_, *api_, control_->informers(), options_.hollow));
+    }
     // In our own folder nobody else holds a lock for long: one that is there was left by a server that was killed.
     TRY(world_.files().Remove(OwnKubeconfig() + ".lock"));
     TRY(WriteKubeconfig());
@@ -192,31 +172,25 @@ class Server {
     return api_->Listen();
   }
 
-  void MakeClusterKeys() {
-    keys_.ca_certificate_pem = certificates_.authority.certificate_pem;
-    keys_.ca_key_pem = certificates_.authority.key_pem;
-    keys_.sign_token = [this](std::string_view ns, std::string_view account, std::string_view uid,
-                              std::string_view secret) { return api_->SignSecretToken(ns, account, uid, secret); };
+  std::string OwnName() {
+    std::array<uint8_t, 16> random{};
+    world_.RandomBytes(random.data(), random.size());
+    return MakeUuid(random);
   }
 
-  Ok StartControllers() {
-    // What the controllers read comes from one copy, and is read by one user; each writes as its own account.
-    client_ = api_->LocalClient(Component("system:kube-controller-manager"), "kube-controller-manager");
-    scheduler_client_ = api_->LocalClient(Component("system:kube-scheduler"), "kube-scheduler");
-    accounts_ = std::make_unique<LocalAccounts>(*api_, *client_);
-    MakeClusterKeys();
-    informers_ = std::make_unique<client::InformerFactory>(world_, *client_);
-    events_ = std::make_unique<client::EventRecorder>(world_, *client_, "controller-manager");
-    scheduler_events_ = std::make_unique<client::EventRecorder>(world_, *scheduler_client_, "default-scheduler");
-    for (const controller::ControllerEntry& entry : controller::AllControllers()) {
-      controllers_.push_back(
-          entry.make({world_, accounts_->Of(entry.account), *accounts_, *informers_, *events_, keys_}));
+  void StartControllers() {
+    controller::ClusterKeys keys;
+    keys.ca_certificate_pem = certificates_.authority.certificate_pem;
+    keys.ca_key_pem = certificates_.authority.key_pem;
+    keys.sign_token = [this](std::string_view ns, std::string_view account, std::string_view uid,
+                             std::string_view secret) { return api_->SignSecretToken(ns, account, uid, secret); };
+    control_ = std::make_unique<ControlPlane>(world_, *api_, std::move(keys));
+    if (options_.etcd.servers.empty()) {
+      control_->Start();
+    } else {
+      // Like nobody else's, also of a server that was started again.
+      control_->StartElected(options_.node_name + "_" + OwnName());
     }
-    scheduler_ = std::make_unique<scheduler::Scheduler>(world_, *scheduler_client_, *informers_, *scheduler_events_);
-    for (auto& controller : controllers_) controller->Start();
-    scheduler_->Start();
-    informers_->Start();
-    return {};
   }
 
   Ok StartNode() {
@@ -240,7 +214,7 @@ class Server {
     TRY(parts.agent->Start());
     api_->SetNodeAccess(options_.node_name, parts.agent.get());
     EndPhase("agent");
-    parts.proxy = TRY(network::ServiceProxy::Create(world_, *informers_,
+    parts.proxy = TRY(network::ServiceProxy::Create(world_, control_->informers(),
                                                     {.instance = Instance(options_),
                                                      .cluster_cidr = options_.cluster_cidr,
                                                      .service_cidr = options_.service_cidr,
@@ -316,26 +290,16 @@ class Server {
     if (hollow_ != nullptr) hollow_->Stop();
     if (node_.proxy != nullptr) node_.proxy->Stop();
     if (node_.agent != nullptr) node_.agent->Stop();
-    if (scheduler_ != nullptr) scheduler_->Stop();
-    for (auto& controller : controllers_) controller->Stop();
-    if (informers_ != nullptr) informers_->Stop();
-    if (scheduler_events_ != nullptr) scheduler_events_->Stop();
-    if (events_ != nullptr) events_->Stop();
+    if (control_ != nullptr) control_->Stop();
     if (api_ != nullptr) api_->Stop(kStopGrace);
     node_ = NodeParts();
     hollow_.reset();
-    scheduler_.reset();
-    controllers_.clear();
-    informers_.reset();
-    scheduler_events_.reset();
-    events_.reset();
-    accounts_.reset();
-    scheduler_client_.reset();
-    client_.reset();
+    control_.reset();
     api_.reset();
     security_ = {};
     if (store_ != nullptr) store_->Close();
     store_.reset();
+    folder_lock_.reset();
     for (auto& runtime : io_) runtime->StopThread();
   }
 
@@ -348,18 +312,11 @@ class Server {
   std::vector<std::unique_ptr<rt::RealRuntime>> io_;
   Certificates certificates_;
   std::shared_ptr<net::TlsServerContext> tls_;
+  std::unique_ptr<rt::FileLock> folder_lock_;
   std::unique_ptr<store::Store> store_;
   SecuritySetup security_;
   std::unique_ptr<apiserver::ApiServer> api_;
-  std::unique_ptr<client::Client> client_;
-  std::unique_ptr<client::Client> scheduler_client_;
-  std::unique_ptr<LocalAccounts> accounts_;
-  controller::ClusterKeys keys_;
-  std::unique_ptr<client::InformerFactory> informers_;
-  std::unique_ptr<client::EventRecorder> events_;
-  std::unique_ptr<client::EventRecorder> scheduler_events_;
-  std::vector<std::unique_ptr<controller::Controller>> controllers_;
-  std::unique_ptr<scheduler::Scheduler> scheduler_;
+  std::unique_ptr<ControlPlane> control_;
   NodeParts node_;
   std::unique_ptr<HollowNodes> hollow_;
   rt::TaskGroup tasks_;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "main/etcd_flags.h"
 #include "main/hollow.h"
 #include "main/policy_flags.h"
 #include "main/security_flags.h"
@@ -26,6 +27,7 @@ struct ServerOptions {
   bool no_node = false;
   HollowFlags hollow;
   int io_threads = 1;
+  EtcdFlags etcd;
   SecurityFlags security;
   PolicyFlags policy;
 };

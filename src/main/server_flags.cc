@@ -60,6 +60,7 @@ void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_
   flags.String(&options.service_cidr, "service-cidr", 0, "The range of service addresses");
   flags.String(&options.bridge, "bridge", 0, "The name of the pod network's bridge");
   flags.Int(&io_threads, "io-threads", 0, "Threads that serve connections");
+  RegisterEtcdFlags(flags, options.etcd);
   RegisterSecurityFlags(flags, options.security);
   RegisterPolicyFlags(flags, options.policy);
 }

@@ -34,20 +34,15 @@ Result<TxnResult> Engine::Txn(std::vector<Compare> compares, std::vector<Op> ops
   TRY(CheckKeys(compares, ops));
   TRY(Admit());
   inside_++;
-  Result<TxnResult> result = Internal("no outcome");
-  {
-    // What was asked of etcd happens or not whoever waits for it: the outcome must be known.
-    rt::Shield shield(world_);
-    Sought sought{.compares = compares,
-                  .ops = ops,
-                  .number = ++number_,
-                  .until = world_.Mono() + options_.txn_timeout,
-                  .committed = 0,
-                  .lost = false};
-    sought_[sought.number] = &sought;
-    result = RunTxn(sought);
-    sought_.erase(sought.number);
-  }
+  Sought sought{.compares = compares,
+                .ops = ops,
+                .number = ++number_,
+                .until = world_.Mono() + options_.txn_timeout,
+                .committed = 0,
+                .lost = false};
+  sought_[sought.number] = &sought;
+  Result<TxnResult> result = RunTxn(sought);
+  sought_.erase(sought.number);
   Leave();
   return result;
 }
@@ -74,17 +69,23 @@ Ok Engine::Admit() {
 Result<TxnResult> Engine::RunTxn(Sought& sought) {
   Pause pause(world_);
   while (true) {
+    TRY(Usable());
+    const Ok ready = EnsureEpoch(sought.until);
+    if (!ready.ok()) {
+      TRY(world_.CheckCancelled());
+      return Unavailable("the change was not saved: " + ready.status().message());
+    }
     Result<std::optional<TxnResult>> outcome = TryOnce(sought);
     if (!outcome.ok()) return outcome.status();
     if (outcome->has_value()) return std::move(**outcome);
+    // Between two tries it certainly did not happen: who is cancelled may go.
     TRY(pause.Wait());
   }
 }
 
 Result<std::optional<TxnResult>> Engine::TryOnce(Sought& sought) {
-  TRY(Usable());
-  const Ok ready = EnsureEpoch(sought.until);
-  if (!ready.ok()) return Unavailable("the change was not saved: " + ready.status().message());
+  // What was asked of etcd happens or not whoever waits for it: the outcome must be known.
+  rt::Shield shield(world_);
   Outgoing outgoing = TRY(Prepare(sought));
   bool sent = false;
   const Result<TxnResponse> answer = api_->Txn(outgoing.request, sent);
