@@ -1,7 +1,8 @@
 // The store on a real disk: one JSON line per figure.
 //
-// knarr_store_bench [<folder> [create|commit|watch|start]]
+// knarr_store_bench [<folder> [create|commit|compact|churn|watch|start]]
 //   the folder must be on the disk to be measured; default: the temporary folder
+//   churn: 50 writes a second of 1,000 keys in simulated time; KNARR_CHURN_HOURS of it, 24 by default
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -17,7 +18,9 @@
 
 #include "base/check.h"
 #include "rt/real.h"
+#include "rt/sim.h"
 #include "rt/sync.h"
+#include "store/maintenance.h"
 #include "store/store.h"
 
 namespace knarr::store {
@@ -97,6 +100,81 @@ void BenchCommits(const std::string& folder) {
           static_cast<double>(store->stats().disk_bytes) / 1e6);
       std::fflush(stdout);
     }
+    store->Close();
+  });
+}
+
+/// What writers feel of a compaction that gives much space back: the longest time between two commits.
+void BenchCompaction(const std::string& folder) {
+  std::filesystem::remove_all(folder);
+  InRuntime([&](rt::Runtime& runtime) {
+    auto store = MUST(OpenEmbedded(runtime, {.directory = folder, .disk_history_bytes_min = size_t{1} << 40}));
+    const std::string value(kValueSize, 'v');
+    for (uint64_t i = 0; i < 100000;) {
+      std::vector<Op> ops;
+      for (; ops.size() < 500; i++) ops.push_back({.key = KeyOf(i % kChurnKeys), .value = value});
+      MUST(store->Txn({}, std::move(ops)));
+    }
+    bool compacts = false;
+    bool done = false;
+    Duration gaps[2]{};
+    double commits[2]{};
+    MonoTime last = runtime.Mono();
+    rt::TaskGroup writers(runtime, "writers");
+    for (int i = 0; i < 16; i++) {
+      writers.Spawn("writer", [&] {
+        while (!done) {
+          MUST(store->Txn({}, {{.key = KeyOf(runtime.Random() % kChurnKeys), .value = value}}));
+          const MonoTime now = runtime.Mono();
+          gaps[compacts] = std::max(gaps[compacts], now - last);
+          commits[compacts]++;
+          last = now;
+        }
+      });
+    }
+    (void)runtime.Sleep(5s);
+    const MonoTime begin = runtime.Mono();
+    compacts = true;
+    const Reclaimed reclaimed = MUST(store->maintenance()->Reclaim());
+    const double took = Seconds(runtime.Mono() - begin);
+    done = true;
+    writers.Join();
+    std::printf(
+        "{\"bench\":\"store_compaction\",\"disk_mb_before\":%.0f,\"disk_mb\":%.0f,\"seconds\":%.1f,"
+        "\"writes_per_second_before\":%.0f,\"writes_per_second\":%.0f,\"gap_max_ms_before\":%.1f,\"gap_max_ms\":%.1f}"
+        "\n",
+        static_cast<double>(reclaimed.disk_bytes_before) / 1e6, static_cast<double>(reclaimed.disk_bytes) / 1e6, took,
+        commits[0] / 5, commits[1] / took, 1e3 * Seconds(gaps[0]), 1e3 * Seconds(gaps[1]));
+    store->Close();
+  });
+}
+
+/// A day of a small cluster's writes, as fast as the machine can: how large the database ever is beside what is alive.
+void BenchChurn(const std::string& folder) {
+  std::filesystem::remove_all(folder);
+  const char* hours = std::getenv("KNARR_CHURN_HOURS");
+  const double of_day = hours == nullptr ? 24 : std::atof(hours);
+  auto runtime = rt::SimRuntime::Create({.seed = 1});
+  runtime->Run([&] {
+    constexpr uint64_t kKeys = 1000;
+    auto store = MUST(OpenEmbedded(*runtime, {.directory = folder}));
+    for (uint64_t i = 0; i < kKeys; i++)
+      MUST(store->Txn({}, {{.key = KeyOf(i), .value = std::string(kValueSize, 'v')}}));
+    double ratio = 0;
+    double bytes = 0;
+    const auto writes = static_cast<uint64_t>(of_day * 3600 * 50);
+    for (uint64_t i = 0; i < writes; i++) {
+      (void)runtime->Sleep(20ms);
+      MUST(store->Txn({}, {{.key = KeyOf(runtime->Random() % kKeys), .value = std::string(kValueSize, 'v')}}));
+      const StoreStats stats = store->stats();
+      bytes = std::max(bytes, static_cast<double>(stats.disk_bytes));
+      ratio = std::max(ratio, static_cast<double>(stats.disk_bytes) / static_cast<double>(stats.value_bytes));
+    }
+    std::printf(
+        "{\"bench\":\"store_churn\",\"hours\":%.1f,\"writes\":%llu,\"live_mb\":%.1f,\"disk_mb_max\":%.1f,"
+        "\"ratio_max\":%.2f}\n",
+        of_day, static_cast<unsigned long long>(writes), static_cast<double>(store->stats().value_bytes) / 1e6,
+        bytes / 1e6, ratio);
     store->Close();
   });
 }
@@ -220,6 +298,9 @@ int main(int argc, char** argv) {
   auto wanted = [&](const char* name) { return only.empty() || only == name; };
   if (wanted("create")) knarr::store::BenchEmpty(folder);
   if (wanted("commit")) knarr::store::BenchCommits(folder);
+  if (wanted("compact")) knarr::store::InChild([&] { knarr::store::BenchCompaction(folder); });
+  // A day takes minutes: only when asked for.
+  if (only == "churn") knarr::store::BenchChurn(folder);
   if (wanted("watch")) knarr::store::BenchWatch();
   for (size_t value_size : {512, 2048}) {
     if (!wanted("start")) continue;

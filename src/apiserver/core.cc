@@ -47,6 +47,7 @@ Core::Core(rt::Runtime& world, std::vector<rt::Runtime*> io, store::Store& store
                              rt::CancelScope scope(world_, kStoreCheckMost);
                              return store_.CatchUp(world_);
                            }});
+  ready_checks_.push_back({"store-writable", [this] { return store_.Health(); }});
   locals_.push_back(std::make_unique<Local>(world, store));
   for (rt::Runtime* runtime : io) {
     if (runtime != &world) locals_.push_back(std::make_unique<Local>(*runtime, store));

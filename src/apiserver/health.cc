@@ -16,7 +16,7 @@ constexpr std::string_view kEndpoints[] = {"/healthz", "/livez", "/readyz"};
 
 // What is done before the server listens at all, so that whoever can ask finds it done.
 constexpr std::string_view kBootstrapSteps[] = {
-    "start-system-namespaces-controller",   "rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes",
+    "start-system-namespaces-controller",    "rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes",
     "priority-and-fairness-config-producer", "bootstrap-controller", "start-kubernetes-service-cidr-controller"};
 
 // The endpoint a path is or lies below; a slash with nothing behind it is no check's path.
@@ -34,12 +34,12 @@ std::vector<Core::ReadyCheck> ChecksOf(std::string_view endpoint, rt::Runtime& r
   const bool ready = endpoint == "/readyz";
   std::vector<Core::ReadyCheck> checks = {{"ping", [] { return Ok(); }}};
   for (Core::ReadyCheck& check : core.ReadyChecks(runtime)) {
-    // Monitors know the store by this name, whatever it is.
+    // Monitors know the store by these names, whatever it is. One that is read-only for now is alive, but not ready.
     if (check.name == "store") {
-      checks.push_back({"etcd", check.check});
-      if (ready) checks.push_back({"etcd-readiness", std::move(check.check)});
+      checks.push_back({"etcd", std::move(check.check)});
       continue;
     }
+    if (check.name == "store-writable") check.name = "etcd-readiness";
     // A live server may be unready; only its store is vital.
     if (ready) checks.push_back(std::move(check));
   }

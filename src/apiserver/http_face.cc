@@ -13,6 +13,7 @@
 #include "apiserver/request_info.h"
 #include "apiserver/reviews.h"
 #include "apiserver/routes.h"
+#include "apiserver/store_admin.h"
 #include "apiserver/wire_form.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -208,6 +209,7 @@ Result<Answer> HttpFace::AnswerPath(Call& call) {
     if (call.request.method != "GET") return RouteMethodError();
     return AnswerVersion();
   }
+  if (IsStorePath(path)) return AnswerStore(call, core_);
   if (IsIssuerDiscoveryPath(path)) return AnswerIssuerDiscovery(call, core_);
   if (OpenApi::Serves(path)) return openapi_.Serve(call);
   return discovery_.Serve(call);

@@ -49,8 +49,9 @@ inline Raw ParseAnswer(std::string_view text) {
 /// The token "secret" is an administrator's; "weak" is jane's, of the group dev.
 class HttpWorld {
  public:
-  explicit HttpWorld(rt::Runtime& runtime, ApiServerOptions options = {})
-      : runtime_(runtime), server(runtime, Prepare(std::move(options))) {}
+  explicit HttpWorld(rt::Runtime& runtime, ApiServerOptions options = {},
+                     std::unique_ptr<store::Store> store = nullptr)
+      : runtime_(runtime), server(runtime, Prepare(std::move(options)), std::move(store)) {}
 
   Raw Send(std::string_view method, std::string_view target, std::string_view body = "", std::string_view headers = "",
            std::string_view token = "secret") {

@@ -14,6 +14,7 @@
 #include "main/hollow.h"
 #include "main/server.h"
 #include "main/server_flags.h"
+#include "main/store_command.h"
 #include "rt/real.h"
 
 extern char** environ;  // NOLINT: the one place that reads it
@@ -29,6 +30,7 @@ constexpr std::string_view kUsage =
     "  knarr kubectl VERB [flags]  talk to a cluster\n"
     "  knarr docker VERB [flags]   images of this machine: load, images\n"
     "  knarr hollow-node [flags]   simulated nodes for a cluster\n"
+    "  knarr store COMMAND         look after a server's store: check, repair, backup, restore, compact, stats\n"
     "  knarr object convert        turn one API object from one form into another\n"
     "  knarr uninstall [flags]     end every pod and remove every trace from this machine\n"
     "  knarr version               print the version\n"
@@ -101,6 +103,8 @@ int Dispatch(rt::RealRuntime& runtime, std::shared_ptr<rt::BlockingPool> pool, s
   } else if (command == "docker") {
     code = cli::RunDocker(std::move(invocation),
                           FromEnvironment("KNARR_DATA_DIR").value_or(ServerOptions().data_directory));
+  } else if (command == "store") {
+    code = RunStore(std::move(invocation));
   } else if (command == "object") {
     code = cli::RunObject(std::move(invocation));
   } else {

@@ -14,6 +14,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/uuid.h"
+#include "client/events.h"
 #include "client/kubeconfig.h"
 #include "image/store.h"
 #include "main/certificates.h"
@@ -120,11 +121,15 @@ class Server {
     EndPhase("certificates");
     auto sealer = TRY(ReadSealer(world_, options_.policy, options_.data_directory));
     OpenedStore opened = TRY(OpenStore(world_, options_.etcd,
-                                       {.directory = options_.data_directory + "/store", .sealer = std::move(sealer)}));
+                                       {.directory = options_.data_directory + "/store",
+                                        .on_health = [this](const Ok& health) { TellStoreHealth(health); },
+                                        .sealer = std::move(sealer)}));
     folder_lock_ = std::move(opened.lock);
     store_ = std::move(opened.store);
     EndPhase("store");
     TRY(StartApi());
+    store_client_ = api_->LocalClient(Component("system:kube-controller-manager"), "knarr");
+    store_events_ = std::make_unique<client::EventRecorder>(world_, *store_client_, "store");
     EndPhase("api");
     StartControllers();
     EndPhase("controllers");
@@ -138,6 +143,21 @@ class Server {
     EndPhase("kubeconfig");
     tasks_.Spawn("renew certificates", [this] { RenewCertificates(); });
     return {};
+  }
+
+  /// While the store is read-only no Event can be written: it tells of that when it is over.
+  void TellStoreHealth(const Ok& health) {
+    if (!health.ok()) {
+      store_trouble_ = health.status().message();
+      store_trouble_since_ = world_.Mono();
+      return;
+    }
+    if (store_events_ == nullptr) return;
+    const std::string& name = options_.node_name;
+    client::EventTarget node{.api_version = "v1", .kind = "Node", .name = name, .uid = name};
+    const std::string time = FormatDuration(world_.Mono() - store_trouble_since_);
+    store_events_->Record(std::move(node), client::EventKind::kWarning, "StoreWasReadOnly",
+                          fmt::format("No changes were taken for {}: {}", time, store_trouble_));
   }
 
   Ok MakeCertificates() {
@@ -291,10 +311,13 @@ class Server {
     if (node_.proxy != nullptr) node_.proxy->Stop();
     if (node_.agent != nullptr) node_.agent->Stop();
     if (control_ != nullptr) control_->Stop();
+    if (store_events_ != nullptr) store_events_->Stop();
+    store_events_.reset();
     if (api_ != nullptr) api_->Stop(kStopGrace);
     node_ = NodeParts();
     hollow_.reset();
     control_.reset();
+    store_client_.reset();
     api_.reset();
     security_ = {};
     if (store_ != nullptr) store_->Close();
@@ -314,8 +337,12 @@ class Server {
   std::shared_ptr<net::TlsServerContext> tls_;
   std::unique_ptr<rt::FileLock> folder_lock_;
   std::unique_ptr<store::Store> store_;
+  std::string store_trouble_;  ///< why it was read-only the last time
+  MonoTime store_trouble_since_{};
   SecuritySetup security_;
   std::unique_ptr<apiserver::ApiServer> api_;
+  std::unique_ptr<client::Client> store_client_;
+  std::unique_ptr<client::EventRecorder> store_events_;
   std::unique_ptr<ControlPlane> control_;
   NodeParts node_;
   std::unique_ptr<HollowNodes> hollow_;

@@ -32,8 +32,11 @@ Ok UpgradeFrom1(Database& database) {
 }  // namespace
 
 Ok SetUp(Database& database) {
-  TRY(database.Run("PRAGMA page_size=8192"));
-  TRY(database.Run("PRAGMA auto_vacuum=INCREMENTAL"));
+  // To an existing one auto_vacuum would be written again, and a start writes nothing: the disk may be full.
+  if (TRY(database.Query("PRAGMA page_count")) == 0) {
+    TRY(database.Run("PRAGMA page_size=8192"));
+    TRY(database.Run("PRAGMA auto_vacuum=INCREMENTAL"));
+  }
   TRY(database.Run("PRAGMA cache_size=-1024"));
   return database.Run("PRAGMA cell_size_check=ON");
 }

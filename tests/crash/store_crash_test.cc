@@ -7,7 +7,13 @@
 //   - no transaction is there by half, and each value is whole;
 //   - the watch goes on without a gap or a repetition, and the copy it keeps equals the state that the child found.
 //
-// knarr_store_crash_test <kills> [<seed>]
+// With --disk-full the folder is on a small filesystem of its own (a file, ext4, mounted by loop: needs root), which is
+// filled again and again, instead of a kill or before it. Then, too:
+//   - the child says that the store is read-only, in etcd's words, and goes on to read and to watch;
+//   - it starts on a full disk, and comes back by itself when there is space.
+//
+// knarr_store_crash_test <kills> [<seed>] [--disk-full]
+//   exit code 77: a filesystem can't be mounted here
 
 #include <fcntl.h>
 #include <poll.h>
@@ -32,6 +38,7 @@
 #include "base/check.h"
 #include "rt/real.h"
 #include "rt/sync.h"
+#include "small_disk.h"
 #include "store/store.h"
 
 namespace knarr::store {
@@ -49,7 +56,9 @@ std::string KeyOf(int pair, char side) { return "/pair/" + std::to_string(1000 +
 std::string ValueOf(const std::string& token) {
   size_t hash = std::hash<std::string>()(token);
   std::string value = token + ":";
-  for (size_t size = hash % 6000; size > 0; size--) value += static_cast<char>('a' + (hash + size * size) % 26);
+  // The token ends with how many times as large as the smallest it may be.
+  const size_t times = std::strtoull(token.c_str() + token.rfind('.') + 1, nullptr, 10);
+  for (size_t size = hash % 6000 * times; size > 0; size--) value += static_cast<char>('a' + (hash + size * size) % 26);
   return value;
 }
 
@@ -59,12 +68,15 @@ std::string TokenOf(const std::string& value) { return value.substr(0, value.fin
 
 class Child {
  public:
-  Child(rt::Runtime& runtime, std::string folder, Revision after, uint64_t round)
-      : runtime_(runtime), folder_(std::move(folder)), after_(after), round_(round) {}
+  Child(rt::Runtime& runtime, std::string folder, Revision after, uint64_t round, bool grows)
+      : runtime_(runtime), folder_(std::move(folder)), after_(after), round_(round), grows_(grows) {}
 
   void Run() {
     auto opened = OpenEmbedded(
-        runtime_, {.directory = folder_, .history_events_max = 4000, .disk_history_bytes_min = 64 << 20});
+        runtime_, {.directory = folder_,
+                   .history_events_max = 4000,
+                   .disk_history_bytes_min = 16 << 20,
+                   .on_health = [](const Ok& health) { Say(health.ok() ? "H" : "F " + health.status().message()); }});
     if (!opened.ok()) {
       Say("X " + opened.status().ToString());
       return;
@@ -101,7 +113,8 @@ class Child {
   void Write(int writer) {
     for (uint64_t n = 0;; n++) {
       int pair = static_cast<int>(runtime_.Random() % kPairs);
-      std::string token = std::to_string(round_) + "." + std::to_string(writer) + "." + std::to_string(n);
+      std::string token = std::to_string(round_) + "." + std::to_string(writer) + "." + std::to_string(n) + "." +
+                          std::to_string(Times());
       std::vector<Op> ops{{.key = KeyOf(pair, 'a'), .value = ValueOf(token)},
                           {.key = KeyOf(pair, 'b'), .value = ValueOf(token)}};
       if (store_->Newest(ops[0].key) && runtime_.Random() % 5 == 0) {
@@ -109,12 +122,18 @@ class Child {
         token = "-";
       }
       auto result = store_->Txn({}, std::move(ops));
+      if (!result.ok() && result.status().code() == 500) {
+        // Reading goes on.
+        CHECK(store_->Latest()->revision() >= seen_ && store_->Latest()->Count("/pair/") % 2 == 0);
+        (void)runtime_.Sleep(20ms);
+        continue;
+      }
       if (!result.ok()) return Say("X " + result.status().ToString());
       Say("A " + std::to_string(result->revision) + " " + std::to_string(pair) + " " + token);
       if (result->revision % 500 == 0) {
         // Not past the parent's copy: its watch must be able to go on.
         auto compacted = store_->Compact(std::min(seen_, result->revision - 200));
-        if (!compacted.ok()) return Say("X " + compacted.status().ToString());
+        if (!compacted.ok() && store_->Health().ok()) return Say("X " + compacted.status().ToString());
       }
     }
   }
@@ -133,25 +152,38 @@ class Child {
     }
   }
 
+  /// On a disk that is to become full, what is written needs more and more of it, until it is.
+  size_t Times() {
+    if (!grows_) return 1;
+    if (!store_->Health().ok()) written_ = 0;
+    return 1 + written_++ / 100 % 60;
+  }
+
   rt::Runtime& runtime_;
   const std::string folder_;
   const Revision after_;
   const uint64_t round_;
+  const bool grows_;
+  size_t written_ = 0;
   Revision seen_ = 0;
   std::unique_ptr<Store> store_;
 };
 
 int RunChild(char** argv) {
   auto runtime = rt::RealRuntime::Create({}, rt::BlockingPool::Create(2));
-  Child child(*runtime, argv[2], std::atoll(argv[3]), static_cast<uint64_t>(std::atoll(argv[4])));
+  Child child(*runtime, argv[2], std::atoll(argv[3]), static_cast<uint64_t>(std::atoll(argv[4])),
+              std::strcmp(argv[5], "grows") == 0);
   runtime->Run([&] { child.Run(); });
   return 1;
 }
 
 // ---- The parent ----
 
+SmallDisk* mounted_disk = nullptr;
+
 [[noreturn]] void Fail(const std::string& why) {
   std::fprintf(stderr, "FAILED: %s\n", why.c_str());
+  if (mounted_disk != nullptr) mounted_disk->Unmount();
   std::exit(1);
 }
 
@@ -163,8 +195,8 @@ struct Entry {
 
 class Parent {
  public:
-  Parent(std::string program, std::string folder, uint64_t seed)
-      : program_(std::move(program)), folder_(std::move(folder)), random_(seed) {}
+  Parent(std::string program, std::string folder, uint64_t seed, bool grows = false)
+      : program_(std::move(program)), folder_(std::move(folder)), random_(seed), grows_(grows) {}
 
   void Round(uint64_t round) {
     Start(round);
@@ -176,6 +208,36 @@ class Parent {
       Listen(150ms);
     }
     Kill();
+  }
+
+  /// The disk becomes full, for a while: the child lives through it, or dies in it and the next one begins in it.
+  void FullRound(uint64_t round, SmallDisk& disk) {
+    if (child_ < 0) {
+      Start(round);
+      AwaitStore();
+    }
+    Listen(100ms);
+    disk.Fill();
+    const uint64_t before = full_;
+    ReadUntil(std::chrono::steady_clock::now() + 60s, [&] { return full_ > before; });
+    if (full_ == before) Fail("the disk is full, and the store does not say so");
+    Listen(400ms);
+    const bool dies = random_() % 3 == 0;
+    if (dies) {
+      Kill();
+      Start(round);
+      AwaitStore();
+      Listen(200ms);
+    }
+    disk.Free();
+    const uint64_t acknowledged = acknowledged_;
+    ReadUntil(std::chrono::steady_clock::now() + 60s, [&] { return acknowledged_ > acknowledged + 20; });
+    if (acknowledged_ <= acknowledged + 20) Fail("there is space again, and the store does not come back");
+    if (random_() % 4 == 0) Kill();
+  }
+
+  void EndChild() {
+    if (child_ >= 0) Kill();
   }
 
   /// Killed while it makes the store; the next one must manage.
@@ -209,10 +271,13 @@ class Parent {
   }
 
   void Report(uint64_t kills) const {
-    std::printf("{\"kills\":%llu,\"recoveries\":%llu,\"acknowledged\":%llu,\"events\":%llu,\"revision\":%lld}\n",
-                static_cast<unsigned long long>(kills), static_cast<unsigned long long>(states_),
-                static_cast<unsigned long long>(acknowledged_), static_cast<unsigned long long>(events_),
-                static_cast<long long>(seen_));
+    std::printf(
+        "{\"rounds\":%llu,\"full\":%llu,\"healed\":%llu,\"recoveries\":%llu,\"acknowledged\":%llu,\"events\":%llu,"
+        "\"revision\":%lld}\n",
+        static_cast<unsigned long long>(kills), static_cast<unsigned long long>(full_),
+        static_cast<unsigned long long>(healed_), static_cast<unsigned long long>(states_),
+        static_cast<unsigned long long>(acknowledged_), static_cast<unsigned long long>(events_),
+        static_cast<long long>(seen_));
   }
 
  private:
@@ -225,7 +290,8 @@ class Parent {
     CHECK(child_ >= 0);
     if (child_ == 0) {
       dup2(ends[1], STDOUT_FILENO);
-      execl(program_.c_str(), program_.c_str(), "--child", folder_.c_str(), after.c_str(), number.c_str(), nullptr);
+      execl(program_.c_str(), program_.c_str(), "--child", folder_.c_str(), after.c_str(), number.c_str(),
+            grows_ ? "grows" : "same", nullptr);
       _exit(127);
     }
     close(ends[1]);
@@ -250,8 +316,9 @@ class Parent {
     ReadUntil(std::chrono::steady_clock::time_point::max());
     int status = 0;
     waitpid(child_, &status, 0);
-    if (!WIFSIGNALED(status)) Fail("the child ended by itself");
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) Fail("the child ended by itself");
     close(pipe_);
+    child_ = -1;
     half_.reset();
     line_.clear();
     found_.clear();
@@ -299,6 +366,13 @@ class Parent {
         return;
       case '.':
         CheckFound();
+        return;
+      case 'F':
+        if (line.find("mvcc: database space exceeded: ") == std::string::npos) Fail("read-only because of: " + line);
+        full_++;
+        return;
+      case 'H':
+        healed_++;
         return;
       case 'A': {
         int pair = 0;
@@ -396,6 +470,7 @@ class Parent {
   const std::string program_;
   const std::string folder_;
   std::mt19937_64 random_;
+  const bool grows_;
   pid_t child_ = -1;
   int pipe_ = -1;
   std::string line_;
@@ -414,6 +489,8 @@ class Parent {
   uint64_t states_ = 0;
   uint64_t acknowledged_ = 0;
   uint64_t events_ = 0;
+  uint64_t full_ = 0;    ///< times the store became read-only
+  uint64_t healed_ = 0;  ///< and came back
 };
 
 int RunParent(const std::string& program, uint64_t kills, uint64_t seed) {
@@ -431,14 +508,40 @@ int RunParent(const std::string& program, uint64_t kills, uint64_t seed) {
   return 0;
 }
 
+int RunFull(const std::string& program, uint64_t episodes, uint64_t seed) {
+  std::string folder = (std::filesystem::temp_directory_path() / "knarr-full-XXXXXX").string();
+  CHECK(mkdtemp(folder.data()) != nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  int code = 0;
+  {
+    SmallDisk disk(folder);
+    mounted_disk = &disk;
+    if (disk.mounted()) {
+      Parent parent(program, disk.path() + "/store", seed, true);
+      for (uint64_t round = 1; round <= episodes; round++) parent.FullRound(round, disk);
+      parent.EndChild();
+      parent.Finish(episodes + 1);
+      parent.Report(episodes);
+    } else {
+      std::printf("a filesystem can't be mounted here\n");
+      code = 77;
+    }
+    mounted_disk = nullptr;
+  }
+  std::filesystem::remove_all(folder);
+  return code;
+}
+
 }  // namespace
 }  // namespace knarr::store
 
 int main(int argc, char** argv) {
-  if (argc == 5 && std::strcmp(argv[1], "--child") == 0) return knarr::store::RunChild(argv);
+  if (argc == 6 && std::strcmp(argv[1], "--child") == 0) return knarr::store::RunChild(argv);
+  const bool full = argc > 1 && std::strcmp(argv[argc - 1], "--disk-full") == 0;
+  if (full) argc--;
   uint64_t kills = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 200;
   uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : std::random_device()();
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
   std::fflush(stdout);
-  return knarr::store::RunParent("/proc/self/exe", kills, seed);
+  return (full ? knarr::store::RunFull : knarr::store::RunParent)("/proc/self/exe", kills, seed);
 }

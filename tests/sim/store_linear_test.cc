@@ -1,0 +1,321 @@
+// The store with its real engine on a disk that fails in every way, in simulation: clients write, compare and set, and
+// read; the disk tears, loses and reorders what was not synced, fails syncs, is full, flips bits; the power fails at
+// any moment and comes back. What the clients saw must be linearizable for each key, across all of it.
+//
+// And the checker is checked: with bugs planted under or over the store it must find a violation.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "fault_vfs.h"
+#include "linearizability.h"
+#include "rt/sim.h"
+#include "rt/sync.h"
+#include "store/core.h"
+#include "store/folder.h"
+#include "store/rewrite.h"
+#include "store/sqlite_log.h"
+
+namespace knarr::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = Operation::Kind;
+using Histories = std::map<std::string, std::vector<Operation>>;
+
+constexpr const char* kFolder = "/store";
+constexpr uint64_t kSeeds = KNARR_LINEAR_SEEDS;
+
+/// What is wrong with the world on purpose.
+enum class Bug : uint8_t { kNone, kSyncsLie, kStaleReads, kComparesNothing, kEarlyAnswers };
+
+/// Each fault is on or off per seed.
+struct Plan {
+  explicit Plan(rt::Runtime& runtime) {
+    auto one_in = [&](uint64_t of) { return runtime.Random() % of == 0; };
+    crashes = 1 + runtime.Random() % 5;
+    clients = 2 + runtime.Random() % 5;
+    keys = 1 + runtime.Random() % 4;
+    large_values = one_in(3);
+    sync_fails = one_in(3) ? 20 + runtime.Random() % 100 : 0;
+    fills = one_in(3);
+    flips = one_in(6);
+    compacts = one_in(2);
+    small_history = one_in(2);
+  }
+  uint64_t crashes, clients, keys, sync_fails = 0;
+  bool large_values, fills, flips, compacts, small_history;
+};
+
+class World {
+ public:
+  World(rt::Runtime& runtime, Bug bug) : runtime_(runtime), plan_(runtime), disk_(runtime), bug_(bug) {
+    // Somebody has to notice a lie: a bug needs what it breaks.
+    if (bug_ == Bug::kSyncsLie) plan_.flips = false;
+  }
+
+  /// What the clients saw; empty when damage was found and told.
+  Histories Run() {
+    MUST(runtime_.files().MakeDirectories(kFolder, 0700));
+    MUST(runtime_.files().SyncDirectory("/"));
+    for (uint64_t life = 0; life <= plan_.crashes; life++) {
+      Result<std::unique_ptr<store::Store>> opened = Open();
+      if (!opened.ok() && flipped_) return {};  // found, and told
+      CHECK(opened.ok());
+      store_ = std::move(*opened);
+      Live(life == plan_.crashes);
+      store_->Close();
+      store_.reset();
+      disk_.Crash();
+      if (plan_.flips && UpTo(2) == 0) {
+        disk_.FlipBit(store::DatabasePath(kFolder));
+        flipped_ = true;
+      }
+    }
+    return std::move(histories_);
+  }
+  uint64_t syncs_failed() const { return disk_.syncs_failed; }
+  uint64_t refused() const { return refused_; }
+
+ private:
+  uint64_t UpTo(uint64_t bound) { return runtime_.Random() % bound; }
+
+  Result<std::unique_ptr<store::Store>> Open() {
+    disk_.sync_fails = 0;
+    disk_.syncs_lie = bug_ == Bug::kSyncsLie;
+    const std::string path = store::DatabasePath(kFolder);
+    TRY(store::FinishReplace(runtime_.files(), path));
+    TRY(store::MakeDatabaseFile(runtime_.files(), path));
+    store::OpenedLog log = TRY(store::OpenSqliteLog(runtime_, path, nullptr));
+    store::CoreOptions options;
+    options.queue_max = 1 + UpTo(8);
+    if (plan_.small_history) options.history.events_max = 20;
+    if (plan_.small_history) options.disk_history_bytes_min = 500;
+    return std::unique_ptr<store::Store>(
+        std::make_unique<store::Core>(runtime_, options, std::move(log.log), std::move(log.recovered)));
+  }
+
+  void Live(bool last) {
+    disk_.sync_fails = plan_.sync_fails;
+    rt::TaskGroup clients(runtime_, "clients");
+    const uint64_t operations = 5 + UpTo(25);
+    for (uint64_t client = 0; client < plan_.clients; client++) {
+      clients.Spawn("client", [this, operations] {
+        for (uint64_t i = 0; i < operations && !dying_; i++) Operate();
+      });
+    }
+    if (plan_.fills) {
+      clients.Spawn("filler", [this] {
+        (void)runtime_.Sleep(std::chrono::milliseconds(UpTo(200)));
+        disk_.full = true;
+        (void)runtime_.Sleep(std::chrono::milliseconds(UpTo(3000)));
+        disk_.full = false;
+      });
+    }
+    if (!last) {
+      // At any step, also in the middle of a commit.
+      for (uint64_t steps = UpTo(3000); steps > 0; steps--) runtime_.Yield();
+      if (UpTo(2) == 0) (void)runtime_.Sleep(std::chrono::milliseconds(UpTo(400)));
+      dying_ = true;
+      disk_.Die();
+    }
+    clients.Join();
+    dying_ = false;
+  }
+
+  std::string NewValue() {
+    std::string value = "v" + std::to_string(++values_);
+    if (plan_.large_values) value += std::string(UpTo(20000), '.');
+    return value;
+  }
+
+  /// Begins an operation on the key; its place in the history.
+  size_t Call(const std::string& key, Operation operation) {
+    operation.call = ++moment_;
+    histories_[key].push_back(std::move(operation));
+    return histories_[key].size() - 1;
+  }
+
+  void Operate() {
+    if (UpTo(3) == 0) (void)runtime_.Sleep(std::chrono::milliseconds(UpTo(20)));
+    const std::string key = "k" + std::to_string(UpTo(plan_.keys));
+    if (!store_->Health().ok()) {
+      (void)runtime_.Sleep(300ms);
+      return;
+    }
+    if (plan_.compacts && UpTo(10) == 0) (void)store_->Compact(store_->Latest()->revision());
+    switch (UpTo(4)) {
+      case 0:
+        return Read(key);
+      case 1:
+        return CompareAndSet(key);
+      case 2:
+        return Write(key, UpTo(3) == 0 ? "" : NewValue());
+      default:
+        return Write(key, NewValue());
+    }
+  }
+
+  std::shared_ptr<const store::Snapshot> Newest() {
+    auto latest = store_->Latest();
+    if (bug_ != Bug::kStaleReads || UpTo(4) != 0) return latest;
+    auto older = store_->At(std::max<store::Revision>(latest->revision() - 2, 1));
+    return older.ok() ? *older : latest;
+  }
+
+  void Read(const std::string& key) {
+    const size_t at = Call(key, {.kind = Kind::kRead});
+    const auto found = Newest()->Get(key);
+    Operation& operation = histories_[key][at];
+    operation.value = found ? *found->value : "";
+    operation.ret = ++moment_;
+  }
+
+  void Write(const std::string& key, const std::string& value) {
+    const size_t at = Call(key, {.kind = Kind::kWrite, .value = value});
+    End(key, at, Send({}, key, value));
+  }
+
+  void CompareAndSet(const std::string& key) {
+    const auto found = store_->Latest()->Get(key);
+    const std::string value = NewValue();
+    const size_t at = Call(key, {.kind = Kind::kCompareAndSet, .value = value, .expects = found ? *found->value : ""});
+    std::vector<store::Compare> compares{{key, found ? found->mod_revision : 0}};
+    if (UpTo(2) == 0) (void)runtime_.Sleep(1ms);
+    if (bug_ == Bug::kComparesNothing) compares.clear();
+    End(key, at, Send(std::move(compares), key, value));
+  }
+
+  Result<store::TxnResult> Send(std::vector<store::Compare> compares, const std::string& key,
+                                const std::string& value) {
+    store::Op op{.key = key, .value = value};
+    if (value.empty()) op.value.reset();
+    return store_->Txn(std::move(compares), {std::move(op)});
+  }
+
+  void End(const std::string& key, size_t at, const Result<store::TxnResult>& result) {
+    Operation& operation = histories_[key][at];
+    if (result.ok()) {
+      operation.ret = ++moment_;
+      return;
+    }
+    refused_++;
+    const std::string& why = result.status().message();
+    if (bug_ == Bug::kEarlyAnswers && why.starts_with("the change may not")) {
+      // As if it had been answered before it was durable.
+      operation.ret = ++moment_;
+      return;
+    }
+    // What failed for sure must never be seen: it is no part of the history.
+    const bool never = result.Failed(Reason::kConflict) || result.Failed(Reason::kTooManyRequests) ||
+                       why.starts_with("the change was not saved") || why.starts_with("the store is");
+    if (never) operation = {.kind = Kind::kRead, .ret = 0};
+  }
+
+  rt::Runtime& runtime_;
+  Plan plan_;
+  FaultVfs disk_;
+  const Bug bug_;
+  std::unique_ptr<store::Store> store_;
+  Histories histories_;
+  uint64_t moment_ = 0;
+  uint64_t values_ = 0;
+  uint64_t refused_ = 0;
+  bool dying_ = false;
+  bool flipped_ = false;
+};
+
+struct Seen {
+  bool linearizable = true;
+  uint64_t operations = 0;
+  uint64_t syncs_failed = 0;
+  uint64_t refused = 0;
+};
+
+Seen RunSeed(uint64_t seed, Bug bug = Bug::kNone) {
+  Seen seen;
+  const auto runtime = rt::SimRuntime::Create({.seed = seed});
+  runtime->Run([&] {
+    World world(*runtime, bug);
+    for (auto& [key, history] : world.Run()) {
+      // Those that did not happen were marked by a return before any call.
+      std::erase_if(history, [](const Operation& operation) { return operation.ret == 0; });
+      seen.operations += history.size();
+      if (!RegisterHistory(std::move(history)).IsLinearizable()) seen.linearizable = false;
+    }
+    seen.syncs_failed = world.syncs_failed();
+    seen.refused = world.refused();
+  });
+  return seen;
+}
+
+TEST(StoreLinear, EveryHistoryIsLinearizable) {
+  Seen all;
+  for (uint64_t seed = 1; seed <= kSeeds; seed++) {
+    const Seen seen = RunSeed(seed);
+    ASSERT_TRUE(seen.linearizable) << "seed " << seed;
+    all.operations += seen.operations;
+    all.syncs_failed += seen.syncs_failed;
+    all.refused += seen.refused;
+  }
+  // The faults did happen, and work was done between them.
+  EXPECT_GT(all.operations, 50 * kSeeds);
+  EXPECT_GT(all.syncs_failed, kSeeds / 10);
+  EXPECT_GT(all.refused, kSeeds);
+}
+
+TEST(StoreLinear, PlantedBugsAreFound) {
+  for (const Bug bug : {Bug::kSyncsLie, Bug::kStaleReads, Bug::kComparesNothing, Bug::kEarlyAnswers}) {
+    uint64_t seed = 1;
+    while (seed <= 300 && RunSeed(seed, bug).linearizable) seed++;
+    EXPECT_LE(seed, 300u) << "bug " << static_cast<int>(bug);
+  }
+}
+
+Operation Wrote(std::string value, uint64_t call, uint64_t ret) {
+  return {.kind = Kind::kWrite, .value = std::move(value), .call = call, .ret = ret};
+}
+Operation Got(std::string value, uint64_t call, uint64_t ret) {
+  return {.kind = Kind::kRead, .value = std::move(value), .call = call, .ret = ret};
+}
+Operation Swapped(std::string expects, std::string value, uint64_t call, uint64_t ret) {
+  return {
+      .kind = Kind::kCompareAndSet, .value = std::move(value), .expects = std::move(expects), .call = call, .ret = ret};
+}
+
+TEST(Linearizability, HistoriesThatAreAndThatAreNot) {
+  constexpr uint64_t kNever = Operation::kNever;
+  struct Case {
+    const char* name;
+    std::vector<Operation> history;
+    bool linearizable;
+  };
+  const Case cases[] = {
+      {"nothing", {}, true},
+      {"a read of nothing", {Got("", 1, 2)}, true},
+      {"a value from nowhere", {Got("a", 1, 2)}, false},
+      {"a read after a write", {Wrote("a", 1, 2), Got("a", 3, 4)}, true},
+      {"a stale read", {Wrote("a", 1, 2), Wrote("b", 3, 4), Got("a", 5, 6)}, false},
+      {"a read during a write: the old value", {Wrote("a", 1, 2), Wrote("b", 3, 6), Got("a", 4, 5)}, true},
+      {"a read during a write: the new value", {Wrote("a", 1, 2), Wrote("b", 3, 6), Got("b", 4, 5)}, true},
+      {"new, then old", {Wrote("a", 1, 2), Wrote("b", 3, 8), Got("b", 4, 5), Got("a", 6, 7)}, false},
+      {"writes at once, either order", {Wrote("a", 1, 4), Wrote("b", 2, 3), Got("a", 5, 6)}, true},
+      {"both orders", {Wrote("a", 1, 4), Wrote("b", 2, 3), Got("a", 5, 6), Got("b", 7, 8)}, false},
+      {"an unknown write that happened", {Wrote("a", 1, kNever), Got("a", 5, 6)}, true},
+      {"an unknown write that happens late", {Wrote("a", 1, kNever), Got("", 5, 6), Got("a", 7, 8)}, true},
+      {"an unknown write that comes and goes", {Wrote("a", 1, kNever), Got("a", 5, 6), Got("", 7, 8)}, false},
+      {"a lost write", {Wrote("a", 1, 2), Got("", 3, 4)}, false},
+      {"two that swapped the same", {Swapped("", "a", 1, 4), Swapped("", "b", 2, 3)}, false},
+      {"one after the other", {Swapped("", "a", 1, 4), Swapped("a", "b", 2, 3), Got("b", 5, 6)}, true},
+      {"an unknown swap that could not", {Wrote("a", 1, 2), Swapped("x", "b", 3, kNever), Got("a", 5, 6)}, true},
+  };
+  for (const Case& test : cases) {
+    EXPECT_EQ(RegisterHistory(test.history).IsLinearizable(), test.linearizable) << test.name;
+  }
+}
+
+}  // namespace
+}  // namespace knarr::sim
