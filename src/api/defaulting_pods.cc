@@ -109,6 +109,10 @@ void PodLevelResources(Value& spec, Arena& arena) {
 }
 
 void Pod(Value& pod, Arena& arena) {
+  // Below zero means at once; only in a pod itself, as templates may be of long ago.
+  if (Value* spec = pod.Find("spec"); spec != nullptr && spec->At("terminationGracePeriodSeconds").AsInt() < 0) {
+    spec->Set(arena, "terminationGracePeriodSeconds", Value::Int(1));
+  }
   Value& spec = FillObject(pod, arena, "spec");
   RequestsFromLimits(spec, arena, "containers");
   RequestsFromLimits(spec, arena, "initContainers");

@@ -63,6 +63,8 @@ const KindInfo* FindResource(std::string_view group, std::string_view version, s
 }
 
 const Type* FindRootType(std::string_view api_version, std::string_view kind) {
+  // Older than the version that is served, and the same.
+  if (api_version == "policy/v1beta1" && kind == "Eviction") api_version = "policy/v1";
   const std::string_view group = ApiVersionGroup(api_version);
   const std::string_view version = ApiVersionVersion(api_version);
   const Package* own = nullptr;

@@ -27,6 +27,9 @@ api::WireFormat FormatOf(Encoding encoding) {
   return api::WireFormat::kJson;
 }
 
+// Evictions of clients from before Kubernetes 1.22 are taken still.
+constexpr std::string_view kOldEvictions = "policy/v1beta1";
+
 // The beginning of a body that nothing is known of.
 std::string Summary(std::string_view body) {
   constexpr size_t kBytesMax = 30;
@@ -90,6 +93,9 @@ Result<doc::Document> DecodeBody(RequestContext& context, std::string_view body,
   }
   const Ok accepted = ReportStrict(context, decoded.strict, validation);
   if (!accepted.ok()) return DecodeError(kind, accepted.status());
+  if (decoded.api_version == kOldEvictions) {
+    decoded.document.root.Set(decoded.document.arena, "apiVersion", doc::Value::Borrow(kind.api_version));
+  }
   if (decoded.empty_managed_fields) ForgetManagers(decoded.document);
   return std::move(decoded.document);
 }

@@ -246,9 +246,10 @@ void HttpFace::Send(Call& call, Answer answer) {
     answer.body.text = PrettyJson(answer.body.in_pieces() ? Join(answer.body.pieces, "") : answer.body.text);
     answer.body.pieces.clear();
   }
-  // Only what is made of objects: the rest is short, or has its own ways.
+  // Only what is made of objects, and the documents about them: the rest is short, or has its own ways.
   const bool long_answer = answer.body.rest != nullptr || SizeOf(answer.body) > kGzipFrom;
-  if (call.resource != nullptr && long_answer && WantsGzip(call.request)) {
+  const bool may_shrink = call.resource != nullptr || OpenApi::Serves(call.request.url.path);
+  if (may_shrink && long_answer && WantsGzip(call.request)) {
     headers.Set("Content-Encoding", "gzip");
     headers.Add("Vary", "Accept-Encoding");
     Body compressed;

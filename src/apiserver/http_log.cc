@@ -10,12 +10,13 @@
 namespace knarr::apiserver {
 namespace {
 
-Status InvalidLogOption(std::string_view pod, std::string field, std::string message) {
+Status InvalidLogOption(std::string_view pod, std::string field, std::string message,
+                        std::string type = "FieldValueInvalid") {
   StatusDetails details;
   details.kind = "PodLogOptions";
   details.name = pod;
   std::string text = fmt::format("PodLogOptions \"{}\" is invalid: {}: {}", pod, field, message);
-  details.causes.push_back({"FieldValueInvalid", std::move(message), std::move(field)});
+  details.causes.push_back({std::move(type), std::move(message), std::move(field)});
   return {Reason::kInvalid, std::move(text), std::move(details)};
 }
 
@@ -47,11 +48,17 @@ Result<client::LogOptions> ReadLogOptions(const Call& call, std::string containe
     StatusDetails details;
     details.kind = "PodLogOptions";
     details.name = call.attributes.name;
+    details.causes.push_back({"FieldValueForbidden",
+                              "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified", "[]"});
     return Status(Reason::kInvalid,
-                  fmt::format("PodLogOptions \"{}\" is invalid: <nil>: Forbidden: at most one of `sinceTime` or "
+                  fmt::format("PodLogOptions \"{}\" is invalid: []: Forbidden: at most one of `sinceTime` or "
                               "`sinceSeconds` may be specified",
                               call.attributes.name),
                   std::move(details));
+  }
+  // A stream of a container's two alone is a feature that is off by default.
+  if (!url.Query("stream").empty()) {
+    return InvalidLogOption(call.attributes.name, "stream", "Forbidden: may not be specified", "FieldValueForbidden");
   }
   return options;
 }
@@ -65,6 +72,7 @@ Ok ServeLog(Call& call, Core& core) {
   net::Headers headers;
   headers.Set("Content-Type", "text/plain");
   headers.Set("Cache-Control", "no-cache, private");
+  headers.Set("Audit-Id", call.audit_id);
   // A pod that has no node yet has written nothing.
   if (target.node.empty()) return call.response.Send(200, std::move(headers), "");
   client::NodeAccess* node = core.FindNode(here, target.node);

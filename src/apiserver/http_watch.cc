@@ -22,6 +22,7 @@ class WatchWriter {
     if (options_.form.encoding == Encoding::kProtobuf) type += ";stream=watch";
     headers.Set("Content-Type", std::move(type));
     headers.Set("Cache-Control", "no-cache, private");
+    headers.Set("Audit-Id", call_.audit_id);
     for (const std::string& warning : call_.context.warnings) headers.Add("Warning", WarningHeader(warning));
     return call_.response.Start(200, std::move(headers));
   }

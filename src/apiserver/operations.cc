@@ -153,6 +153,7 @@ Result<ObjectPtr> Operations::CreateSub(RequestContext& context, Resource& resou
   if (kind == nullptr) return NoSuchResourceError();
   TRY(CatchUp(context));
   TRY(Prepare(*kind, object));
+  if (resource.kind->namespaced) TRY(FitNamespace(*resource.kind, name.ns, object));
   TRY(AdmitSub(context, resource, name, subresource, object, request.dry_run));
   if (subresource == "binding") {
     TRY(BindPod(context, registry_, resource, name, object.root, request.dry_run));

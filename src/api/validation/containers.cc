@@ -300,7 +300,8 @@ void ValidateEphemeralContainers(const PodSpec& spec, const PodContext& context,
     const std::string_view target = ephemeral.target_container_name();
     if (!target.empty() && !others.contains(target)) errors.NotFound(at / "targetContainerName", target);
     for (const std::string_view name :
-         {"lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "ports", "resizePolicy", "restartPolicy"}) {
+         {"lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "ports", "resizePolicy", "restartPolicy",
+          "restartPolicyRules"}) {
       if (container.value().At(name).is_null()) continue;
       errors.Forbidden(at / name, "cannot be set for an Ephemeral Container");
     }

@@ -156,6 +156,15 @@ void ValidateMetadata(const Value& tree, bool namespaced, NameRule rule, const P
   ValidateStandardFinalizers(meta_v1::ObjectMeta(tree), path / "finalizers", errors);
 }
 
+void ValidateTemplateMetadata(const meta_v1::ObjectMeta& metadata, const Path& path, Errors& errors) {
+  ValidateAnnotations(metadata.annotations(), path / "annotations", errors);
+  ValidateLabels(metadata.labels(), path / "labels", errors);
+  for (const doc::Member& member : metadata.tree().members()) {
+    if (member.key == "annotations" || member.key == "labels") continue;
+    errors.Forbidden(path / (member.key == "uid" ? "uID" : member.key), "cannot be set");
+  }
+}
+
 bool IsFinalizerName(std::string_view name) {
   return name.find('/') != std::string_view::npos || name == "kubernetes" || name == "orphan" ||
          name == "foregroundDeletion";

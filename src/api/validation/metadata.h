@@ -28,6 +28,9 @@ void ValidateMetadataUpdate(const doc::Value& metadata, const doc::Value& old, c
 void ValidateAnyMetadata(const doc::Value& metadata, bool namespaced, NameRule rule, const Path& path, Errors& errors);
 void ValidateAnyMetadataUpdate(const doc::Value& metadata, const doc::Value& old, const Path& path, Errors& errors);
 
+/// Of what objects are made from: labels and annotations, nothing else.
+void ValidateTemplateMetadata(const meta_v1::ObjectMeta& metadata, const Path& path, Errors& errors);
+
 /// Qualified, or one of the three that are not.
 bool IsFinalizerName(std::string_view name);
 

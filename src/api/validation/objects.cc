@@ -213,20 +213,33 @@ void ValidateSecretUpdate(const Value& object, const Value& old, Errors& errors)
   ValidateSecret(object, errors);
 }
 
+namespace {
+
+void ValidateFinalizerName(std::string_view name, const Path& path, Errors& errors) {
+  errors.InvalidAll(path, name, CheckQualifiedName(name));
+  if (!IsFinalizerName(name)) {
+    errors.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified");
+  }
+}
+
+}  // namespace
+
 void ValidateNamespace(const Value& object, Errors& errors) {
   ValidateMetadata(object.At("metadata"), false, NameIsLabel, MetadataPath(), errors);
   for (const Value& finalizer : object.Get("spec", "finalizers").items()) {
-    const std::string_view name = finalizer.AsString();
-    const Path path = SpecPath() / "finalizers";
-    errors.InvalidAll(path, name, CheckQualifiedName(name));
-    if (!IsFinalizerName(name)) {
-      errors.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified");
-    }
+    ValidateFinalizerName(finalizer.AsString(), SpecPath() / "finalizers", errors);
   }
 }
 
 void ValidateNamespaceUpdate(const Value& object, const Value& old, Errors& errors) {
   ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
+  // Only its finalize subresource changes them.
+  if (!object.Get("spec", "finalizers").Equals(old.Get("spec", "finalizers"))) {
+    size_t index = 0;
+    for (const Value& finalizer : object.Get("spec", "finalizers").items()) {
+      ValidateFinalizerName(finalizer.AsString(), (SpecPath() / "finalizers")[index++], errors);
+    }
+  }
 }
 
 void ValidateNamespaceStatusUpdate(const Value& object, const Value& old, Errors& errors) {

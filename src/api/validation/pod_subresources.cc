@@ -6,6 +6,7 @@
 
 #include "api/qos.h"
 #include "api/validation.h"
+#include "api/validation/go_form.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "base/strings.h"
@@ -232,7 +233,8 @@ void ValidateDebugContainers(const Value& object, const Value& old, Errors& erro
       errors.Forbidden(path, "existing ephemeral containers " + name + " may not be removed\n");
     } else if (!same->Equals(before)) {
       errors.Forbidden(path,
-                       "existing ephemeral containers " + name + " may not be changed\n" + ChangesText(before, *same));
+                       "existing ephemeral containers " + name + " may not be changed\n" +
+                           GoDifference(core_v1::EphemeralContainer::SchemaType(), before, *same));
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "api/validation/addresses.h"
+#include "api/validation/go_form.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "base/ip.h"
@@ -79,7 +80,8 @@ void ValidateGatesUpdate(const Pod& pod, const Pod& old, const Path& path, Error
   for (const core_v1::PodSchedulingGate gate : pod.spec().scheduling_gates()) {
     const Path at = path[index++];
     if (known.contains(gate.name())) continue;
-    errors.Forbidden(at, "only deletion is allowed, but found new scheduling gate '" + std::string(gate.name()) + "'");
+    errors.Forbidden(at / "name",
+                     "only deletion is allowed, but found new scheduling gate '" + std::string(gate.name()) + "'");
   }
 }
 
@@ -91,27 +93,6 @@ void TakeImages(doc::Document& document, const Value& old, std::string_view list
     (*containers)[i].Set(document.arena, "image", before[i].At("image"));
   }
 }
-
-}  // namespace
-
-std::string ChangesText(const Value& before, const Value& after) {
-  std::string text;
-  const auto line = [&text](char sign, std::string_view name, const Value& value) {
-    text += std::string("  ") + sign + " " + std::string(name) + ": " + Shown(value) + "\n";
-  };
-  for (const doc::Member& member : before.members()) {
-    const Value& now = after.At(member.key);
-    if (now.Equals(member.value)) continue;
-    line('-', member.key, member.value);
-    if (!now.is_null()) line('+', member.key, now);
-  }
-  for (const doc::Member& member : after.members()) {
-    if (before.Find(member.key) == nullptr) line('+', member.key, member.value);
-  }
-  return text;
-}
-
-namespace {
 
 void ValidateRest(const Pod& pod, const Pod& old, const Path& path, Errors& errors) {
   const Value& before = old.spec().tree();
@@ -137,7 +118,7 @@ void ValidateRest(const Pod& pod, const Pod& old, const Path& path, Errors& erro
                    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
                    "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
                    "previously negative)\n" +
-                       ChangesText(before, munged.root));
+                       GoDifference(core_v1::PodSpec::SchemaType(), before, munged.root));
 }
 
 // A container that has ended may only run again where its restart policy says so.

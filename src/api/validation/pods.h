@@ -30,6 +30,8 @@ void ValidatePodTemplate(const core_v1::PodTemplateSpec& pod_template, const Pat
 
 /// What a volume is made of, `kind` being its field.
 void ValidateVolumeSource(std::string_view kind, const doc::Value& source, const Path& path, Errors& errors);
+/// The same for kinds of storage that Kubernetes has handed over to drivers.
+void ValidateLegacyVolume(std::string_view kind, const doc::Value& source, const Path& path, Errors& errors);
 void ValidateVolumes(const ListView<core_v1::Volume>& volumes, PodContext& context, const Path& path, Errors& errors);
 
 void ValidateContainers(const core_v1::PodSpec& spec, const PodContext& context, const Path& path, Errors& errors);
@@ -87,9 +89,6 @@ void ValidateTaintEffect(std::string_view effect, bool allow_empty, const Path& 
 void ValidateNoBacksteps(std::string_view text, const Path& path, Errors& errors);
 void ValidateDescendingPath(std::string_view text, const Path& path, Errors& errors);
 void ValidateNonReservedPath(std::string_view text, const Path& path, Errors& errors);
-
-/// The members that differ, as "  - member: old\n  + member: new" lines.
-std::string ChangesText(const doc::Value& before, const doc::Value& after);
 
 /// What holds of a pod whenever it is written.
 void ValidatePodMetadataAndSpec(const core_v1::Pod& pod, Errors& errors);

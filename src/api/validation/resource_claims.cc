@@ -155,13 +155,7 @@ void ValidateResourceClaimUpdate(const Value& object, const Value& old, Errors& 
 void ValidateResourceClaimTemplate(const Value& object, Errors& errors) {
   ValidateMetadataOf(object, true, errors);
   const v1::ResourceClaimTemplateSpec spec(object.At("spec"));
-  const Path metadata = SpecPath() / "metadata";
-  ValidateAnnotations(spec.metadata().annotations(), metadata / "annotations", errors);
-  ValidateLabels(spec.metadata().labels(), metadata / "labels", errors);
-  for (const doc::Member& member : spec.metadata().tree().members()) {
-    if (member.key == "annotations" || member.key == "labels") continue;
-    errors.Forbidden(metadata / member.key, "cannot be set");
-  }
+  ValidateTemplateMetadata(spec.metadata(), SpecPath() / "metadata", errors);
   ValidateClaimSpec(spec.spec(), SpecPath() / "spec", errors);
 }
 void ValidateResourceClaimTemplateUpdate(const Value& object, const Value& old, Errors& errors) {

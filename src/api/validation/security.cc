@@ -1,5 +1,6 @@
 // Security contexts of containers and pods.
 
+#include "api/validation/go_form.h"
 #include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "base/names.h"
@@ -30,7 +31,10 @@ void ValidateSeccomp(const core_v1::SeccompProfile& profile, const Path& path, E
   const auto local = profile.localhost_profile();
   if (type != "Localhost") {
     if (local) {
-      errors.Invalid(path / "localhostProfile", profile.tree(), "can only be set when seccomp type is Localhost");
+      doc::Arena arena;
+      errors.Invalid(path / "localhostProfile",
+                     GoForm(core_v1::SeccompProfile::SchemaType(), profile.tree(), arena),
+                     "can only be set when seccomp type is Localhost");
     }
   } else if (!local) {
     errors.Required(path / "localhostProfile", "must be set when seccomp type is Localhost");

@@ -255,9 +255,7 @@ void ValidateClaimSpec(const core_v1::PersistentVolumeClaimSpec& spec, SourceGro
 }
 
 void ValidateClaimTemplate(const Value& claim, const Path& path, Errors& errors) {
-  const meta_v1::ObjectMeta metadata(claim.At("metadata"));
-  ValidateLabels(metadata.labels(), path / "metadata" / "labels", errors);
-  ValidateAnnotations(metadata.annotations(), path / "metadata" / "annotations", errors);
+  ValidateTemplateMetadata(meta_v1::ObjectMeta(claim.At("metadata")), path / "metadata", errors);
   ValidateClaimSpec(core_v1::PersistentVolumeClaimSpec(claim.At("spec")), SourceGroups::kChecked, path / "spec",
                     errors);
 }

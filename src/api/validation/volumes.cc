@@ -217,40 +217,6 @@ void ValidateEphemeral(const Value& source, const Path& path, Errors& errors) {
   ValidateClaimTemplate(claim, path / "volumeClaimTemplate", errors);
 }
 
-// The members that must be there, for kinds of storage that Kubernetes has handed over to drivers.
-void ValidateLegacy(std::string_view kind, const Value& source, const Path& path, Errors& errors) {
-  static constexpr struct {
-    std::string_view kind;
-    std::array<std::string_view, 3> members;
-  } kRequired[] = {
-      {"gcePersistentDisk", {"pdName"}},
-      {"awsElasticBlockStore", {"volumeID"}},
-      {"iscsi", {"targetPortal", "iqn"}},
-      {"glusterfs", {"endpoints", "path"}},
-      {"rbd", {"monitors", "image"}},
-      {"cinder", {"volumeID"}},
-      {"cephfs", {"monitors"}},
-      {"quobyte", {"registry", "volume"}},
-      {"flexVolume", {"driver"}},
-      {"azureFile", {"secretName", "shareName"}},
-      {"vsphereVolume", {"volumePath"}},
-      {"photonPersistentDisk", {"pdID"}},
-      {"portworxVolume", {"volumeID"}},
-      {"azureDisk", {"diskName", "diskURI"}},
-      {"scaleIO", {"gateway", "system", "volumeName"}},
-      {"gitRepo", {"repository"}},
-      {"storageos", {"volumeName"}},
-  };
-  for (const auto& [name, members] : kRequired) {
-    if (name != kind) continue;
-    for (const std::string_view member : members) {
-      if (member.empty()) continue;
-      const Value& value = source.At(member);
-      if (value.AsString().empty() && value.empty()) errors.Required(path / member);
-    }
-  }
-}
-
 using SourceRule = void (*)(const Value& source, const Path& path, Errors& errors);
 constexpr struct {
   std::string_view kind;
@@ -302,7 +268,7 @@ void ValidateSource(const Volume& volume, std::string_view pod_name, const Path&
     if (sources++ > 0) {
       errors.Forbidden(path / SecondSource(kind), "may not specify more than 1 volume type");
     } else {
-      ValidateVolumeSource(kind, source, path / kind, errors);
+      ValidateVolumeSource(kind, source, path / (kind == "gcePersistentDisk" ? "persistentDisk" : kind), errors);
     }
   }
   if (sources == 0) errors.Required(path, "must specify a volume type");
@@ -318,7 +284,7 @@ void ValidateSource(const Volume& volume, std::string_view pod_name, const Path&
 void ValidateVolumeSource(std::string_view kind, const Value& source, const Path& path, Errors& errors) {
   const auto* known = std::ranges::find(kSources, kind, [](const auto& each) { return each.kind; });
   if (known == std::end(kSources)) return;
-  if (known->rule == nullptr) return ValidateLegacy(kind, source, path, errors);
+  if (known->rule == nullptr) return ValidateLegacyVolume(kind, source, path, errors);
   known->rule(source, path, errors);
 }
 

@@ -56,12 +56,25 @@ class AttachmentStrategy : public RecordStrategy {
 };
 
 class CsiDriverStrategy : public RecordStrategy {
+  // A feature that is off by default.
+  static void DropDisabled(doc::Document& driver) {
+    if (Value* spec = driver.root.Find("spec"); spec != nullptr && spec->is_object()) {
+      spec->Remove("preventPodSchedulingIfMissing");
+    }
+  }
+
  public:
   using RecordStrategy::RecordStrategy;
+
+  Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override {
+    DropDisabled(object);
+    return RecordStrategy::PrepareForCreate(context, object);
+  }
 
   // The generation begins with the first change.
   Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
                       const Value& old) const override {
+    DropDisabled(object);
     TRY(Strategy::PrepareForUpdate(context, target, object, old));
     if (object.root.At("spec").Equals(old.At("spec"))) return {};
     const int64_t before = old.Get("metadata", "generation").AsInt();
