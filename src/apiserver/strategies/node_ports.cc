@@ -15,6 +15,10 @@ namespace {
 
 using doc::Value;
 
+constexpr std::string_view kServices = "/registry/core/services/";
+/// Where Kubernetes keeps its allocation of node ports.
+constexpr std::string_view kTurn = "/registry/ranges/servicenodeports";
+
 std::set<int64_t> PortsOf(const Value& service) {
   std::set<int64_t> out;
   VisitNodePorts(service, [&](int64_t port) { out.insert(port); });
@@ -29,6 +33,8 @@ PortPool::PortPool(int64_t first, int64_t last)
       fixed_(last - first + 1 <= 16 ? 0 : std::clamp<int64_t>((last - first + 1) / 32, 16, 128)) {}
 
 bool PortPool::Take(int64_t port, std::string_view owner) { return owners_.try_emplace(port, owner).second; }
+
+void PortPool::Assign(int64_t port, std::string_view owner) { owners_.insert_or_assign(port, std::string(owner)); }
 
 std::optional<int64_t> PortPool::FindFree(int64_t first, int64_t count, uint64_t random) const {
   if (count == 0) return std::nullopt;
@@ -54,18 +60,52 @@ void PortPool::Give(int64_t port, std::string_view owner) {
 
 std::string PortPool::Range() const { return fmt::format("{}-{}", first_, last_); }
 
-void NodePorts::Load(const store::Store& store) {
-  if (loaded_) return;
+void NodePorts::Load(const store::Snapshot& snapshot) {
+  pool_.Clear();
+  for (const auto& [port, owner] : pending_) pool_.Take(port, owner);
+  snapshot.Visit(kServices, "", [&](std::string_view /*key*/, const store::Bytes& bytes, store::Revision /*mod*/) {
+    const doc::Document service = DecodeStored(*bytes);
+    const std::string owner = OwnerName(service.root);
+    for (const int64_t port : PortsOf(service.root)) {
+      if (pool_.Has(port)) pool_.Assign(port, owner);
+    }
+    return true;
+  });
+  known_ = snapshot.revision();
   loaded_ = true;
-  store.Latest()->Visit("/registry/core/services/", "",
-                        [&](std::string_view /*key*/, const store::Bytes& bytes, store::Revision /*mod*/) {
-                          const doc::Document service = DecodeStored(*bytes);
-                          const std::string owner = OwnerName(service.root);
-                          for (const int64_t port : PortsOf(service.root)) {
-                            if (pool_.Has(port)) pool_.Take(port, owner);
-                          }
-                          return true;
-                        });
+}
+
+void NodePorts::Follow(const store::Event& event) {
+  std::set<int64_t> now;
+  if (event.value != nullptr) {
+    const doc::Document service = DecodeStored(*event.value);
+    now = PortsOf(service.root);
+    // Also one that a write of ours has taken meanwhile, which will find out.
+    for (const int64_t port : now) {
+      if (pool_.Has(port)) pool_.Assign(port, OwnerName(service.root));
+    }
+  }
+  if (event.previous == nullptr) return;
+  const doc::Document before = DecodeStored(*event.previous);
+  for (const int64_t port : PortsOf(before.root)) {
+    if (!now.contains(port)) pool_.Give(port, OwnerName(before.root));
+  }
+}
+
+void NodePorts::Refresh(const store::Store& store) {
+  if (loaded_) {
+    const Result<store::Changes> changes = store.ChangesAfter(known_, kServices, SIZE_MAX);
+    if (changes.ok()) {
+      for (const store::EventPtr& event : changes->events) Follow(*event);
+      known_ = changes->through;
+      return;
+    }
+  }
+  Load(*store.Latest());
+}
+
+store::Op NodePorts::TurnOp() {
+  return {.key = std::string(kTurn), .value = R"({"apiVersion":"v1","kind":"RangeAllocation","metadata":{}})"};
 }
 
 std::string NodePorts::Take(int64_t port, std::string_view owner, std::vector<int64_t>& taken) {
@@ -143,11 +183,14 @@ Ok NodePorts::TakeHealthPort(const ReserveContext& context, doc::Document& servi
 }
 
 Ok NodePorts::Reserve(const ReserveContext& context, doc::Document& service, const Value* old, Reservation& out) {
-  Load(context.store);
+  Refresh(context.store);
   const std::string owner = OwnerName(service.root);
   std::vector<int64_t> taken;
   const auto undo = [this, owner](const std::vector<int64_t>& ports) {
-    for (const int64_t port : ports) pool_.Give(port, owner);
+    for (const int64_t port : ports) {
+      pool_.Give(port, owner);
+      pending_.erase(port);
+    }
   };
   Ok done = TakePorts(context, service, old, taken);
   if (done.ok()) done = TakeHealthPort(context, service, old, taken);
@@ -155,19 +198,31 @@ Ok NodePorts::Reserve(const ReserveContext& context, doc::Document& service, con
     undo(taken);
     return done;
   }
+  if (!taken.empty()) {
+    const auto turn = context.store.Newest(kTurn);
+    out.sides.push_back({{std::string(kTurn), turn.has_value() ? turn->mod_revision : 0}, TurnOp()});
+  }
+  for (const int64_t port : taken) pending_.insert_or_assign(port, owner);
   out.undo = [undo, taken] { undo(taken); };
+  const auto settle = [this, taken] {
+    for (const int64_t port : taken) pending_.erase(port);
+  };
+  out.done = settle;
   if (old == nullptr) return {};
   std::vector<int64_t> left;
   const std::set<int64_t> now = PortsOf(service.root);
   for (const int64_t port : PortsOf(*old)) {
     if (!now.contains(port)) left.push_back(port);
   }
-  out.done = [undo, left] { undo(left); };
+  out.done = [settle, undo, left] {
+    settle();
+    undo(left);
+  };
   return {};
 }
 
 void NodePorts::Release(const ReserveContext& context, const Value& service, Reservation& out) {
-  Load(context.store);
+  Refresh(context.store);
   const std::set<int64_t> ports = PortsOf(service);
   out.done = [this, owner = OwnerName(service), ports] {
     for (const int64_t port : ports) pool_.Give(port, owner);

@@ -1,7 +1,10 @@
 #pragma once
 
-// The node ports that Services hold. Nothing of it is stored by itself: it is derived from the stored Services when
-// first needed, so that no crash can leave a port taken by nobody or given twice. World thread only.
+// The node ports that Services hold: derived from the stored Services, so that no crash can leave a port taken by
+// nobody or given twice. World thread only.
+//
+// Servers that share a store each derive them. So that two don't give the same port at once, a write that takes one
+// also writes a key they have in common, comparing it: whoever comes second tries again with what the first has left.
 
 #include <cstdint>
 #include <map>
@@ -25,9 +28,12 @@ class PortPool {
   bool Has(int64_t port) const { return port >= first_ && port <= last_; }
   /// False when it is taken.
   bool Take(int64_t port, std::string_view owner);
+  /// Whoever had it.
+  void Assign(int64_t port, std::string_view owner);
   /// A free port, looked for from a random place. nullopt when all are taken.
   std::optional<int64_t> TakeAny(uint64_t random, std::string_view owner);
   void Give(int64_t port, std::string_view owner);
+  void Clear() { owners_.clear(); }
   /// "30000-32767"
   std::string Range() const;
 
@@ -48,7 +54,12 @@ class NodePorts {
   void Release(const ReserveContext& context, const doc::Value& service, Reservation& out);
 
  private:
-  void Load(const store::Store& store);
+  /// Brings the pool up to the newest state.
+  void Refresh(const store::Store& store);
+  void Load(const store::Snapshot& snapshot);
+  void Follow(const store::Event& event);
+  /// Takes the turn of all servers.
+  static store::Op TurnOp();
   Ok TakePorts(const ReserveContext& context, doc::Document& service, const doc::Value* old,
                std::vector<int64_t>& taken);
   Ok TakeHealthPort(const ReserveContext& context, doc::Document& service, const doc::Value* old,
@@ -60,6 +71,8 @@ class NodePorts {
   const api::KindInfo& kind_;
   PortPool pool_;
   bool loaded_ = false;
+  store::Revision known_ = 0;               ///< up to here the pool has what was stored
+  std::map<int64_t, std::string> pending_;  ///< taken by writes under way
 };
 
 }  // namespace knarr::apiserver
