@@ -7,6 +7,7 @@
 #include "store/etcd/testing_etcd.h"
 #include "store/store_suite.h"
 #include "store/store_test_util.h"
+#include "store/testing_linearizability.h"
 
 namespace knarr::store::etcd {
 namespace {
@@ -275,16 +276,39 @@ struct Swarm {
   size_t deletes_saved = 0;
   size_t deletes_unknown = 0;
   int next = 0;
+  int64_t clock = 0;
+  std::map<std::string, RegisterHistory> histories;  ///< by key
+
+  Store& AnyServer() { return *servers[runtime.Random() % servers.size()]; }
+  std::string AnyKey() { return "k" + std::to_string(runtime.Random() % 5); }
+
+  void Read() {
+    Store& store = AnyServer();
+    const std::string key = AnyKey();
+    RegisterCall call{.kind = RegisterCall::Kind::kRead, .called = ++clock};
+    if (!store.CatchUp(runtime).ok()) return;
+    const auto found = store.Latest()->Get(key);
+    if (found.has_value()) call.value = *found->value;
+    call.returned = ++clock;
+    histories[key].Add(std::move(call));
+  }
 
   void Write() {
-    Store& store = *servers[runtime.Random() % servers.size()];
-    const std::string key = "k" + std::to_string(runtime.Random() % 5);
+    Store& store = AnyServer();
+    const std::string key = AnyKey();
     const std::string value = "v" + std::to_string(next++);
     const auto present = store.Newest(key);
+    RegisterCall call{.kind = RegisterCall::Kind::kWrite, .value = value, .called = ++clock};
     std::vector<Compare> compares;
-    if (runtime.Random() % 2 == 0) compares.push_back({key, present ? present->mod_revision : 0});
+    if (runtime.Random() % 2 == 0) {
+      compares.push_back({key, present ? present->mod_revision : 0});
+      call.kind = RegisterCall::Kind::kSwap;
+      if (present) call.expected = *present->value;
+    }
     const bool deletes = present && runtime.Random() % 4 == 0;
+    if (deletes) call.value = std::nullopt;
     const auto done = store.Txn(std::move(compares), {deletes ? DeleteOp(key) : PutOp(key, value)});
+    call.returned = ++clock;
     if (done.ok()) {
       if (!deletes) {
         EXPECT_EQ(done->written[0].mod_revision, done->revision);
@@ -294,12 +318,16 @@ struct Swarm {
         deletes_saved++;
       }
     } else if (done.Failed(Reason::kTimeout)) {
+      call.returned = RegisterCall::kNever;
       deletes ? void(deletes_unknown++) : void(unknown.insert(value));
     } else {
       EXPECT_TRUE(done.Failed(Reason::kConflict) || done.Failed(Reason::kServiceUnavailable))
           << done.status().ToString();
       if (!deletes) refused.insert(value);
+      if (!done.Failed(Reason::kConflict)) return;
+      call.kind = RegisterCall::Kind::kFailedSwap;
     }
+    histories[key].Add(std::move(call));
   }
 };
 
@@ -344,7 +372,9 @@ void RunSwarm(uint64_t seed) {
         rt::TaskGroup group(runtime, "writers");
         for (int i = 0; i < 8; ++i) {
           group.Spawn("writer", [&] {
-            for (int n = 0; n < 15; ++n) swarm.Write();
+            for (int n = 0; n < 15; ++n) {
+              runtime.Random() % 3 == 0 ? swarm.Read() : swarm.Write();
+            }
           });
         }
         rt::TaskGroup faults(runtime, "faults");
@@ -367,6 +397,7 @@ void RunSwarm(uint64_t seed) {
           events.insert(events.end(), some.begin(), some.end());
         }
         CheckEvents(swarm, events);
+        for (auto& [key, history] : swarm.histories) EXPECT_TRUE(history.Linearizable()) << key;
         for (const auto& server : swarm.servers) EXPECT_EQ(Dump(*server->Latest()), state);
         for (const auto& server : swarm.servers) server->Close();
         EXPECT_FALSE(swarm.saved.empty());
