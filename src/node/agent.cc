@@ -65,6 +65,7 @@ Ok Agent::Start() {
   TRY(AdoptPods());
   tasks_.Spawn("runtime events", [this] { RunEvents(); });
   tasks_.Spawn("status", [this] { status_->Run(); });
+  tasks_.Spawn("keeping", [this] { RunKeeping(); });
   tasks_.Spawn("log rotation", [this] {
     while (runtime_.Sleep(kLogsEvery).ok()) {
       const Ok rotated = RotateLogs(runtime_, containers_);
@@ -193,6 +194,7 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .log_directory = options_.log_directory,
                              .cgroup_root = options_.cgroup_root,
                              .apparmor = apparmor_,
+                             .pressures = pressures_,
                              .machine_cpu_milli = status_->cpu_milli(),
                              .machine_memory = status_->memory_bytes()};
   auto worker = std::make_unique<PodWorker>(environment, pod, [this, uid] { WorkerFinished(uid); });

@@ -3,6 +3,7 @@
 // The node agent: registers the node, keeps its lease and status, and runs the pods bound to it, one worker a pod.
 // When it starts it adopts what runs already; when it stops, everything goes on running.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,7 +15,9 @@
 #include "image/store.h"
 #include "net/http.h"
 #include "network/network.h"
+#include "node/image_collector.h"
 #include "node/pod_worker.h"
+#include "node/pressure.h"
 #include "rt/runtime.h"
 #include "runtime/runtime.h"
 
@@ -28,6 +31,8 @@ struct AgentOptions {
   std::string log_directory = "/var/log/pods";
   std::string cgroup_root = "/knarr";         ///< the engine's
   std::map<std::string, std::string> labels;  ///< added to the node
+  /// How much room there is where the folder lies; asked of the machine when empty. Blocking.
+  std::function<Result<DiskSpace>(const std::string& directory)> disk_space;
 };
 
 class LogReader;
@@ -64,6 +69,15 @@ class Agent : public client::NodeAccess {
   Ok RemoveFiles(const std::string& uid);
   Ok KeepLeases();
   void RunEvents();
+  // agent_keeping.cc: what the node's disk and memory are watched for
+  void RunKeeping();
+  Ok CollectImages(int64_t bytes, Duration age_min);
+  Ok LookAtImages();
+  Ok LookAtPressure();
+  Observation Observe();
+  Ok EvictOne(const ThresholdMet& met);
+  Ok MeasureCandidate(Candidate& candidate, Starved resource);
+  void RecordNodeEvent(client::EventKind kind, std::string_view reason, std::string message);
   PodWorker* FindWorker(std::string_view ns, std::string_view pod);
   Result<const ContainerRecord*> PickContainer(PodWorker& worker, std::string_view container);
   /// The id of a container that runs. NotFound as the kubelet says it.
@@ -83,6 +97,9 @@ class Agent : public client::NodeAccess {
   client::EventRecorder events_;
   std::unique_ptr<class NodeStatus> status_;
   bool apparmor_ = false;
+  ImageCollector collector_;
+  Pressures pressures_;
+  bool collection_failed_ = false;
   std::map<std::string, std::unique_ptr<PodWorker>, std::less<>> workers_;  // by uid
   std::multimap<std::string, FollowedLog*> followed_;                       // by container id
   std::map<std::string, std::vector<runtime::SandboxStatus>> found_sandboxes_;

@@ -63,6 +63,9 @@ struct ConditionText {
   std::string_view reason;
   std::string_view message;
 };
+constexpr ConditionText kMemoryPressure = {"MemoryPressure", "True", "KubeletHasInsufficientMemory",
+                                           "kubelet has insufficient memory available"};
+constexpr ConditionText kDiskPressure = {"DiskPressure", "True", "KubeletHasDiskPressure", "kubelet has disk pressure"};
 constexpr ConditionText kConditions[] = {
     {"MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"},
     {"DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"},
@@ -133,7 +136,10 @@ void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
     status.put_capacity(resource, amount);
     status.put_allocatable(resource, amount);
   }
-  for (const ConditionText& text : kConditions) {
+  for (const ConditionText& usual : kConditions) {
+    const bool memory = memory_pressure_ && usual.type == kMemoryPressure.type;
+    const bool disk = disk_pressure_ && usual.type == kDiskPressure.type;
+    const ConditionText& text = memory ? kMemoryPressure : disk ? kDiskPressure : usual;
     WallTime since = now;
     for (auto old : Node(before).status().conditions()) {
       if (old.type() == text.type && old.status() == text.status) since = old.last_transition_time().value_or(now);
@@ -181,6 +187,12 @@ void NodeStatus::FillImages(doc::Document& document, const std::vector<image::Im
     for (const std::string& name : names | std::views::take(kNamesMax)) entry.add_names(name);
     entry.set_size_bytes(image.size);
   }
+}
+
+Ok NodeStatus::SetPressures(bool memory, bool disk) {
+  memory_pressure_ = memory;
+  disk_pressure_ = disk;
+  return WriteNode();
 }
 
 Ok NodeStatus::WriteNode() {

@@ -38,6 +38,8 @@ class NodeStatus {
   Ok Register();
   /// Renews until the fiber is cancelled.
   void Run();
+  /// Writes what the node lacks into its conditions.
+  Ok SetPressures(bool memory, bool disk);
   int64_t cpu_milli() const { return machine_.cpus * 1000; }
   int64_t memory_bytes() const { return machine_.memory_bytes; }
 
@@ -56,6 +58,8 @@ class NodeStatus {
   image::Store& images_;
   const AgentOptions& options_;
   MachineInfo machine_;
+  bool memory_pressure_ = false;
+  bool disk_pressure_ = false;
 };
 
 }  // namespace knarr::node

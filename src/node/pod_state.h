@@ -73,6 +73,7 @@ struct PodState {
   /// Set when the agent itself failed the pod ("DeadlineExceeded"): phase Failed with this.
   std::string failed_reason;
   std::string failed_message;
+  bool disrupted = false;  ///< it failed for the node's sake: condition DisruptionTarget
   bool rejected = false;  ///< it failed because the node never ran it
 
   /// Nothing is started any more.

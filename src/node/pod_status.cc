@@ -251,11 +251,15 @@ void ComputePodStatus(Pod pod, const PodState& state, WallTime now, PodStatusEdi
   status.set_phase(phase);
   WriteConditions(pod, state, phase, now, status);
   for (api::core_v1::PodCondition other : pod.status().conditions()) {
-    if (!IsOurs(other.type())) status.add_conditions().CopyFrom(other.value());
+    if (IsOurs(other.type()) || (state.disrupted && other.type() == "DisruptionTarget")) continue;
+    status.add_conditions().CopyFrom(other.value());
   }
   if (!state.failed_reason.empty()) {
     status.set_reason(state.failed_reason);
     status.set_message(state.failed_message);
+    if (state.disrupted) {
+      WriteCondition({"DisruptionTarget", true, "TerminationByKubelet", state.failed_message}, pod, now, status);
+    }
   }
   if (!state.host_ip.empty()) {
     status.set_host_ip(state.host_ip);

@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "node/environment.h"
 #include "node/lifecycle.h"
+#include "node/local_storage.h"
 #include "node/pod_worker.h"
 #include "rt/file_system.h"
+#include "runtime/disk_usage.h"
 
 namespace knarr::node {
 namespace {
@@ -19,6 +21,10 @@ using client::EventKind;
 
 // The kubelet's minimumGracePeriodInSeconds.
 constexpr Duration kGraceLeast = 2s;
+// The kubelet's immediateEvictionGracePeriodSeconds.
+constexpr Duration kEvictionGrace = 1s;
+// One part in so many of the time may go into measuring a pod's files.
+constexpr int kMeasureShare = 20;
 // How long a hook whose container is gone may go on, where it waits for somebody else.
 constexpr Duration kHookAfter = 30s;
 
@@ -46,7 +52,56 @@ bool PodWorker::StopAll(Duration grace) {
 }
 
 /// The agent has failed the pod: what runs is stopped, and then it is over.
-Ok PodWorker::SyncFailed() { return StopAll(Grace()) ? SyncFinished() : WriteStatus(); }
+Ok PodWorker::SyncFailed() { return StopAll(hurry_.value_or(Grace())) ? SyncFinished() : WriteStatus(); }
+
+bool PodWorker::active() const { return !gone_ && !over_ && !state_.ending() && !state_.finished && sandbox_; }
+
+void PodWorker::Evict(const std::string& message, EvictedFor why) {
+  if (!active()) return;
+  RecordEvent(EventKind::kWarning, "Evicted", message);
+  state_.failed_reason = "Evicted";
+  state_.failed_message = message;
+  state_.disrupted = why == EvictedFor::kTheNode;
+  hurry_ = kEvictionGrace;
+  wake_.Set();
+}
+
+void PodWorker::CheckStorage() {
+  if (!active() || measuring_ || environment_.runtime.Mono() < measure_after_ || !LimitsLocalStorage(view())) return;
+  measuring_ = true;
+  steps_.Spawn("local storage", [this] {
+    const MonoTime begin = environment_.runtime.Mono();
+    const auto excess = MeasureStorage();
+    if (excess) Evict(*excess, EvictedFor::kItsOwnUse);
+    // Where there are many files to look at, that is done less often.
+    const MonoTime end = environment_.runtime.Mono();
+    measure_after_ = end + (end - begin) * kMeasureShare;
+    measuring_ = false;
+  });
+}
+
+std::optional<std::string> PodWorker::MeasureStorage() {
+  const api::ObjectPtr keep = pod_;
+  const Pod pod(keep->tree());
+  LocalStorageUsage usage;
+  for (const auto volume : pod.spec().volumes()) {
+    const Result<std::string> path = volumes_.PathOf(volume.name());
+    if (!volume.empty_dir() || !path.ok()) continue;
+    int64_t& used = usage.empty_dirs[std::string(volume.name())];
+    environment_.runtime.Blocking([&] { used = runtime::DiskUsage(*path); });
+  }
+  std::vector<std::pair<std::string, runtime::ContainerStatus>> containers;
+  for (const ContainerRecord& record : state_.containers) {
+    if (record.current) containers.emplace_back(record.name, *record.current);
+  }
+  for (const auto& [name, container] : containers) {
+    int64_t& used = usage.containers[name];
+    used = environment_.containers.WrittenBytes(container.id).value_or(0);
+    const std::string logs = container.log_path.substr(0, container.log_path.rfind('/'));
+    if (!logs.empty()) environment_.runtime.Blocking([&] { used += runtime::DiskUsage(logs); });
+  }
+  return active() ? LocalStorageExcess(pod, usage) : std::nullopt;
+}
 
 Ok PodWorker::SyncTerminating() {
   if (!StopAll(Grace())) return gone_ ? Ok() : WriteStatus();

@@ -177,6 +177,9 @@ void PodWorker::Admit() {
   const bool begun = sandbox_ || !old_sandboxes_.empty() || view().status().phase() != "Pending";
   if (begun || gone_ || pod_->deleting()) return;
   auto refused = Refuse(view(), environment_.apparmor);
+  if (auto pressed = RefusedByPressure(view(), environment_.pressures); pressed && !refused) {
+    refused = Rejection{"Evicted", std::move(*pressed)};
+  }
   if (!refused) return;
   RecordEvent(EventKind::kWarning, refused->reason, refused->message);
   state_.rejected = true;

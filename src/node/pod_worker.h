@@ -17,6 +17,7 @@
 #include "network/network.h"
 #include "node/lifecycle.h"
 #include "node/pod_state.h"
+#include "node/pressure.h"
 #include "node/prober.h"
 #include "node/pull_secrets.h"
 #include "node/volumes.h"
@@ -39,6 +40,7 @@ struct PodEnvironment {
   std::string log_directory;   ///< "/var/log/pods"
   std::string cgroup_root;     ///< "/knarr"
   bool apparmor = false;       ///< the kernel has it
+  const Pressures& pressures;  ///< what the node lacks now
   int64_t machine_cpu_milli = 0;
   int64_t machine_memory = 0;
 };
@@ -61,6 +63,13 @@ class PodWorker {
   void Gone();
   /// A container or the sandbox changed state.
   void RuntimeChanged();
+  /// Fails the pod and ends it at once, for this reason: "Usage of EmptyDir volume …".
+  enum class EvictedFor : uint8_t { kItsOwnUse, kTheNode };
+  void Evict(const std::string& message, EvictedFor why);
+  /// Whether it has begun and nothing has ended it.
+  bool active() const;
+  /// Begins to measure what its limits are about, if it has any: it is evicted if it takes more.
+  void CheckStorage();
 
   const api::Object& pod() const { return *pod_; }
   bool gone() const { return gone_; }
@@ -122,6 +131,7 @@ class PodWorker {
   HookTarget HookOn(const api::Object& pod, api::core_v1::Container container, const std::string& id);
   Ok TearDown();
   Ok DeleteObject();
+  std::optional<std::string> MeasureStorage();
 
   void StartProbes(ContainerRecord& record, ProbeOrigin origin);
   void StopProbes(const std::string& name);
@@ -157,6 +167,9 @@ class PodWorker {
   bool adopted_ = false;  // its sandbox is older than this process
   bool fields_changed_ = false;  // labels or annotations, which volumes may show
   WallTime volumes_again_{};
+  std::optional<Duration> hurry_;  // the grace of an eviction
+  bool measuring_ = false;
+  MonoTime measure_after_{};
   struct StopUnderWay {
     Duration grace;  // the shortest that was asked for
     int calls = 0;

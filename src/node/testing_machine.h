@@ -3,6 +3,7 @@
 // For tests: a machine in memory. Containers run as long as the test lets them, exec answers what the test says, pods
 // get addresses in turn, and every image is there.
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -168,6 +169,8 @@ class FakeRuntime : public runtime::Runtime {
                                        Duration /*timeout*/, size_t /*output_max*/) override {
     return on_exec ? on_exec(id) : runtime::ExecResult{};
   }
+  std::map<std::string, int64_t> written;  ///< by container
+  Result<int64_t> WrittenBytes(const std::string& id) override { return written[id]; }
   Result<runtime::CgroupUsage> Usage(const std::string& /*id*/) override { return runtime::CgroupUsage{}; }
   Result<runtime::ContainerEvent> NextEvent() override { return events_.Pop(); }
   std::string name() const override { return "fake"; }
@@ -192,7 +195,9 @@ class FakeImages : public image::Store {
     out.id = "sha256:" + std::string(name);
     return out;
   }
-  Result<std::vector<image::Image>> List() override { return std::vector<image::Image>(); }
+  std::vector<image::Image> images;  ///< what List tells of
+  std::function<void()> on_removed;
+  Result<std::vector<image::Image>> List() override { return images; }
   Result<image::Image> Pull(const image::Reference& reference, const image::PullOptions& /*options*/) override {
     return Get(reference.Canonical());
   }
@@ -200,8 +205,13 @@ class FakeImages : public image::Store {
     return Forbidden("load");
   }
   Ok Tag(std::string_view /*source*/, const image::Reference& /*target*/) override { return Forbidden("tag"); }
-  Ok Remove(std::string_view /*name*/, const std::function<bool(const std::string& id)>& /*in_use*/) override {
-    return Forbidden("remove");
+  Ok Remove(std::string_view name, const std::function<bool(const std::string& id)>& in_use) override {
+    const auto at = std::ranges::find(images, name, &image::Image::id);
+    if (at == images.end()) return NotFound("no image");
+    if (in_use(at->id)) return Conflict("in use");
+    images.erase(at);
+    if (on_removed) on_removed();
+    return {};
   }
   Result<User> ResolveUser(const image::Image& /*image*/, std::string_view /*user*/) override { return User{}; }
 };

@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "rt/file_system.h"
 #include "rt/process.h"
+#include "runtime/disk_usage.h"
 #include "runtime/engine_impl.h"
 #include "runtime/kernel.h"
 #include "runtime/oci_error.h"
@@ -368,6 +369,13 @@ Ok EngineImpl::ReopenLog(const std::string& id) {
   }
   TRY(client->Call({"reopen", id}).Context("reopen the log of container " + id));
   return {};
+}
+
+Result<int64_t> EngineImpl::WrittenBytes(const std::string& id) {
+  const Found found = TRY(FindContainer(id));
+  int64_t out = 0;
+  runtime_.Blocking([&] { out = DiskUsage(found.container->directory + "/upper"); });
+  return out;
 }
 
 Result<CgroupUsage> EngineImpl::Usage(const std::string& id) {

@@ -95,3 +95,32 @@ def read_only_mounts(k):
     k.create(pod_yaml("reads", shell("c", script, mounts), volumes))
     k.ready("reads")
     k.wait("it could not write", lambda: k.ok("logs reads").has("/v/x: Read-only", "/s/x: Read-only", "red$"))
+
+
+@scenario(clients=["knarr"])
+def who_takes_more_than_its_limit_is_evicted(k):
+    volumes = "volumes:\n- name: v\n  emptyDir: {sizeLimit: 1Mi}"
+    mounts = "volumeMounts:\n- {name: v, mountPath: /v}"
+    k.create(pod_yaml("greedy", shell("c", "dd if=/dev/zero of=/v/x bs=64k count=32; exec sleep 1000", mounts), volumes))
+    k.create(pod_yaml("writes", shell("c", "dd if=/dev/zero of=/x bs=64k count=32; exec sleep 1000",
+                                      "resources:\n  limits: {ephemeral-storage: 1Mi}")))
+    k.wait("evicted", lambda: k.pod("greedy")["status"]["phase"] == "Failed" and
+           k.pod("writes")["status"]["phase"] == "Failed", 40)
+    status = k.pod("greedy")["status"]
+    equal((status["reason"], status["message"]),
+          ("Evicted", 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". '))
+    k.event(r'Evicted Usage of EmptyDir volume "v" exceeds the limit "1Mi"')
+    k.event(r"Evicted Pod ephemeral local storage usage exceeds the total limit of containers 1Mi")
+
+
+@scenario(clients=["knarr"])
+def image_volumes(k):
+    volumes = "volumes:\n- name: v\n  image: {reference: 'knarr/hello:1', pullPolicy: Never}"
+    mounts = "volumeMounts:\n- {name: v, mountPath: /v}"
+    k.create(pod_yaml("shows", shell("c", "ls -d /v/*; touch /v/x; exec sleep 1000", mounts), volumes))
+    k.ready("shows")
+    k.wait("its files", lambda: k.ok("logs shows").has("^/v/", "/v/x: Read-only"))
+    absent = volumes.replace("knarr/hello:1", "knarr/absent:1")
+    k.create(pod_yaml("lacks", shell("c", "exec sleep 1000", mounts), absent))
+    k.wait("it waits", lambda: k.container("lacks")["state"].get("waiting", {}).get("reason") == "ErrImageNeverPull")
+    k.ok("delete pod shows")

@@ -295,6 +295,75 @@ TEST(Admission, WhatTheNodeDoesNotRunFails) {
   });
 }
 
+TEST(Keeping, WhoWritesMoreThanItsLimitIsEvicted) {
+  In([](World& world) {
+    world.Create("web", R"("containers":[{"name":"a","image":"i:1","resources":
+        {"limits":{"ephemeral-storage":"1Mi"}}}])");
+    world.Create("other", kOne);
+    world.Until("ready", [&] { return world.Ready("web") && world.Ready("other"); });
+    const api::ObjectPtr web = world.Find("web");
+    for (const auto& [id, container] : world.containers.containers()) {
+      const auto& sandbox = world.containers.sandboxes().at(container.sandbox_id);
+      if (sandbox.pod_name == "web") world.containers.written[id] = 2 << 20;
+    }
+    world.Until("evicted", [&] { return world.Phase("web") == "Failed"; }, 15s);
+    EXPECT_EQ(world.Find("web")->tree().Get("status", "reason").AsString(), "Evicted");
+    EXPECT_EQ(world.Message("Evicted"),
+              "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ");
+    ASSERT_EQ(world.containers.stops.size(), 1U);
+    EXPECT_EQ(world.containers.stops[0].second, 2s);
+    world.Sleep(30s);
+    EXPECT_TRUE(world.Ready("other"));
+  });
+}
+
+TEST(Keeping, AFullDiskCostsImagesFirstAndThenPods) {
+  In([](World& world) {
+    const auto image = [](const char* id) {
+      image::Image out;
+      out.id = id;
+      out.size = 1000;
+      return out;
+    };
+    world.images.images = {image("sha256:unused"), image("sha256:i:1")};
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); });
+    const auto condition = [&](std::string_view type) {
+      const auto node = MUST(world.server.client().Get(api::core_v1::NodeInfo(), {"", "n1"}));
+      for (const auto one : api::core_v1::Node(node->tree()).status().conditions()) {
+        if (one.type() == type) return std::string(one.status()) + " " + std::string(one.reason());
+      }
+      return std::string();
+    };
+    EXPECT_EQ(condition("DiskPressure"), "False KubeletHasNoDiskPressure");
+    // The images go, and that is enough.
+    world.images.on_removed = [&] { world.disk.available = 900000; };
+    world.disk.available = 100000;
+    world.Until("images removed", [&] { return world.images.images.size() == 1; });
+    EXPECT_EQ(world.images.images[0].id, "sha256:i:1");
+    world.Sleep(30s);
+    EXPECT_TRUE(world.Ready("web"));
+    EXPECT_EQ(condition("DiskPressure"), "True KubeletHasDiskPressure");
+    world.disk.available = 100000;
+    world.Until("evicted", [&] { return world.Phase("web") == "Failed"; });
+    const api::ObjectPtr web = world.Find("web");
+    EXPECT_EQ(web->tree().Get("status", "message").AsString().substr(0, 54),
+              "The node was low on resource: ephemeral-storage. Thres");
+    bool target = false;
+    for (const auto one : Pod(web->tree()).status().conditions()) {
+      target |= one.type() == "DisruptionTarget" && one.reason() == "TerminationByKubelet";
+    }
+    EXPECT_TRUE(target);
+    world.Create("late", kOne);
+    world.Until("refused", [&] { return world.Phase("late") == "Failed"; });
+    EXPECT_EQ(world.Find("late")->tree().Get("status", "message").AsString(),
+              "Pod was rejected: The node had condition: [DiskPressure]. ");
+    world.disk.available = 900000;
+    world.Sleep(6min);
+    EXPECT_EQ(condition("DiskPressure"), "False KubeletHasNoDiskPressure");
+  });
+}
+
 TEST(HostPorts, AreMappedAndStayWhenAnAgentComesAnew) {
   In([](World& world) {
     world.Create("web", R"("containers":[{"name":"a","image":"i:1","ports":[{"containerPort":80,"hostPort":8080},

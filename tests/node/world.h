@@ -86,6 +86,7 @@ class World {
     AgentOptions options{.node_name = "n1", .node_ip = "192.0.2.1"};
     options.data_directory = "/tmp";  // in memory; the disk's size is asked of the real one
     options.log_directory = "/logs";
+    options.disk_space = [this](const std::string&) { return disk; };
     agent = std::make_unique<Agent>(runtime, client, containers, images, network, options);
     const Ok started = agent->Start();
     EXPECT_TRUE(started.ok()) << started.status().ToString();
@@ -169,6 +170,7 @@ class World {
   FakeRuntime containers;
   FakeImages images;
   FakeNetwork network;
+  DiskSpace disk{.capacity = 1000000, .available = 900000, .inodes = 1000, .inodes_free = 900};
   std::unique_ptr<Agent> agent;
 };
 
