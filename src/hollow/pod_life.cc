@@ -51,6 +51,8 @@ PodLife::PodLife(rt::Runtime& runtime, const PodLifeCycle& cycle, Pod pod, bool 
     if (auto known = Find(pod.status().container_statuses(), spec.name())) container.restarts = known->restart_count();
   }
   if (auto start = pod.status().start_time()) created_ = *start;
+  was_initialized_ = Initialized();
+  initialized_since_ = created_;
   if (adopt && pod.status().phase() == "Running") TakeOver(pod);
 }
 

@@ -44,6 +44,22 @@ bool Closed(const ObjectPtr& node, Pod pod) {
   return false;
 }
 
+/// The one form of required affinity that workloads use: requirements of one term, In or NotIn.
+bool AffinityForbids(Pod pod, const ObjectPtr& node) {
+  auto required = pod.spec().affinity().node_affinity().required_during_scheduling_ignored_during_execution();
+  if (!required || node == nullptr) return false;
+  const api::core_v1::NodeSelector selector = required;
+  for (auto term : selector.node_selector_terms()) {
+    for (auto requirement : term.match_expressions()) {
+      const auto value = api::core_v1::Node(node->tree()).metadata().labels().Find(requirement.key());
+      bool listed = false;
+      for (std::string_view each : requirement.values()) listed |= value && *value == each;
+      if (listed != (requirement.operator_() == "In")) return true;
+    }
+  }
+  return false;
+}
+
 /// The controlling set of an active pod; "" when it is not active or has none.
 std::string ActiveOwner(const ObjectPtr& pod) {
   if (pod == nullptr || !controller::IsActive(Pod(pod->tree()))) return "";
@@ -53,8 +69,8 @@ std::string ActiveOwner(const ObjectPtr& pod) {
 
 }  // namespace
 
-Auditor::Auditor(rt::Runtime& runtime, store::Store& store, Journal& journal)
-    : runtime_(runtime), store_(store), journal_(journal), tasks_(runtime, "auditor") {}
+Auditor::Auditor(rt::Runtime& runtime, store::Store& store, Journal& journal, const RunningPods& running)
+    : runtime_(runtime), store_(store), journal_(journal), running_(running), tasks_(runtime, "auditor") {}
 
 void Auditor::Start() {
   tasks_.Spawn("auditor", [this] { Run(); });
@@ -86,6 +102,7 @@ void Auditor::See(const store::Event& event) {
     journal_.Violation(fmt::format("revision {} of {} came after {}", event.revision, key, seen_));
   }
   seen_ = event.revision;
+  if (key.starts_with(kEvents)) SeeEvent(event);
   if (key.starts_with(kEvents) || key.starts_with(kLeases)) return;
   changes_++;
   const bool deleted = event.type == store::Event::Type::kDelete;
@@ -94,9 +111,12 @@ void Auditor::See(const store::Event& event) {
   const bool node = key.starts_with(kNodes);
   ObjectPtr after = deleted ? nullptr : api::Object::FromBytes(event.value);
   NoteChange(event, after);
-  if (!pod && !set && !node) return;
   ObjectPtr& known = objects_[event.key];
   ObjectPtr before = known;
+  if ((event.previous != nullptr) != (before != nullptr)) {
+    journal_.Violation(fmt::format("{}: the change {} what was there before", key, before ? "forgets" : "makes up"));
+  }
+  SeeAny(event, before, after);
   if (before != nullptr && after != nullptr && before->uid() != after->uid()) {
     journal_.Violation(fmt::format("{} became another object without being deleted", key));
   }
@@ -136,9 +156,16 @@ void Auditor::SeePod(std::string_view key, const ObjectPtr& before, const Object
   if (after != nullptr && !node_before.empty() && node_before != node_after) {
     journal_.Violation(fmt::format("{} moved from node {} to \"{}\"", key, node_before, node_after));
   }
-  if (Holds(before)) used_[std::string(node_before)].Subtract(Requests(*before));
+  if (Holds(before)) {
+    used_[std::string(node_before)].Subtract(Requests(*before));
+    nodes_[std::string(node_before)].pods--;
+  }
   if (after != nullptr && node_before.empty() && !node_after.empty()) SeeBound(key, *after);
-  if (Holds(after)) used_[std::string(node_after)].Add(Requests(*after));
+  if (Holds(after)) {
+    used_[std::string(node_after)].Add(Requests(*after));
+    nodes_[std::string(node_after)].pods++;
+  }
+  SeePorts(key, before, after);
   SeeAddress(key, before, after);
   SeeOwner(key, before, after);
 }
@@ -152,10 +179,18 @@ void Auditor::SeeBound(std::string_view key, const api::Object& object) {
   scheduler::Resources used = used_[name];
   used.Add(Requests(object));
   const scheduler::Resources& have = node.allocatable;
-  if (used.cpu_milli > have.cpu_milli || used.memory > have.memory || used.pods > have.pods) {
+  if (used.cpu_milli > have.cpu_milli || used.memory > have.memory || node.pods >= have.pods) {
     journal_.Violation(
         fmt::format("{} bound to node {} that has no room: cpu {}m of {}m, memory {} of {}, {} pods of {}", key, name,
-                    used.cpu_milli, have.cpu_milli, used.memory, have.memory, used.pods, have.pods));
+                    used.cpu_milli, have.cpu_milli, used.memory, have.memory, node.pods + 1, have.pods));
+  }
+  const std::string_view scheduler = pod.spec().scheduler_name();
+  if (scheduler != "default-scheduler" && !scheduler.empty()) {
+    journal_.Violation(fmt::format("{} bound, which is another scheduler's", key));
+  }
+  if (!pod.spec().scheduling_gates().empty()) journal_.Violation(fmt::format("{} bound with its gates closed", key));
+  if (AffinityForbids(pod, node.object)) {
+    journal_.Violation(fmt::format("{} bound to node {} that its affinity forbids", key, name));
   }
   for (auto [label, value] : pod.spec().node_selector()) {
     if (node.object == nullptr || api::core_v1::Node(node.object->tree()).metadata().labels().Find(label) == value) {
@@ -191,11 +226,18 @@ void Auditor::SeeOwner(std::string_view key, const ObjectPtr& before, const Obje
   const std::string now = ActiveOwner(after);
   if (old == now) return;
   const std::string uid(after != nullptr ? after->uid() : before->uid());
-  if (!old.empty()) sets_[old].active.erase(uid);
+  if (!old.empty()) {
+    sets_[old].active.erase(uid);
+    SeeLost(key, sets_[old], uid);
+    if (after != nullptr && controller::IsActive(Pod(after->tree()))) Probe("a pod was released");
+  }
   if (now.empty()) return;
   Set& set = sets_[now];
   set.active.insert(uid);
-  if (before != nullptr) set.adopted++;
+  if (before != nullptr) {
+    set.adopted++;
+    Probe("a pod was adopted");
+  }
   const int count = static_cast<int>(set.active.size());
   if (set.known && count > set.asked_most + set.adopted) {
     journal_.Violation(fmt::format("{}: its set was never asked for more than {} pods (and adopted {}), it has {}", key,
@@ -206,6 +248,9 @@ void Auditor::SeeOwner(std::string_view key, const ObjectPtr& before, const Obje
 void Auditor::SeeSet(const ObjectPtr& after) {
   if (after == nullptr) return;
   Set& set = sets_[std::string(after->uid())];
+  const int asked = static_cast<int>(after->tree().Get("spec", "replicas").AsInt(1));
+  if (set.known && asked != set.asked) set.asked_before.emplace_back(runtime_.Mono(), set.asked);
+  set.asked = asked;
   set.known = true;
   set.asked_most = std::max(set.asked_most, static_cast<int>(after->tree().Get("spec", "replicas").AsInt(1)));
 }

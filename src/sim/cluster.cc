@@ -17,7 +17,8 @@ Cluster::Cluster(rt::Runtime& runtime, Journal& journal, const ClusterOptions& o
   // The options are constants that are right, and the store is empty and in memory.
   api_ = MUST(apiserver::ApiServer::Create(runtime, {&runtime}, *store_, std::move(server)));
   MUST(api_->Bootstrap());
-  client_ = api_->LocalClient({.name = "simulation", .uid = "", .groups = {"system:masters"}}, "simulation");
+  way_ = api_->LocalClient({.name = "simulation", .uid = "", .groups = {"system:masters"}}, "simulation");
+  client_ = MakeFaultClient(runtime, *way_, no_faults_, "user");
 }
 
 Cluster::~Cluster() { CHECK(api_ == nullptr); }
@@ -28,7 +29,7 @@ client::Client& Cluster::Accounts::Of(std::string_view account) {
   if (found != ways_.end()) return *found->second.client;
   Way way{api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account), "kube-controller-manager"),
           nullptr};
-  way.client = MakeFaultClient(runtime_, *way.inner, faults_);
+  way.client = MakeFaultClient(runtime_, *way.inner, faults_, std::string(account));
   return *ways_.emplace(account, std::move(way)).first->second.client;
 }
 
@@ -75,6 +76,7 @@ HollowNode& Cluster::AddNode(const HollowNodeOptions& options) {
   node_clients_.push_back(
       ClientOf("system:node:" + HollowNode::NameOf(options.index), {std::string(apiserver::kNodes)}));
   nodes_.push_back(std::make_unique<HollowNode>(runtime_, *node_clients_.back(), options, running_, journal_));
+  nodes_.back()->faults().observer = no_faults_.observer;
   return *nodes_.back();
 }
 
@@ -89,12 +91,17 @@ void Cluster::SetFaults(const FaultPlan* plan) {
   for (auto& node : nodes_) set(node->faults());
 }
 
+void Cluster::SetAuditor(CallObserver* observer) {
+  for (Faults* faults : {&no_faults_, &controller_faults_, &scheduler_faults_}) faults->observer = observer;
+}
+
 void Cluster::Stop() {
   StopControlPlane();
   for (auto& node : nodes_) node->Stop();
   nodes_.clear();
   node_clients_.clear();
   client_.reset();
+  way_.reset();
   api_->Stop(Duration(0));
   api_.reset();
   store_->Close();

@@ -49,13 +49,16 @@ class Cluster {
   std::vector<std::unique_ptr<HollowNode>>& nodes() { return nodes_; }
   /// Puts a plan in force on every component; nullptr takes all faults away.
   void SetFaults(const FaultPlan* plan);
+  /// Who is told of calls from now on, and of nodes made later.
+  void SetAuditor(CallObserver* observer);
+  const RunningPods& running() const { return running_; }
 
  private:
   /// Controllers or scheduler: a process of its own, but for the wire.
   struct Component {
     Component(rt::Runtime& runtime, std::unique_ptr<client::Client> way, const Faults& faults, const std::string& name)
         : inner(std::move(way)),
-          client(MakeFaultClient(runtime, *inner, faults)),
+          client(MakeFaultClient(runtime, *inner, faults, name)),
           informers(runtime, *client),
           events(runtime, *client, name) {}
     std::unique_ptr<client::Client> inner;
@@ -89,7 +92,9 @@ class Cluster {
   Journal& journal_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<apiserver::ApiServer> api_;
+  std::unique_ptr<client::Client> way_;
   std::unique_ptr<client::Client> client_;
+  Faults no_faults_;
   Faults controller_faults_;
   Faults scheduler_faults_;
   controller::ClusterKeys keys_;

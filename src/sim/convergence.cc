@@ -46,6 +46,8 @@ class State {
     CheckPods();
     for (const ObjectPtr& service : Of("services")) CheckService(*service);
     for (const ObjectPtr& node : Of("nodes")) CheckNode(*node);
+    CheckLeftOvers();
+    for (const ObjectPtr& quota : Of("resourcequotas")) CheckQuota(*quota);
     return std::move(problems_);
   }
 
@@ -132,10 +134,64 @@ class State {
         if (!controller::IsReady(pod)) Problem("pod {} is not ready", KeyOf(*object));
         continue;
       }
+      const std::string_view by = pod.spec().scheduler_name();
+      if ((by != "default-scheduler" && !by.empty()) || !pod.spec().scheduling_gates().empty()) continue;
       const scheduler::Placement placement = scheduler::Place(scheduler::PodInfo::Make(object), snapshot, plugins, 0);
       if (!placement.node.empty()) Problem("pod {} waits, and would fit on {}", KeyOf(*object), placement.node);
       if (!SaysUnschedulable(pod)) Problem("pod {} waits, and does not say why", KeyOf(*object));
     }
+  }
+
+  /// An address and an orphan that somebody should have taken, Endpoints that somebody should have taken away.
+  void CheckLeftOvers() {
+    std::set<std::string> used;
+    for (const ObjectPtr& service : Of("services")) {
+      const std::string ip(service->tree().Get("spec", "clusterIP").AsString());
+      if (ip != "None" && !ip.empty()) used.insert(ip);
+    }
+    std::set<std::string> taken;
+    for (const ObjectPtr& address : Of("ipaddresses")) taken.emplace(address->name());
+    if (used != taken) Problem("{} addresses of services, {} taken", used.size(), taken.size());
+    for (const ObjectPtr& endpoints : Of("endpoints")) {
+      const bool has = std::ranges::any_of(Of("services"), [&](const ObjectPtr& service) {
+        return service->ns() == endpoints->ns() && service->name() == endpoints->name();
+      });
+      if (!has) Problem("endpoints {} without a service", KeyOf(*endpoints));
+    }
+    for (const ObjectPtr& pod : Of("pods")) {
+      if (controller::ControllerOf(*pod) || !controller::IsActive(Pod(pod->tree()))) continue;
+      for (const char* kind : {"replicasets", "replicationcontrollers"}) {
+        for (const ObjectPtr& set : Of(kind)) {
+          const doc::Value& selector = set->tree().Get("spec", "selector");
+          const doc::Value& labels = selector.Find("matchLabels") != nullptr ? selector.At("matchLabels") : selector;
+          if (set->ns() != pod->ns() ||
+              !api::Matches(api::ToLabelSelector(api::StringMap(labels)), Pod(pod->tree()).metadata().labels())) {
+            continue;
+          }
+          Problem("pod {} belongs to nobody, and {} {} would have it", KeyOf(*pod), kind, KeyOf(*set));
+        }
+      }
+    }
+  }
+
+  /// A quota says how much there is.
+  void CheckQuota(const api::Object& quota) {
+    const auto count = [&](const char* kind, auto counts) {
+      return std::ranges::count_if(Of(kind), [&](const ObjectPtr& object) {
+        return object->ns() == quota.ns() && counts(*object);
+      });
+    };
+    const auto check = [&](const char* resource, int64_t there) {
+      const doc::Value& spec = quota.tree().Get("spec", "hard", resource);
+      if (spec.is_null()) return;
+      const std::string_view used = quota.tree().Get("status", "used", resource).AsString();
+      const std::string_view hard = quota.tree().Get("status", "hard", resource).AsString();
+      if (used != std::to_string(there) || hard != spec.AsString()) {
+        Problem("quota {}: {} {} are there, it says {} of {}", KeyOf(quota), there, resource, used, hard);
+      }
+    };
+    check("count/configmaps", count("configmaps", [](const api::Object&) { return true; }));
+    check("pods", count("pods", [](const api::Object& pod) { return !controller::IsFinished(Pod(pod.tree())); }));
   }
 
   static bool SaysUnschedulable(Pod pod) {

@@ -1,7 +1,5 @@
 #include "sim/fault_client.h"
 
-#include <fmt/format.h>
-
 namespace knarr::sim {
 namespace {
 
@@ -58,8 +56,8 @@ class FaultWatch : public client::WatchStream {
 
 class FaultClient : public client::Client {
  public:
-  FaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults)
-      : dice_(runtime, faults), inner_(inner) {}
+  FaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults, std::string who)
+      : dice_(runtime, faults), inner_(inner), who_(std::move(who)) {}
 
   Result<ObjectPtr> Get(const KindInfo& kind, const ObjectName& name, std::string_view subresource) override {
     return Call(false, [&] { return inner_.Get(kind, name, subresource); });
@@ -76,27 +74,39 @@ class FaultClient : public client::Client {
   }
   Result<ObjectPtr> Create(const KindInfo& kind, std::string_view ns, const doc::Value& object,
                            const client::WriteOptions& options) override {
-    return Call(false, [&] { return inner_.Create(kind, ns, object, options); });
+    // Names that the server makes up would be two different ones.
+    const bool named = !object.Get("metadata", "name").AsString().empty();
+    return Call(false, [&] { return inner_.Create(kind, ns, object, options); }, named);
   }
   Result<ObjectPtr> CreateSub(const KindInfo& kind, const ObjectName& name, std::string_view subresource,
                               const doc::Value& object, const client::WriteOptions& options) override {
-    return Call(true, [&] { return inner_.CreateSub(kind, name, subresource, object, options); });
+    return Call(true, [&] { return inner_.CreateSub(kind, name, subresource, object, options); }, true);
   }
   Result<ObjectPtr> Update(const KindInfo& kind, const ObjectName& name, const doc::Value& object,
                            std::string_view subresource, const client::WriteOptions& options) override {
-    return Call(true, [&] { return inner_.Update(kind, name, object, subresource, options); });
+    return Call(true, [&] { return inner_.Update(kind, name, object, subresource, options); }, true);
   }
   Result<ObjectPtr> Patch(const KindInfo& kind, const ObjectName& name, client::PatchType type, std::string_view body,
                           std::string_view subresource, const client::WriteOptions& options) override {
-    return Call(true, [&] { return inner_.Patch(kind, name, type, body, subresource, options); });
+    return Call(true, [&] { return inner_.Patch(kind, name, type, body, subresource, options); }, true);
   }
   Result<ObjectPtr> Delete(const KindInfo& kind, const ObjectName& name,
                            const client::DeleteOptions& options) override {
-    return Call(true, [&] { return inner_.Delete(kind, name, options); });
+    return Call(true, [&] {
+      CallObserver* observer = dice_.faults().observer;
+      if (observer != nullptr) observer->Deletes(who_, kind, name, options);
+      Result<ObjectPtr> deleted = inner_.Delete(kind, name, options);
+      if (observer != nullptr && deleted.ok()) observer->Deleted(who_, kind, options, **deleted);
+      return deleted;
+    });
   }
   Ok DeleteCollection(const KindInfo& kind, std::string_view ns, const client::ListOptions& list,
                       const client::DeleteOptions& options) override {
-    return Call(false, [&] { return inner_.DeleteCollection(kind, ns, list, options); });
+    return Call(false, [&] {
+      CallObserver* observer = dice_.faults().observer;
+      if (observer != nullptr) observer->DeletesAll(who_, kind, ns);
+      return inner_.DeleteCollection(kind, ns, list, options);
+    });
   }
 
  private:
@@ -125,9 +135,11 @@ class FaultClient : public client::Client {
   }
 
   template <typename Function>
-  auto Call(bool may_conflict, Function function) -> decltype(function()) {
+  auto Call(bool may_conflict, Function function, bool twice = false) -> decltype(function()) {
     TRY(Before(may_conflict));
     auto result = function();
+    // The network sent it once more; nobody waits for that answer.
+    if (twice && dice_.Strikes(dice_.plan().twice)) (void)function();
     if (!result.ok()) return result;
     TRY(dice_.Pause());
     if (dice_.faults().cut || dice_.Strikes(dice_.plan().lose)) {
@@ -138,35 +150,14 @@ class FaultClient : public client::Client {
 
   Dice dice_;
   client::Client& inner_;
+  const std::string who_;
 };
 
 }  // namespace
 
-FaultPlan FaultPlan::Draw(rt::Runtime& runtime) {
-  auto strength = [&](uint64_t most) {
-    const uint64_t draw = runtime.Random();
-    return draw % 2 == 0 ? 0 : 1 + static_cast<int>(draw / 2 % most);
-  };
-  FaultPlan plan;
-  plan.refuse = strength(100);
-  plan.conflict = strength(100);
-  plan.lose = strength(100);
-  plan.slow = strength(200);
-  plan.break_ = strength(60);
-  plan.expire = strength(30);
-  plan.late = strength(100);
-  plan.slow_most = Duration(1s) + Duration(runtime.Random() % static_cast<uint64_t>(Duration(4s).count()));
-  return plan;
-}
-
-std::string FaultPlan::ToString() const {
-  return fmt::format("refuse {} conflict {} lose {} slow {} (up to {} ms) break {} expire {} late {} of 1000", refuse,
-                     conflict, lose, slow, std::chrono::duration_cast<std::chrono::milliseconds>(slow_most).count(),
-                     break_, expire, late);
-}
-
-std::unique_ptr<client::Client> MakeFaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults) {
-  return std::make_unique<FaultClient>(runtime, inner, faults);
+std::unique_ptr<client::Client> MakeFaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults,
+                                                std::string who) {
+  return std::make_unique<FaultClient>(runtime, inner, faults, std::move(who));
 }
 
 }  // namespace knarr::sim

@@ -1,7 +1,8 @@
 #pragma once
 
 // A Client that fails as networks and servers do: calls are late, refused before they take effect, or take effect and
-// lose their answer; watches break, lose what they had just read, come late, or are told that their revision is gone.
+// lose their answer, or arrive twice; watches break, lose what they had just read, come late, or are told that their
+// revision is gone.
 // Which kinds of fault a run has at all is drawn from its seed (a swarm): a bug that hides behind another fault shows
 // in the runs that lack it.
 
@@ -22,11 +23,21 @@ struct FaultPlan {
   int break_ = 0;    ///< a watch ends, its last events lost on the way
   int expire = 0;    ///< a watch is told 410
   int late = 0;      ///< a watch's events come late
+  int twice = 0;     ///< a write that comes through reaches the server twice
   Duration slow_most{};
 
-  /// Each kind on or off, with a strength: from the runtime's seed.
-  static FaultPlan Draw(rt::Runtime& runtime);
-  std::string ToString() const;
+};
+
+/// Sees what really reaches the server.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  /// Before and after a deletion. `who` is the account's name.
+  virtual void Deletes(std::string_view who, const api::KindInfo& kind, const client::ObjectName& name,
+                       const client::DeleteOptions& options) = 0;
+  virtual void Deleted(std::string_view who, const api::KindInfo& kind, const client::DeleteOptions& options,
+                       const api::Object& object) = 0;
+  virtual void DeletesAll(std::string_view who, const api::KindInfo& kind, std::string_view ns) = 0;
 };
 
 /// What a FaultClient looks at on each call; its owner switches it.
@@ -34,9 +45,11 @@ struct Faults {
   FaultPlan plan;
   bool on = false;   ///< the plan is in force
   bool cut = false;  ///< nothing comes through at all
+  CallObserver* observer = nullptr;
 };
 
 /// `inner` and `faults` must outlive it.
-std::unique_ptr<client::Client> MakeFaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults);
+std::unique_ptr<client::Client> MakeFaultClient(rt::Runtime& runtime, client::Client& inner, const Faults& faults,
+                                                std::string who);
 
 }  // namespace knarr::sim

@@ -17,6 +17,8 @@ hollow::LifeCycles CyclesOf(const HollowNodeOptions& options) {
   shape.capacity = {{"cpu", fmt::format("{}m", options.cpu_milli)},
                     {"memory", fmt::format("{}Mi", options.memory_mib)},
                     {"pods", std::to_string(options.pods)}};
+  out.pods = options.cycles;
+  if (!out.pods.empty()) return out;
   hollow::PodLifeCycle& pods = out.pods.emplace_back();
   pods.start = {10ms, 3s};
   pods.stop = {0ms, 5s};
@@ -34,7 +36,7 @@ hollow::LifeCycles CyclesOf(const HollowNodeOptions& options) {
 
 HollowNode::HollowNode(rt::Runtime& runtime, client::Client& inner, const HollowNodeOptions& options,
                        RunningPods& running, Journal& journal)
-    : runtime_(runtime), name_(NameOf(options.index)), client_(MakeFaultClient(runtime, inner, faults_)), books_(1) {
+    : runtime_(runtime), name_(NameOf(options.index)), client_(MakeFaultClient(runtime, inner, faults_, "node")), books_(1) {
   options_.first = options.index;
   options_.cycles = CyclesOf(options);
   options_.alone = true;

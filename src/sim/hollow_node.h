@@ -29,6 +29,8 @@ struct HollowNodeOptions {
   /// Thousandths of the starts after which a container crashes, and of those after which its pod fails for good.
   int crash = 0;
   int fail = 0;
+  /// How its pods live, instead.
+  std::vector<hollow::PodLifeCycle> cycles = {};
 };
 
 class HollowNode {

@@ -2,145 +2,130 @@
 
 #include <fmt/format.h>
 
-#include <map>
+#include <algorithm>
 
+#include "base/strings.h"
 #include "rt/sim.h"
 #include "sim/auditor.h"
 #include "sim/cluster.h"
-#include "sim/convergence.h"
+#include "sim/player.h"
+#include "sim/simulated_stage.h"
 #include "sim/witness.h"
-#include "sim/workload.h"
 
 namespace knarr::sim {
 namespace {
 
-// How long a calm cluster may take to come to rest: what was expected and never seen is given up after five minutes.
-constexpr Duration kConvergeMost = 7min;
-constexpr Duration kLook = 2s;
-// How long a pod may wait that would fit: the informers' longest pause between tries, and the longest back-off.
-constexpr Duration kWaitMost = 90s;
-// A cluster at rest stays so, and writes nothing.
-constexpr Duration kRest = 6min;
-// While watches break and come late, a scheduler may not know for this long that a node was closed.
-constexpr Duration kStaleUnderFaults = 150s;
-constexpr Duration kStaleWhenCalm = 1s;
+constexpr Duration kSlowDisk = 2ms;
 
-class ControlPlaneRun {
+uint64_t SeedOf(const Scenario& scenario) {
+  for (const Statement& statement : scenario.statements) {
+    if (statement.verb == "seed") return ParseUint64(statement.words[0]).ok() ? *ParseUint64(statement.words[0]) : 1;
+  }
+  return 1;
+}
+
+bool HasSlowDisk(const Scenario& scenario) {
+  return std::ranges::any_of(scenario.statements,
+                             [](const Statement& s) { return s.verb == "disk" && s.words[0] == "slow"; });
+}
+
+class SimulatedRun {
  public:
-  ControlPlaneRun(rt::SimRuntime& runtime, const RunOptions& options, RunResult& result)
-      : runtime_(runtime), options_(options), result_(result), journal_(runtime) {}
+  SimulatedRun(rt::SimRuntime& runtime, const Scenario& scenario, const RunOptions& options, RunResult& result)
+      : runtime_(runtime), scenario_(scenario), options_(options), result_(result), journal_(runtime) {}
 
   void Run() {
     const MonoTime start = runtime_.Mono();
-    const bool slow_disk = runtime_.Random() % 2 == 0;
-    cluster_ = std::make_unique<Cluster>(runtime_, journal_,
-                                         ClusterOptions{.commit_time = slow_disk ? Duration(2ms) : Duration(0)});
-    Auditor auditor(runtime_, cluster_->store(), journal_);
-    Witness steady(runtime_, cluster_->client(), journal_, "steady watcher", 0);
-    Witness fickle(runtime_, cluster_->client(), journal_, "fickle watcher", 5);
+    Cluster cluster(runtime_, journal_, {.commit_time = HasSlowDisk(scenario_) ? kSlowDisk : Duration(0)});
+    Auditor auditor(runtime_, cluster.store(), journal_, cluster.running());
+    cluster.SetAuditor(&auditor);
+    Witness steady(runtime_, cluster.client(), journal_, "steady watcher", 0);
+    Witness fickle(runtime_, cluster.client(), journal_, "fickle watcher", 5);
     auditor.Start();
     steady.Start();
     fickle.Start();
-    cluster_->StartControlPlane();
-    const bool done = Storm(auditor) && Converge(auditor) && Rest(auditor);
-    if (done) {
+    cluster.StartControlPlane();
+    SimulatedStage stage(runtime_, cluster, auditor, journal_, options_.read_file);
+    PlayAll(stage);
+    if (!journal_.failed() && !broken_off_) {
       (void)auditor.CatchUp();
       (void)steady.Check(auditor);
       (void)fickle.Check(auditor);
     }
+    result_.converged_after = stage.converged_after();
     result_.changes = auditor.changes();
     result_.virtual_time = runtime_.Mono() - start;
     result_.trace_hash = runtime_.trace_hash();
-    result_.ok = !journal_.failed();
+    result_.probes = auditor.probes();
+    result_.ok = !journal_.failed() && !result_.skipped && result_.why.empty();
+    if (journal_.failed()) result_.why = journal_.violations().front();
     if (!result_.ok || options_.keep_journal) result_.journal = journal_.ToString();
     steady.Stop();
     fickle.Stop();
-    cluster_->Stop();
+    cluster.Stop();
     auditor.Stop();
   }
 
  private:
-  /// The workload under faults.
-  bool Storm(Auditor& auditor) {
-    Workload workload(runtime_, *cluster_, journal_);
-    workload.MakeNodes();
-    const FaultPlan plan = FaultPlan::Draw(runtime_);
-    journal_.Note("faults: " + plan.ToString());
-    cluster_->SetFaults(&plan);
-    auditor.SetStaleness(kStaleUnderFaults);
-    workload.Begin();
-    const int steps = 10 + static_cast<int>(runtime_.Random() % static_cast<uint64_t>(options_.steps_most));
-    const Duration gap_most = Duration(1s) * static_cast<int64_t>(1 + runtime_.Random() % 8);
-    for (int i = 0; i < steps && !journal_.failed(); ++i) {
-      workload.Step();
-      // Steps often come in bursts.
-      const bool pause = runtime_.Random() % 2 == 0;
-      if (pause) (void)runtime_.Sleep(Duration(runtime_.Random() % static_cast<uint64_t>(gap_most.count())));
+  void PlayAll(SimulatedStage& stage) {
+    const Duration until = options_.until > Duration::zero() ? options_.until : Duration(24h * 365);
+    const rt::CancelScope scope(runtime_, until);
+    const PlayResult played = Play(scenario_, stage, {});
+    broken_off_ = !runtime_.CheckCancelled().ok();
+    if (broken_off_) {
+      journal_.Note("broken off");
+      return;
     }
-    if (!journal_.failed()) workload.Calm();
-    return !journal_.failed();
-  }
-
-  bool Converge(Auditor& auditor) {
-    const MonoTime calm = runtime_.Mono();
-    std::vector<std::string> problems;
-    while (runtime_.Mono() - calm < kConvergeMost && !journal_.failed()) {
-      (void)runtime_.Sleep(kLook);
-      // What was on its way when the faults ended has arrived by then.
-      if (runtime_.Mono() - calm > kStaleUnderFaults) auditor.SetStaleness(kStaleWhenCalm);
-      problems = Unconverged(cluster_->store());
-      CheckWaiting(problems);
-      if (!problems.empty()) continue;
-      result_.converged_after = runtime_.Mono() - calm;
-      journal_.Note("converged");
-      return !journal_.failed();
-    }
-    for (const std::string& problem : problems) journal_.Violation("not converged: " + problem);
-    return false;
-  }
-
-  /// A pod for which there is room may not be left to the scheduler's five-minute round.
-  void CheckWaiting(const std::vector<std::string>& problems) {
-    std::map<std::string, MonoTime> now;
-    for (const std::string& problem : problems) {
-      if (problem.find("would fit") == std::string::npos) continue;
-      const auto before = waiting_.find(problem);
-      const MonoTime since = before != waiting_.end() ? before->second : runtime_.Mono();
-      if (runtime_.Mono() - since > kWaitMost) journal_.Violation(problem + ", and is not placed");
-      now.emplace(problem, since);
-    }
-    waiting_ = std::move(now);
-  }
-
-  bool Rest(Auditor& auditor) {
-    (void)runtime_.Sleep(kRest);
-    (void)auditor.CatchUp();
-    const uint64_t before = auditor.changes();
-    for (const std::string& problem : Unconverged(cluster_->store())) journal_.Violation("left its rest: " + problem);
-    (void)runtime_.Sleep(kRest);
-    (void)auditor.CatchUp();
-    if (auditor.changes() != before) {
-      journal_.Violation(fmt::format("{} changes while at rest", auditor.changes() - before));
-    }
-    return !journal_.failed();
+    result_.skipped = played.outcome == PlayResult::Outcome::kSkipped;
+    if (played.outcome != PlayResult::Outcome::kPassed) result_.why = played.message;
+    if (played.outcome == PlayResult::Outcome::kFailed && !journal_.failed()) journal_.Violation(played.message);
   }
 
   rt::SimRuntime& runtime_;
+  const Scenario& scenario_;
   const RunOptions& options_;
   RunResult& result_;
   Journal journal_;
-  std::unique_ptr<Cluster> cluster_;
-  std::map<std::string, MonoTime> waiting_;  // pods that would fit, since when
+  bool broken_off_ = false;
 };
+
+Scenario Without(const Scenario& scenario, size_t from, size_t count) {
+  Scenario out{scenario.name, {}};
+  for (size_t i = 0; i < scenario.statements.size(); ++i) {
+    if (i < from || i >= from + count) out.statements.push_back(scenario.statements[i]);
+  }
+  return out;
+}
 
 }  // namespace
 
-RunResult RunControlPlane(const RunOptions& options) {
+RunResult RunScenario(const Scenario& scenario, const RunOptions& options) {
   RunResult result;
-  const std::unique_ptr<rt::SimRuntime> runtime = rt::SimRuntime::Create({.seed = options.seed});
+  const std::unique_ptr<rt::SimRuntime> runtime = rt::SimRuntime::Create({.seed = SeedOf(scenario)});
   if (options.trace) runtime->SetTrace(options.trace);
-  runtime->Run([&] { ControlPlaneRun(*runtime, options, result).Run(); });
+  runtime->Run([&] { SimulatedRun(*runtime, scenario, options, result).Run(); });
   return result;
+}
+
+// Large pieces first, then ever smaller ones, until no single statement can go.
+Scenario Shrink(const Scenario& scenario, const std::function<bool(const Scenario& smaller)>& fails) {
+  Scenario out = scenario;
+  size_t piece = std::max<size_t>(1, out.statements.size() / 2);
+  while (true) {
+    bool shorter = false;
+    for (size_t from = 0; from < out.statements.size();) {
+      Scenario smaller = Without(out, from, piece);
+      const bool smaller_at_all = smaller.statements.size() < out.statements.size() && !smaller.statements.empty();
+      if (smaller_at_all && fails(smaller)) {
+        out = std::move(smaller);
+        shorter = true;
+      } else {
+        from += piece;
+      }
+    }
+    if (piece == 1 && !shorter) return out;
+    piece = std::max<size_t>(1, piece / 2);
+  }
 }
 
 }  // namespace knarr::sim

@@ -52,6 +52,11 @@ constexpr Form kForms[] = {
     {"taint", 2, 2, Body::kNone, {}, "taint node/NAME KEY[:VALUE]:EFFECT, or KEY- to take it away"},
     {"evict", 1, 1, Body::kNone, {}, "evict pod/NAME"},
     {"bind", 2, 2, Body::kNone, {}, "bind pod/NAME node/NAME"},
+    {"own", 2, 2, Body::kNone, {}, "own KIND/NAME KIND/OWNER"},
+    {"hold", 1, 1, Body::kNone, {}, "hold KIND/NAME, by a finalizer that calm takes away"},
+    {"touch", 1, 1, Body::kNone, {}, "touch KIND/NAME: write it as a whole, without what only the server may say"},
+    {"delete-all", 1, 1, Body::kNone, {}, "delete-all KIND/NAMESPACE"},
+    {"count", 1, 1, Body::kNone, {}, "count FIBERS: so many raise one number at once"},
     {"expect", 1, 64, Body::kNone, kCountOptions,
      "expect KIND/NAME .PATH [OPERATOR] VALUE | present | absent, or KIND count [OPERATOR] NUMBER; [within|for TIME]"},
     {"error", 1, 64, Body::kNone, {}, "error REASON [TEXT], behind the statement that has to fail"},
@@ -223,14 +228,15 @@ class Parser {
 
   static Ok Check(const Statement& statement) {
     static constexpr std::string_view kAbout[] = {"delete", "scale", "patch", "label", "cordon",
-                                                  "uncordon", "taint", "evict", "bind"};
+                                                  "uncordon", "taint", "evict", "bind", "own", "hold", "touch"};
     const bool about = std::ranges::find(kAbout, statement.verb) != std::end(kAbout);
     if (about) {
       const Target target = TRY(Target::Parse(statement.words[0]));
       if (target.name.empty() && !target.pick) return BadRequest("want KIND/NAME");
     }
     if (statement.verb == "advance") TRY(ReadDuration(statement.words[0]));
-    if (statement.verb == "scale" || statement.verb == "nodes" || statement.verb == "seed") {
+    static constexpr std::string_view kNumbers[] = {"scale", "nodes", "seed", "count"};
+    if (std::ranges::find(kNumbers, statement.verb) != std::end(kNumbers)) {
       TRY(ParseUint64(statement.words.back()));
     }
     if (statement.verb == "expect") {

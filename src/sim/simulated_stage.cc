@@ -1,0 +1,272 @@
+#include "sim/simulated_stage.h"
+
+#include <fmt/format.h>
+
+#include "api/core_v1.h"
+#include "base/quantity.h"
+#include "base/strings.h"
+#include "doc/json.h"
+#include "sim/convergence.h"
+
+namespace knarr::sim {
+namespace {
+
+using client::ObjectName;
+
+// How long a calm cluster may take to come to rest: what was expected and never seen is given up after five minutes.
+constexpr Duration kConvergeMost = 7min;
+constexpr Duration kLook = 2s;
+// How long a pod may wait that would fit: the informers' longest pause between tries, and the longest back-off.
+constexpr Duration kWaitMost = 90s;
+// A cluster at rest stays so, and writes nothing.
+constexpr Duration kRest = 6min;
+// While watches break and come late, a scheduler may not know for this long that a node was closed.
+constexpr Duration kStaleUnderFaults = 150s;
+constexpr Duration kStaleWhenCalm = 1s;
+
+Result<int> Number(const Statement& statement, std::string_view option, int other) {
+  const std::string text = statement.Option(option);
+  if (text.empty()) return other;
+  return ParseInt<int>(text).Context(option);
+}
+
+Ok Drop(const Result<api::ObjectPtr>& result) { return result.ok() ? Ok() : Ok(result.status()); }
+
+}  // namespace
+
+SimulatedStage::SimulatedStage(rt::Runtime& runtime, Cluster& cluster, Auditor& auditor, Journal& journal,
+                               std::function<Result<std::string>(const std::string& path)> read_file)
+    : runtime_(runtime), cluster_(cluster), auditor_(auditor), journal_(journal), read_file_(std::move(read_file)) {
+  auditor_.SetStaleness(kStaleWhenCalm);
+}
+
+Result<std::string> SimulatedStage::ReadFile(const std::string& path) {
+  if (!read_file_) return NotFound(path + ": no files here");
+  return read_file_(path);
+}
+
+Ok SimulatedStage::MakeNodes(const Statement& statement) {
+  const auto count = static_cast<int>(TRY(ParseUint64(statement.words[0])));
+  if (count > 1000) return BadRequest("at most 1000 nodes");
+  for (int i = 0; i < count; ++i) {
+    HollowNodeOptions options;
+    options.index = static_cast<int>(cluster_.nodes().size());
+    options.zone = statement.Option("zone", options.index % 2 == 0 ? "a" : "b");
+    options.cpu_milli = static_cast<int>(TRY(Quantity::Parse(statement.Option("cpu", "2"))).MilliValue());
+    options.memory_mib = static_cast<int>(TRY(Quantity::Parse(statement.Option("memory", "4Gi"))).Value() >> 20);
+    options.pods = TRY(Number(statement, "pods", options.pods));
+    options.crash = TRY(Number(statement, "crash", 0));
+    options.fail = TRY(Number(statement, "fail", 0));
+    if (!lives_.empty()) options.cycles = TRY(hollow::LifeCycles::Parse(lives_)).pods;
+    HollowNode& node = cluster_.AddNode(options);
+    if (faulty_) {
+      node.faults().plan = plan_;
+      node.faults().on = true;
+    }
+    node.Start();
+  }
+  return {};
+}
+
+Ok SimulatedStage::Direct(const Statement& statement) {
+  if (statement.verb == "fault") return Fault(statement);
+  if (statement.verb == "faults") return SetFaults(statement);
+  if (statement.verb == "calm") return Calm();
+  if (statement.verb == "count") return Count(statement);
+  if (statement.verb == "converge") {
+    TRY(Converge());
+    return Rest();
+  }
+  if (statement.verb == "pods-live") {
+    lives_ = "pods:\n" + statement.body;
+    return hollow::LifeCycles::Parse(lives_).ok() ? Ok() : Ok(hollow::LifeCycles::Parse(lives_).status());
+  }
+  return {};  // "disk": the cluster was made with it
+}
+
+Ok SimulatedStage::SetFaults(const Statement& statement) {
+  plan_ = FaultPlan();
+  const auto read = [&](std::string_view option, int& out) -> Ok {
+    out = TRY(Number(statement, option, 0));
+    return {};
+  };
+  TRY(read("refuse", plan_.refuse));
+  TRY(read("conflict", plan_.conflict));
+  TRY(read("lose", plan_.lose));
+  TRY(read("slow", plan_.slow));
+  TRY(read("break", plan_.break_));
+  TRY(read("expire", plan_.expire));
+  TRY(read("late", plan_.late));
+  TRY(read("twice", plan_.twice));
+  plan_.slow_most = TRY(ParseDuration(statement.Option("slow-most", "2s")));
+  faulty_ = statement.words.empty();
+  cluster_.SetFaults(faulty_ ? &plan_ : nullptr);
+  auditor_.SetStaleness(faulty_ ? kStaleUnderFaults : kStaleWhenCalm);
+  return {};
+}
+
+Ok SimulatedStage::Fault(const Statement& statement) {
+  const std::string& target = statement.words[0];
+  const std::string what = statement.words.size() > 1 ? statement.words[1] : "";
+  if (target == "lost") return FaultLost(what);
+  if (target == "control-plane" && what == "restart") {
+    cluster_.StopControlPlane();
+    const Duration after = TRY(ParseDuration(statement.Option("after", "1s")));
+    TRY(runtime_.Sleep(after));
+    cluster_.StartControlPlane();
+    return {};
+  }
+  return FaultNode(target, what);
+}
+
+Ok SimulatedStage::FaultNode(const std::string& text, const std::string& what) {
+  const Target target = TRY(Target::Parse(text));
+  HollowNode* node = nullptr;
+  auto& nodes = cluster_.nodes();
+  if (target.pick && !nodes.empty()) node = nodes[*target.pick % nodes.size()].get();
+  for (auto& each : nodes) {
+    if (each->name() == target.name) node = each.get();
+  }
+  if (node == nullptr) return NotFound("no node is called " + target.name);
+  if (what == "crash") {
+    node->Stop();
+  } else if (what == "cut") {
+    node->faults().cut = true;
+  } else if (what == "heal") {
+    node->faults().cut = false;
+    node->Start();
+  } else {
+    return BadRequest("fault node/NAME crash|cut|heal");
+  }
+  auditor_.NodeFault(node->name(), what != "heal");
+  return {};
+}
+
+/// One of those that are down.
+Ok SimulatedStage::FaultLost(const std::string& what) {
+  for (auto& node : cluster_.nodes()) {
+    if (what == "heal" && (!node->up() || node->faults().cut)) {
+      node->faults().cut = false;
+      node->Start();
+      auditor_.NodeFault(node->name(), false);
+      return {};
+    }
+    if (what == "remove" && !node->up()) {
+      const Ok gone = Drop(client().Delete(api::core_v1::NodeInfo(), {"", node->name()}));
+      return gone.Failed(Reason::kNotFound) ? Ok() : gone;
+    }
+  }
+  return {};
+}
+
+Ok SimulatedStage::Calm() {
+  faulty_ = false;
+  cluster_.SetFaults(nullptr);
+  for (auto& node : cluster_.nodes()) {
+    node->Calm();
+    node->Start();
+    auditor_.NodeFault(node->name(), false);
+    const Ok opened = Drop(client().Patch(api::core_v1::NodeInfo(), {"", node->name()}, client::PatchType::kMerge,
+                                          R"({"spec":{"unschedulable":null}})"));
+    if (!opened.ok() && !IsOrdinaryRefusal(opened.status())) return opened;
+  }
+  // What was held is let go.
+  const client::ObjectList maps = TRY(client().List(api::core_v1::ConfigMapInfo(), ""));
+  for (const api::ObjectPtr& map : maps.items) {
+    if (!api::Mentions(map->json(), kHoldFinalizer)) continue;
+    auditor_.Releases(std::string(map->uid()));
+    const std::string patch =
+        fmt::format(R"({{"metadata":{{"$deleteFromPrimitiveList/finalizers":["{}"]}}}})", kHoldFinalizer);
+    const Ok released =
+        Drop(client().Patch(api::core_v1::ConfigMapInfo(), {std::string(map->ns()), std::string(map->name())},
+                            client::PatchType::kStrategicMerge, patch));
+    if (!released.ok() && !IsOrdinaryRefusal(released.status())) return released;
+  }
+  return {};
+}
+
+/// A pod for which there is room may not be left to the scheduler's five-minute round, nor a count to its recount.
+void SimulatedStage::CheckWaiting(const std::vector<std::string>& problems) {
+  std::map<std::string, MonoTime> now;
+  for (const std::string& problem : problems) {
+    if (problem.find("would fit") == std::string::npos && problem.find("quota") == std::string::npos) continue;
+    const auto before = waiting_.find(problem);
+    const MonoTime since = before != waiting_.end() ? before->second : runtime_.Mono();
+    if (runtime_.Mono() - since > kWaitMost) journal_.Violation(problem + ", and nobody sees to it");
+    now.emplace(problem, since);
+  }
+  waiting_ = std::move(now);
+}
+
+Ok SimulatedStage::Converge() {
+  const MonoTime calm = runtime_.Mono();
+  std::vector<std::string> problems;
+  while (runtime_.Mono() - calm < kConvergeMost && !journal_.failed()) {
+    TRY(runtime_.Sleep(kLook));
+    // What was on its way when the faults ended has arrived by then.
+    if (runtime_.Mono() - calm > kStaleUnderFaults) auditor_.SetStaleness(kStaleWhenCalm);
+    problems = Unconverged(cluster_.store());
+    CheckWaiting(problems);
+    if (!problems.empty()) continue;
+    converged_after_ = runtime_.Mono() - calm;
+    journal_.Note("converged");
+    return {};
+  }
+  for (const std::string& problem : problems) journal_.Violation("not converged: " + problem);
+  return Timeout("not converged");
+}
+
+Ok SimulatedStage::Rest() {
+  TRY(runtime_.Sleep(kRest));
+  TRY(auditor_.CatchUp());
+  const uint64_t before = auditor_.changes();
+  for (const std::string& problem : Unconverged(cluster_.store())) journal_.Violation("left its rest: " + problem);
+  TRY(runtime_.Sleep(kRest));
+  TRY(auditor_.CatchUp());
+  if (auditor_.changes() != before) {
+    journal_.Violation(fmt::format("{} changes while at rest", auditor_.changes() - before));
+  }
+  auditor_.SetStaleness(kStaleWhenCalm);
+  return {};
+}
+
+/// Several fibers raise one number, each some times; every rise that was acknowledged counts.
+Ok SimulatedStage::Count(const Statement& statement) {
+  const api::KindInfo& kind = api::core_v1::ConfigMapInfo();
+  const ObjectName name{"default", "tally"};
+  const doc::Document fresh = MUST(doc::ParseJson(R"({"metadata":{"name":"tally"},"data":{"n":"0"}})"));
+  const Ok made = Drop(client().Create(kind, name.ns, fresh.root));
+  if (!made.ok() && !IsOrdinaryRefusal(made.status())) return made;
+  const auto number = [&]() -> Result<int64_t> {
+    const api::ObjectPtr map = TRY(client().Get(kind, name));
+    return ParseInt64(map->tree().Get("data", "n").AsString());
+  };
+  const Result<int64_t> before = number();
+  if (!before.ok()) return {};  // it was deleted, or is being
+  const int64_t fibers = TRY(ParseInt64(statement.words[0]));
+  int64_t raised = 0;
+  rt::TaskGroup group(runtime_, "count");
+  for (int64_t i = 0; i < fibers; ++i) {
+    group.Spawn("count", [&] {
+      for (int round = 0; round < 3; ++round) {
+        const Result<api::ObjectPtr> written =
+            client::UpdateWithRetry(runtime_, client(), kind, name, "", [&](doc::Document& document) {
+              doc::Value& data = document.root.Ensure(document.arena, "data");
+              const int64_t now = ParseInt64(data.At("n").AsString()).ok() ? *ParseInt64(data.At("n").AsString()) : 0;
+              data.Set(document.arena, "n", doc::Value::String(document.arena, std::to_string(now + 1)));
+              runtime_.Yield();
+              return true;
+            });
+        if (written.ok()) raised++;
+      }
+    });
+  }
+  group.Join();
+  const Result<int64_t> after = number();
+  if (after.ok() && *after != *before + raised) {
+    journal_.Violation(fmt::format("a number that was {} and raised {} times is {}", *before, raised, *after));
+  }
+  return {};
+}
+
+}  // namespace knarr::sim
