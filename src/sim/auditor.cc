@@ -185,7 +185,8 @@ void Auditor::SeeBound(std::string_view key, const api::Object& object) {
                     used.cpu_milli, have.cpu_milli, used.memory, have.memory, node.pods + 1, have.pods));
   }
   const std::string_view scheduler = pod.spec().scheduler_name();
-  if (scheduler != "default-scheduler" && !scheduler.empty()) {
+  const bool by_hand = by_hand_.contains(KeyOf(object));
+  if (scheduler != "default-scheduler" && !scheduler.empty() && !by_hand) {
     journal_.Violation(fmt::format("{} bound, which is another scheduler's", key));
   }
   if (!pod.spec().scheduling_gates().empty()) journal_.Violation(fmt::format("{} bound with its gates closed", key));

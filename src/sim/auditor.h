@@ -55,6 +55,7 @@ class Auditor : public CallObserver {
                const client::DeleteOptions& options) override;
   void Deleted(std::string_view who, const api::KindInfo& kind, const client::DeleteOptions& options,
                const api::Object& object) override;
+  void Binds(std::string_view who, const client::ObjectName& pod) override;
   void DeletesAll(std::string_view who, const api::KindInfo& kind, std::string_view ns) override;
 
  private:
@@ -121,6 +122,7 @@ class Auditor : public CallObserver {
   std::map<std::string, std::set<std::string>, std::less<>> owners_of_;  // uid → owners' uids
   std::map<std::string, std::set<std::string>, std::less<>> spared_;     // uid of a left owner → what it left behind
   std::set<std::string, std::less<>> released_;
+  std::set<std::string, std::less<>> by_hand_;    // "namespace/name" of pods that a user gave a node
   std::set<std::string, std::less<>> graceless_;  // pods that somebody wants gone at once
   std::set<std::string, std::less<>> shrunk_;     // pods that their set wants to delete
   std::map<std::string, uint64_t, std::less<>> probes_;

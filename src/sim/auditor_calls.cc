@@ -92,6 +92,10 @@ void Auditor::Deleted(std::string_view who, const KindInfo& kind, const client::
   if (who == "node-controller") ExpelsPod(object);
 }
 
+void Auditor::Binds(std::string_view who, const client::ObjectName& pod) {
+  if (who == "user") by_hand_.insert(pod.ToString());
+}
+
 void Auditor::DeletesAll(std::string_view who, const KindInfo& kind, std::string_view ns) {
   if (who != "namespace-controller") return;
   Probe("a namespace went with something in it");
@@ -143,7 +147,9 @@ void Auditor::ExpelsPod(const api::Object& object) {
       reason |= stays && taint.time_added().value_or(WallTime{}) + *stays <= runtime_.Wall() + 1s;
     }
   }
-  if (!reason) journal_.Violation(fmt::format("{} was expelled from {} without reason", KeyOf(object), node.object ? node.object->name() : "?"));
+  if (!reason) {
+    journal_.Violation(fmt::format("{} was expelled from {} without reason", KeyOf(object), pod.spec().node_name()));
+  }
 }
 
 }  // namespace knarr::sim

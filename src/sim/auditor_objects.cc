@@ -99,7 +99,8 @@ void Auditor::SeeAny(const store::Event& event, const ObjectPtr& before, const O
   const bool changed = !before->tree().At("spec").Equals(after->tree().At("spec"));
   const auto generation = [](const ObjectPtr& object) { return object->tree().Get("metadata", "generation").AsInt(); };
   // A pod's binding is no change of what it asks for.
-  const bool bound = before->tree().Get("spec", "nodeName").is_null() && !after->tree().Get("spec", "nodeName").is_null();
+  const auto placed = [](const ObjectPtr& object) { return !object->tree().Get("spec", "nodeName").is_null(); };
+  const bool bound = !placed(before) && placed(after);
   if (counted && changed && !bound && generation(after) <= generation(before)) {
     journal_.Violation(fmt::format("{} changed, and its generation stays {}", key, generation(after)));
   }
@@ -226,7 +227,8 @@ void Auditor::SeePorts(std::string_view key, const ObjectPtr& before, const Obje
   for (const std::string& port : now) {
     const auto [at, free] = ports_.emplace(port, key);
     if (free) Probe("a host port was taken");
-    if (!free && at->second != key) journal_.Violation(fmt::format("{} and {} both have port {}", key, at->second, port));
+    if (free || at->second == key) continue;
+    journal_.Violation(fmt::format("{} and {} both have port {}", key, at->second, port));
   }
 }
 

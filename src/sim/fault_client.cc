@@ -80,6 +80,8 @@ class FaultClient : public client::Client {
   }
   Result<ObjectPtr> CreateSub(const KindInfo& kind, const ObjectName& name, std::string_view subresource,
                               const doc::Value& object, const client::WriteOptions& options) override {
+    CallObserver* observer = dice_.faults().observer;
+    if (observer != nullptr && subresource == "binding") observer->Binds(who_, name);
     return Call(true, [&] { return inner_.CreateSub(kind, name, subresource, object, options); }, true);
   }
   Result<ObjectPtr> Update(const KindInfo& kind, const ObjectName& name, const doc::Value& object,

@@ -37,6 +37,7 @@ class CallObserver {
                        const client::DeleteOptions& options) = 0;
   virtual void Deleted(std::string_view who, const api::KindInfo& kind, const client::DeleteOptions& options,
                        const api::Object& object) = 0;
+  virtual void Binds(std::string_view who, const client::ObjectName& pod) = 0;
   virtual void DeletesAll(std::string_view who, const api::KindInfo& kind, std::string_view ns) = 0;
 };
 

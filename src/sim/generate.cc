@@ -146,10 +146,11 @@ class Generator {
     const char* app = old ? Pick(kOldApps) : Pick(kSetApps);
     const std::string selector = fmt::format(R"({{"app":"{}"}})", app);
     const std::string spec = fmt::format(
-        R"("spec":{{"replicas":{},"minReadySeconds":{},"selector":{},"template":{{"metadata":{{"labels":{{"app":"{}"}}}},)"
-        R"("spec":{{"terminationGracePeriodSeconds":{},"containers":[{{"name":"c","image":"i","resources":{{"requests":)"
-        R"({{"cpu":"{}m","memory":"{}Mi"}}}},"ports":[{{"name":"http","containerPort":8080}}]}}],"tolerations":)"
-        R"([{{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute"{}}}]}}}}}})",
+        R"("spec":{{"replicas":{},"minReadySeconds":{},"selector":{},"template":{{"metadata":{{"labels":)"
+        R"({{"app":"{}"}}}},"spec":{{"terminationGracePeriodSeconds":{},"containers":[{{"name":"c","image":"i",)"
+        R"("resources":{{"requests":{{"cpu":"{}m","memory":"{}Mi"}}}},"ports":[{{"name":"http",)"
+        R"("containerPort":8080}}]}}],"tolerations":[{{"key":"node.kubernetes.io/unreachable",)"
+        R"("operator":"Exists","effect":"NoExecute"{}}}]}}}}}})",
         Draw(9), Draw(4) == 0 ? 5 : 0, old ? selector : fmt::format(R"({{"matchLabels":{}}})", selector), app,
         Draw(2) == 0 ? 30 : 0, Draw(5) * 100, Draw(4) * 64,
         Draw(6) == 0 ? std::string() : fmt::format(R"(,"tolerationSeconds":{})", 10 + Draw(60)));
@@ -211,7 +212,8 @@ class Generator {
   }
   void MakePod() {
     const std::string labels = Draw(2) == 0 ? fmt::format(R"("app":"{}")", AnyApp()) : "";
-    Line(R"(try create in={} {{"apiVersion":"v1","kind":"Pod","metadata":{{"generateName":"bare-","labels":{{{}}}}},{}}})",
+    Line(R"(try create in={} {{"apiVersion":"v1","kind":"Pod","metadata":{{"generateName":"bare-",)"
+         R"("labels":{{{}}}}},{}}})",
          Draw(3) == 0 ? kBounded : Namespace(), labels, PodSpec());
   }
   /// A pod of a name that comes again: what was meant for the one before must not hit it.

@@ -36,7 +36,10 @@ hollow::LifeCycles CyclesOf(const HollowNodeOptions& options) {
 
 HollowNode::HollowNode(rt::Runtime& runtime, client::Client& inner, const HollowNodeOptions& options,
                        RunningPods& running, Journal& journal)
-    : runtime_(runtime), name_(NameOf(options.index)), client_(MakeFaultClient(runtime, inner, faults_, "node")), books_(1) {
+    : runtime_(runtime),
+      name_(NameOf(options.index)),
+      client_(MakeFaultClient(runtime, inner, faults_, "node")),
+      books_(1) {
   options_.first = options.index;
   options_.cycles = CyclesOf(options);
   options_.alone = true;

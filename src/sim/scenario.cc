@@ -105,7 +105,7 @@ Ok Split(std::string_view line, std::vector<std::string>& words, std::string& bo
         }
       } else if (c == ' ' || c == '\t') {
         break;
-      } else if (c == '"' || c == '\'') {
+      } else if (word.empty() && (c == '"' || c == '\'')) {
         quote = c;
       } else {
         word += c;

@@ -16,6 +16,7 @@ using client::ObjectName;
 // How long a calm cluster may take to come to rest: what was expected and never seen is given up after five minutes.
 constexpr Duration kConvergeMost = 7min;
 constexpr Duration kLook = 2s;
+constexpr int kNodeLooks = 100;
 // How long a pod may wait that would fit: the informers' longest pause between tries, and the longest back-off.
 constexpr Duration kWaitMost = 90s;
 // A cluster at rest stays so, and writes nothing.
@@ -64,6 +65,11 @@ Ok SimulatedStage::MakeNodes(const Statement& statement) {
       node.faults().on = true;
     }
     node.Start();
+    // As one that waits for its machines: a scenario may name them at once.
+    for (int look = 0; look < kNodeLooks; ++look) {
+      if (client().Get(api::core_v1::NodeInfo(), {"", node.name()}).ok()) break;
+      TRY(runtime_.Sleep(100ms));
+    }
   }
   return {};
 }
