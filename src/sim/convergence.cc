@@ -213,7 +213,9 @@ class State {
       Pod view(pod->tree());
       if (pod->ns() != object.ns() || !api::Matches(selector, view.metadata().labels())) continue;
       if (!controller::IsActive(view) || !controller::IsReady(view)) continue;
-      if (by_name && view.spec().containers()[0].ports().empty()) continue;
+      const auto ports = view.spec().containers()[0].ports();
+      // The only name of a port that workloads use.
+      if (by_name && (ports.empty() || ports[0].name() != "http")) continue;
       ready.emplace(view.status().pod_ip());
     }
     std::set<std::string> listed;

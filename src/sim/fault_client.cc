@@ -140,9 +140,9 @@ class FaultClient : public client::Client {
   auto Call(bool may_conflict, Function function, bool twice = false) -> decltype(function()) {
     TRY(Before(may_conflict));
     auto result = function();
+    if (!result.ok()) return result;
     // The network sent it once more; nobody waits for that answer.
     if (twice && dice_.Strikes(dice_.plan().twice)) (void)function();
-    if (!result.ok()) return result;
     TRY(dice_.Pause());
     if (dice_.faults().cut || dice_.Strikes(dice_.plan().lose)) {
       return dice_.runtime().Random() % 2 == 0 ? Timeout("the answer was lost") : Unavailable("the answer was lost");

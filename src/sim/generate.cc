@@ -255,9 +255,14 @@ class Generator {
   void MakeOwned() {
     const std::string ns = Namespace();
     Line("try create in={} {}", ns, Json("ConfigMap", Pick(kMaps), ""));
-    static constexpr const char* kOwners[] = {"replicaset", "replicationcontroller", "configmap"};
-    Line("try own configmap/{}/{} {}/{}/~{}", ns, Pick(kMaps), Pick(kOwners), ns, Any());
-    if (Draw(2) == 0) Line("try own configmap/{}/{} {}/{}/~{}", ns, Pick(kMaps), Pick(kOwners), ns, Any());
+    const uint64_t owned = 1 + Draw(std::size(kMaps) - 1);
+    const uint64_t owners = 1 + Draw(2);
+    for (uint64_t i = 0; i < owners; ++i) {
+      // Never in circles: what waits for itself waits for ever, as upstream's does.
+      const std::string owner = Draw(2) == 0 ? fmt::format("configmap/{}/{}", ns, kMaps[Draw(owned)])
+                                             : fmt::format("{}/{}/~{}", SetKind(), ns, Any());
+      Line("try own configmap/{}/{} {}", ns, kMaps[owned], owner);
+    }
   }
   void DropMap() {
     static constexpr const char* kWays[] = {"background", "foreground", "orphan"};

@@ -107,6 +107,17 @@ RunResult RunScenario(const Scenario& scenario, const RunOptions& options) {
   return result;
 }
 
+std::string FailureClass(std::string_view why) {
+  std::string out;
+  for (const std::string_view word : Split(why, ' ')) {
+    const bool varies = std::ranges::any_of(word, [](char c) { return c == '/' || (c >= '0' && c <= '9'); });
+    if (word.empty() || varies) continue;
+    if (!out.empty()) out += ' ';
+    out += word;
+  }
+  return out;
+}
+
 // Large pieces first, then ever smaller ones, until no single statement can go.
 Scenario Shrink(const Scenario& scenario, const std::function<bool(const Scenario& smaller)>& fails) {
   Scenario out = scenario;

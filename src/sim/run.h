@@ -39,6 +39,9 @@ struct RunResult {
 
 RunResult RunScenario(const Scenario& scenario, const RunOptions& options);
 
+/// What is alike in failures of one cause: the text of why without names and numbers.
+std::string FailureClass(std::string_view why);
+
 /// The scenario with as few statements as can be left out of it while `fails` says that it still fails.
 Scenario Shrink(const Scenario& scenario, const std::function<bool(const Scenario& smaller)>& fails);
 

@@ -195,15 +195,16 @@ class Runs {
                   Seconds(result.converged_after));
     }
     if (!ok) std::printf("%s failed; to see it again: %s %s [--trace]\n", how.c_str(), program_, how.c_str());
-    if (!result.ok && !arguments_.shrink.empty()) ShrinkTo(scenario, options);
+    if (!result.ok && !arguments_.shrink.empty()) ShrinkTo(scenario, options, FailureClass(result.why));
     return ok;
   }
 
-  void ShrinkTo(const Scenario& scenario, const RunOptions& options) const {
+  void ShrinkTo(const Scenario& scenario, const RunOptions& options, const std::string& failure) const {
     unsigned tries = 0;
     const Scenario small = Shrink(scenario, [&](const Scenario& smaller) {
       ++tries;
-      return !RunScenario(smaller, options).ok;
+      const RunResult result = RunScenario(smaller, options);
+      return !result.ok && FailureClass(result.why) == failure;
     });
     const RunResult last = RunScenario(small, options);
     std::ofstream file(arguments_.shrink, std::ios::binary);
