@@ -34,6 +34,13 @@ struct CheckReport {
   uint64_t damaged = 0;         ///< all of them
   std::vector<Damage> damages;  ///< no more than kDamagesMax of them
   std::string quarantine;       ///< the file to which a repair moved them; "": nothing was moved
+  /// Some records could not be read at all.
+  bool Unreadable() const {
+    for (const Damage& damage : damages) {
+      if (damage.row != 0 && damage.key.empty()) return true;
+    }
+    return false;
+  }
   void Add(Damage damage) {
     damaged++;
     if (damages.size() < kDamagesMax) damages.push_back(std::move(damage));

@@ -39,6 +39,7 @@ class Repair {
     TRY(store_.ScanAll([this](const Record& record) { return Take(record); },
                        [this](int64_t first, int64_t last, const std::string& why) { Skip(first, last, why); }));
     report_.disk_bytes = store_.disk_bytes();
+    if (!unreadable_) TRY(LookAtStructure());
     if (report_.damaged == 0) {
       report_.compacted = mark_;
       report_.revision = std::max(state_.revision(), mark_);
@@ -56,6 +57,14 @@ class Repair {
   }
 
  private:
+  Ok LookAtStructure() {
+    const uint64_t before = report_.damaged;
+    Ok looked;
+    store_.runtime().Blocking([&] { looked = CheckStructure(store_.database(), report_); });
+    unreadable_ = report_.damaged > before;
+    return looked;
+  }
+
   void NoteMark(const Status& why) {
     mark_lost_ = true;
     report_.Add({.why = why.message()});
@@ -106,7 +115,9 @@ class Repair {
     report_.compacted = mark_lost_ ? newest + kUnseenRevisions : std::max(mark_, lost_);
     report_.revision = std::max(newest, report_.compacted);
     for (Damage& damage : report_.damages) {
-      if (damage.row == 0) {
+      if (damage.why.starts_with(kStructure)) {
+        damage.outcome = "made anew from the records that can be read";
+      } else if (damage.row == 0) {
         damage.outcome = "made anew: the history is gone, the objects are there";
       } else if (damage.key.empty()) {
         damage.outcome = "dropped; which objects they were can't be read";

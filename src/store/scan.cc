@@ -76,6 +76,17 @@ Ok ScanSome(Database& database, Scan& scan, size_t most, const std::function<Ok(
   return {};
 }
 
+Ok CheckStructure(Database& database, CheckReport& report) {
+  Statement check;
+  TRY(database.Prepare(check, "PRAGMA integrity_check(100)"));
+  int code = check.Step();
+  for (; code == SQLITE_ROW; code = check.Step()) {
+    const std::string found(check.Blob(0));
+    if (found != "ok") report.Add({.why = std::string(kStructure) + found});
+  }
+  return code == SQLITE_DONE || Database::IsDamage(code) ? Ok() : Ok(database.Error(code, "integrity check"));
+}
+
 Damage DamageOf(const Record& record) {
   return {.row = record.row,
           .row_end = record.row,

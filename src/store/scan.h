@@ -9,6 +9,9 @@
 
 namespace knarr::store {
 
+/// What the findings of CheckStructure begin with.
+constexpr std::string_view kStructure = "the database's structure: ";
+
 /// Calls `visit` for up to `most` more records, good or not. Where pages are damaged, the rows between two that can be
 /// read are told to `unreadable` (last kRowMax: up to the end, however many). An error: the disk failed, or `visit`
 /// did.
@@ -17,6 +20,10 @@ Ok ScanSome(Database& database, Scan& scan, size_t most, const std::function<Ok(
 
 /// ScanSome that adds what it finds to a report.
 Ok CheckSome(Database& database, Scan& scan, size_t most, CheckReport& report);
+
+/// What SQLite finds wrong with its own structure, which may hide records without an error. When nothing was
+/// unreadable: that would be told a second time.
+Ok CheckStructure(Database& database, CheckReport& report);
 
 /// A record that does not match its checksum.
 Damage DamageOf(const Record& record);

@@ -102,6 +102,7 @@ Result<CheckReport> CheckFolder(rt::Runtime& runtime, const std::string& directo
     if (!mark.ok()) report.Add({.why = mark.status().message()});
     Scan scan;
     while (checked.ok() && !scan.done) checked = CheckSome(store.database(), scan, kScanStretch, report);
+    if (checked.ok() && !report.Unreadable()) checked = CheckStructure(store.database(), report);
   });
   TRY(std::move(checked));
   report.revision = std::max(report.revision, report.compacted);

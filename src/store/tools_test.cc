@@ -183,6 +183,32 @@ TEST_F(ToolsTest, PagesThatCantBeReadCostTheirRecordsOnly) {
   EXPECT_GT(hurt, 5);
 }
 
+TEST_F(ToolsTest, RecordsThatAreHiddenAreMissed) {
+  WithStore([](rt::Runtime&, Store& store) {
+    for (int i = 0; i < 100; i++) MustPut(store, "k" + std::to_string(1000 + i), std::string(3000, 'v'));
+  });
+  std::string bytes = Read(path());
+  int hidden = 0;
+  for (size_t page = 8192 * 4; page + 8192 <= bytes.size() && hidden == 0; page += 8192) {
+    // A leaf of a table with two records: now it says that it has one.
+    if (bytes[page] != 13 || bytes[page + 3] != 0 || bytes[page + 4] != 2) continue;
+    bytes[page + 4] = 1;
+    hidden++;
+  }
+  ASSERT_EQ(hidden, 1);
+  Write(path(), bytes);
+  Run([&](rt::Runtime& runtime) {
+    const CheckReport report = MUST(CheckFolder(runtime, directory()));
+    ASSERT_GE(report.damaged, 1u);
+    EXPECT_TRUE(report.damages.front().why.starts_with("the database's structure: ")) << report.damages.front().why;
+    const CheckReport repaired = MUST(RepairFolder(runtime, directory()));
+    EXPECT_EQ(repaired.damages.front().outcome, "made anew from the records that can be read");
+    EXPECT_TRUE(repaired.quarantine.ends_with("damaged-1.db")) << repaired.quarantine;
+    EXPECT_EQ(MUST(CheckFolder(runtime, directory())).damaged, 0u);
+    EXPECT_EQ(MUST(StatsOfFolder(runtime, directory())).keys, 99u);
+  });
+}
+
 TEST_F(ToolsTest, ABackupIsRestoredAsItWas) {
   Fill();
   BackUp();
