@@ -71,6 +71,7 @@ Ok PodWorker::EnsureSandbox() {
   Ok joined = made.ok() ? Ok() : Ok(made.status());
   if (made.ok()) {
     sandbox_ = std::move(*made);
+    state_.sandbox_id = sandbox_->id;
     joined = JoinSandbox();
   }
   if (joined.ok()) {
@@ -80,6 +81,7 @@ Ok PodWorker::EnsureSandbox() {
   // One that gets no address is not kept.
   if (sandbox_) old_sandboxes_.push_back(sandbox_->id);
   sandbox_.reset();
+  state_.sandbox_id.clear();
   if (failure_told_ != joined.status().message()) {
     failure_told_ = joined.status().message();
     RecordEvent(EventKind::kWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: " + failure_told_);

@@ -34,6 +34,11 @@ enum class InitResult : uint8_t { kDone, kWaiting, kFailed };
 /// Whether there is none that runs or has ended: never made, or made by an agent that was killed before it was started.
 bool IsToBeMade(const ContainerRecord& record) { return !record.running() && !record.exited(); }
 
+/// Whether it has been made in the present sandbox: in a new one everything begins anew.
+bool IsBegun(const PodState& state, const ContainerRecord& record) {
+  return record.current && (state.sandbox_id.empty() || record.current->sandbox_id == state.sandbox_id);
+}
+
 /// What comes of the init container that is furthest: the ones before it are through, the ones behind not begun.
 InitResult PlanFurthest(Pod pod, const ContainerRecord& record, WallTime now, PodPlan& plan) {
   if (record.sidecar && record.running()) {
@@ -57,8 +62,12 @@ InitResult PlanInit(Pod pod, const PodState& state, WallTime now, PodPlan& plan)
   const bool initialized = std::any_of(first_main, state.containers.end(), [](const auto& r) { return r.running(); });
   size_t furthest = inits.size();
   if (!initialized) {
-    while (furthest > 0 && !inits[furthest - 1].current) --furthest;
-    if (furthest > 0) --furthest;
+    while (furthest > 0 && !IsBegun(state, inits[furthest - 1])) --furthest;
+    if (furthest == 0) {
+      PlanStart(inits[0], now, plan);
+      return InitResult::kWaiting;
+    }
+    --furthest;
   }
   for (const ContainerRecord& record : inits.first(std::min(furthest, inits.size()))) {
     if (record.sidecar && !record.running()) PlanStart(record, now, plan);

@@ -64,6 +64,8 @@ struct ContainerRecord {
 struct PodState {
   std::vector<ContainerRecord> containers;  ///< init containers first, each group in the spec's order
   bool sandbox_ready = false;
+  /// The present sandbox; "" while there is none. What ran in one before it is no part of this beginning.
+  std::string sandbox_id;
   bool terminating = false;  ///< being deleted, or its object is gone
   std::string pod_ip;
   std::string host_ip;

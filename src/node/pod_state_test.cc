@@ -87,6 +87,28 @@ TEST(PlanPod, InitContainersRunOneAfterTheOther) {
   EXPECT_EQ(PlanPod(pod, state, kNow).start, (std::vector<std::string>{"a", "b"}));
 }
 
+TEST(PlanPod, BeginsAnewInANewSandbox) {
+  doc::Document document = ParsePod("Always", true);
+  Pod pod(document.root);
+  PodState state = InitialState(pod);
+  state.sandbox_id = "s1";
+  const auto put = [&](const char* name, ContainerStatus status, const char* sandbox) {
+    status.sandbox_id = sandbox;
+    state.Find(name)->current = std::move(status);
+  };
+  put("i1", Exited("i1", 0), "s1");
+  put("i2", Exited("i2", 0), "s1");
+  put("a", Exited("a", 137), "s1");
+  put("b", Exited("b", 137), "s1");
+  EXPECT_EQ(PlanPod(pod, state, kNow).start, (std::vector<std::string>{"a", "b"}));
+  state.sandbox_id = "s2";
+  EXPECT_EQ(PlanPod(pod, state, kNow).start, std::vector<std::string>{"i1"});
+  put("i1", Exited("i1", 0, 1), "s2");
+  EXPECT_EQ(PlanPod(pod, state, kNow).start, std::vector<std::string>{"i2"});
+  put("i2", Exited("i2", 0, 1), "s2");
+  EXPECT_EQ(PlanPod(pod, state, kNow).start, (std::vector<std::string>{"a", "b"}));
+}
+
 TEST(PlanPod, FailedInitContainerEndsAPodThatNeverRestarts) {
   doc::Document document = ParsePod("Never", true);
   PodState state = InitialState(Pod(document.root));

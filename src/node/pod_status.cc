@@ -59,6 +59,19 @@ void WriteState(Pod pod, const PodState& state, const ContainerRecord& record, W
 }
 
 template <typename Spec>
+void WriteMounts(Spec spec, ContainerStatusEdit to) {
+  for (const auto mount : spec.volume_mounts()) {
+    auto status = to.add_volume_mounts();
+    status.set_name(mount.name());
+    status.set_mount_path(mount.mount_path());
+    if (!mount.read_only()) continue;
+    status.set_read_only(true);
+    const std::string_view mode = mount.recursive_read_only().value_or("Disabled");
+    status.set_recursive_read_only(mode == "Disabled" ? "Disabled" : "Enabled");
+  }
+}
+
+template <typename Spec>
 void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, ContainerStatusEdit to) {
   const ContainerRecord* record = state.Find(spec.name());
   to.set_name(spec.name());
@@ -68,6 +81,7 @@ void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, Con
   to.set_restart_count(0);
   to.set_started(false);
   to.last_state();
+  WriteMounts(spec, to);
   if (record == nullptr) {
     to.state().waiting().set_reason("ContainerCreating");
     return;

@@ -224,6 +224,7 @@ Ok PodWorker::TearDown() {
   followers_.StopAndJoin();
   if (sandbox_) old_sandboxes_.push_back(sandbox_->id);
   sandbox_.reset();
+  state_.sandbox_id.clear();
   while (!old_sandboxes_.empty()) {
     const std::string id = old_sandboxes_.back();
     TRY(environment_.network.Detach(id));

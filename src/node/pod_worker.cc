@@ -71,6 +71,7 @@ void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector
       old_sandboxes_.push_back(sandbox.id);
     }
   }
+  if (sandbox_) state_.sandbox_id = sandbox_->id;
   state_.pod_ip = std::string(view().status().pod_ip());
   leftovers_ = AdoptContainers(state_, std::move(containers));
   for (ContainerRecord& record : state_.containers) {
@@ -244,6 +245,7 @@ Ok PodWorker::RefreshContainers() {
     old_sandboxes_.push_back(sandbox_->id);
     sandbox_.reset();
     state_.sandbox_ready = false;
+    state_.sandbox_id.clear();
     state_.pod_ip.clear();
     if (!state_.terminating) {
       RecordEvent(EventKind::kNormal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");

@@ -1,5 +1,6 @@
 """Hooks, sidecars, restart rules and last words, on real containers."""
 
+import random
 import time
 
 from harness import equal, Failure, pod_yaml, scenario, shell
@@ -132,3 +133,39 @@ def last_words(k):
         return k.container("words", name)["state"]["terminated"].get("message")
 
     equal([words("file"), words("own"), words("log")], ["last", "mine\n", "one\ntwo\n"])
+
+
+@scenario(clients=["knarr"])
+def kills_of_the_agent_lose_and_restart_nothing(k):
+    """With hooks, sidecars and host ports under way, at moments that differ from run to run."""
+    dice = random.Random()
+    hooks = ("lifecycle:\n  postStart: {exec: {command: [sleep, '0.3']}}\n  preStop: {exec: {command: [sleep, '0.5']}}\n"
+             "volumeMounts:\n- {name: v, mountPath: /v, subPath: below}\n")
+    loop = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+    names = [f"p{i}" for i in range(4)]
+    for i, name in enumerate(names):
+        init = (shell("s", loop, "restartPolicy: Always\nstartupProbe:\n  periodSeconds: 1\n  exec: {command: ['true']}") +
+                "\n" + shell("once", "sleep 0.2"))
+        text = pod_yaml(name, shell("c", loop, hooks + f"ports:\n- {{containerPort: 80, hostPort: {18300 + i}}}"),
+                        "volumes:\n- {name: v, emptyDir: {}}\n" + kinit(init))
+        k.create(text.replace("terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 5"))
+
+    def kill():
+        time.sleep(dice.uniform(0.05, 1.5))
+        k.cluster.kill()
+        k.cluster.start()
+
+    for _ in range(4):
+        kill()
+    for name in names:
+        status = k.ready(name, 60)["status"]
+        # One that was made but not started yet is made again, which counts; but nothing that ran has ended.
+        for one in status["containerStatuses"] + status["initContainerStatuses"]:
+            if "terminated" in one.get("lastState", {}):
+                raise Failure(f"{one['name']} of {name} was started again: {one}")
+    for name in names:
+        k.ok(f"delete pod {name} --wait=false")
+    for _ in range(3):
+        kill()
+    for name in names:
+        k.gone(f"pod {name}", 60)
