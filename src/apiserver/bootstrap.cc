@@ -15,7 +15,7 @@
 namespace knarr::apiserver {
 namespace {
 
-constexpr int kRepairTries = 20;
+constexpr int kTries = 20;
 
 struct PriorityClass {
   std::string_view name;
@@ -39,13 +39,20 @@ Ok Ensure(client::Client& client, std::string_view api_version, std::string_view
   return made.status().WithContext(fmt::format("creating {} in a new cluster", kind));
 }
 
+// Whoever was faster is another server that makes the same.
+Ok Persist(const std::function<Ok()>& task) {
+  Ok done = task();
+  for (int i = 0; i < kTries && done.Failed(Reason::kConflict); ++i) done = task();
+  return done;
+}
+
 // Runs each task in a fiber of its own. The first error, if any.
 Ok AllAtOnce(rt::Runtime& runtime, const std::vector<std::function<Ok()>>& tasks) {
   Ok outcome;
   rt::TaskGroup group(runtime, "bootstrap");
   for (const auto& task : tasks) {
     group.Spawn("create", [&outcome, &task] {
-      Ok done = task();
+      Ok done = Persist(task);
       if (!done.ok() && outcome.ok()) outcome = std::move(done);
     });
   }
@@ -101,10 +108,7 @@ Ok MakeBootstrapObjects(Core& core) {
   for (auto& task : ReconcileTasks(*client, policy)) second.push_back(std::move(task));
   const std::vector<Cidr> networks = TRY(ParseServiceNetworks(core.options().service_cidr));
   first.emplace_back([&] { return EnsureDefaultServiceCidr(*client, networks, core.world().Wall()); });
-  // Another server of the cluster may make Services meanwhile.
-  Ok repaired = RepairServiceAddresses(core);
-  for (int i = 0; i < kRepairTries && repaired.Failed(Reason::kConflict); ++i) repaired = RepairServiceAddresses(core);
-  TRY(repaired);
+  TRY(Persist([&] { return RepairServiceAddresses(core); }));
   TRY(AllAtOnce(core.world(), first));
   return AllAtOnce(core.world(), second);
 }

@@ -70,6 +70,28 @@ TEST(MultiServer, WhatOneServerAnsweredTheOtherKnows) {
   });
 }
 
+TEST(MultiServer, TwoMayMakeAClusterAtOnce) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    InSim(
+        [](rt::Runtime& runtime) {
+          TestCluster cluster(runtime);
+          cluster.delay = [&] { return Duration(std::chrono::microseconds(runtime.Random() % 2000)); };
+          std::unique_ptr<TestServer> servers[2];
+          rt::TaskGroup group(runtime, "start");
+          for (auto& server : servers) {
+            group.Spawn("start", [&] { server = MakeServer(runtime, cluster); });
+          }
+          group.Join();
+          const api::KindInfo& spaces = TestServer::Kind("Namespace");
+          EXPECT_EQ(MUST(servers[0]->client().List(spaces, "")).items.size(),
+                    MUST(servers[1]->client().List(spaces, "")).items.size());
+          MUST(servers[0]->Create("ConfigMap", MapJson("a", "1")));
+          MUST(servers[1]->client().Get(TestServer::Kind("ConfigMap"), {"default", "a"}));
+        },
+        seed);
+  }
+}
+
 TEST(MultiServer, AWatchThatMovesToAnotherServerMissesNothing) {
   WithTwo([](World world) {
     const api::KindInfo& maps = TestServer::Kind("ConfigMap");
