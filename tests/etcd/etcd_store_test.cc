@@ -157,6 +157,23 @@ TEST(EtcdStore, UsersAndPasswords) {
   });
 }
 
+TEST(EtcdStore, AQuotaOfSpaceThatIsUsedUp) {
+  RunReal([](rt::RealRuntime& runtime) {
+    const auto members = Members::Start(runtime, {.flags = {"--quota-backend-bytes=4194304"}});
+    const auto store = MUST(Open(runtime, {members->urls()}));
+    Result<store::TxnResult> done = store->Txn({}, {PutOp("small", "1")});
+    for (int i = 0; i < 20 && done.ok(); ++i) {
+      done = store->Txn({}, {PutOp("k" + std::to_string(i), std::string(1 << 20, 'x'))});
+    }
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.status().code(), 500);
+    EXPECT_EQ(done.status().message(), "etcdserver: mvcc: database space exceeded");
+    EXPECT_EQ(*store->Latest()->Get("small")->value, "1");
+    MUST(store->CatchUp(runtime));
+    store->Close();
+  });
+}
+
 // ---- three members, one of them in trouble ----
 
 /// Writers through two servers, and what they were told.

@@ -36,8 +36,10 @@ struct EngineOptions {
   std::string prefix = "/knarr/";  ///< of everything in etcd; ends with a slash
   std::string root;                ///< what the store's keys begin with, which the prefix stands for
   HistoryLimits history;
-  /// Transactions under way; beyond it Txn waits its turn.
+  /// Transactions under way; beyond it Txn waits its turn…
   size_t queue_max = 4096;
+  /// …if no more than these do.
+  size_t waiting_max = 4096;
   std::shared_ptr<const Sealer> sealer;
   /// How often one of the servers compacts etcd's history up to where it was the last time; zero: never.
   Duration compaction_interval = std::chrono::minutes(5);
@@ -202,7 +204,8 @@ class Engine : public Store {
   bool closing_ = false;  ///< nothing begins any more
   bool closed_ = false;   ///< and what is under way ends
   std::optional<Status> broken_;
-  size_t inside_ = 0;  ///< fibers in Txn and CatchUp
+  size_t waiting_ = 0;  ///< for room
+  size_t inside_ = 0;   ///< fibers in Txn and CatchUp
   rt::WaitQueue room_;
   rt::WaitQueue idle_;
   rt::TaskGroup tasks_;

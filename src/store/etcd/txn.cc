@@ -7,8 +7,11 @@ namespace knarr::store::etcd {
 namespace {
 
 constexpr int64_t kLeaseSeconds = 60;
+constexpr int32_t kRetryAfterSeconds = 1;
 /// How long a failed comparison is waited for to be seen in the state.
 constexpr Duration kRefreshMost = std::chrono::seconds(5);
+
+constexpr std::string_view kNoSpace = "etcdserver: mvcc: database space exceeded";
 
 bool Refused(const Status& status) {
   switch (status.reason()) {
@@ -62,7 +65,15 @@ Ok Engine::Admit() {
   TRY(world_.CheckCancelled());
   TRY(Admits());
   if (inside_ < options_.queue_max) return {};
-  TRY(room_.WaitUntil([this] { return inside_ < options_.queue_max || closing_ || broken_; }));
+  if (waiting_ >= options_.waiting_max) {
+    return Status(Reason::kTooManyRequests,
+                  "too many changes wait for etcd (" + std::to_string(inside_ + waiting_) + "), please try again later")
+        .WithRetryAfter(kRetryAfterSeconds);
+  }
+  waiting_++;
+  const Ok waited = room_.WaitUntil([this] { return inside_ < options_.queue_max || closing_ || broken_; });
+  waiting_--;
+  TRY(waited);
   return Admits();
 }
 
@@ -97,10 +108,11 @@ Result<std::optional<TxnResult>> Engine::TryOnce(Sought& sought) {
   if (Refused(answer.status())) return answer.status();
   if (answer.Failed(Reason::kTooManyRequests)) {
     // Its quota of space is used up, or it is busy for a moment.
-    const bool full = answer.status().message().find("space") != std::string::npos;
-    if (full || world_.Mono() >= sought.until) {
-      return Unavailable("the change was not saved: " + answer.status().message());
-    }
+    const std::string& why = answer.status().message();
+    const size_t full = why.find(kNoSpace);
+    // As Kubernetes' API server says it.
+    if (full != std::string::npos) return Status(Reason::kUnknown, why.substr(full)).WithCode(500);
+    if (world_.Mono() >= sought.until) return Unavailable("the change was not saved: " + why);
     return std::optional<TxnResult>();
   }
   if (sent) {
