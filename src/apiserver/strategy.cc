@@ -78,7 +78,26 @@ api::ErrorList Strategy::ValidateUpdate(Target target, const Value& object, cons
 std::vector<std::string> Strategy::Warnings(Target /*target*/, const Value& /*object*/, const Value* /*old*/) const {
   return {};
 }
-void Strategy::FillStored(Document& /*object*/) const {}
+
+void Strategy::FillStored(Document& object) const {
+  // Lists that are always shown: upstream's store can't tell an empty one from none.
+  struct List {
+    std::string_view kind;
+    std::string_view parent;
+    std::string_view name;
+  };
+  static constexpr List kLists[] = {{"ClusterRole", {}, "rules"},
+                                    {"Role", {}, "rules"},
+                                    {"EndpointSlice", {}, "endpoints"},
+                                    {"EndpointSlice", {}, "ports"},
+                                    {"LimitRange", "spec", "limits"}};
+  for (const List& list : kLists) {
+    if (list.kind != kind_.kind) continue;
+    Value* parent = list.parent.empty() ? &object.root : object.root.Find(list.parent);
+    Value* value = parent == nullptr ? nullptr : parent->Find(list.name);
+    if (value != nullptr && value->is_array() && value->empty()) *value = Value::Null();
+  }
+}
 
 std::vector<std::string> Strategy::DeleteWarnings() const { return {}; }
 Ok Strategy::CheckDelete(std::string_view /*name*/) const { return {}; }

@@ -92,11 +92,11 @@ void ValidateSeries(const Value& series, Errors& errors) {
 void ValidateEvent(const Value& object, Errors& errors) {
   ValidateOldRules(object, "reportingComponent", errors);
   // What holds of every kind, when nothing more exact has been said.
-  if (errors.empty()) ValidateMetadata(object.At("metadata"), true, NameIsPathSegment, MetadataPath(), errors);
+  if (errors.empty()) ValidateAnyMetadata(object.At("metadata"), true, NameIsPathSegment, MetadataPath(), errors);
 }
 
 void ValidateEventUpdate(const Value& object, const Value& old, Errors& errors) {
-  ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
+  ValidateAnyMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
   ValidateOldRules(object, "reportingComponent", errors);
 }
 

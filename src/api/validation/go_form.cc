@@ -34,6 +34,12 @@ constexpr std::string_view kPodSpecOrder[] = {
     "preemptionPolicy", "dnsConfig",      "readinessGates", "runtimeClassName",      "overhead",
     "enableServiceLinks", "topologySpreadConstraints",      "os",                    "schedulingGates",
     "resourceClaims",  "resources",       "hostnameOverride", "schedulingGroup"};
+// The same of what PersistentVolumes are made of.
+constexpr std::string_view kVolumeOrder[] = {
+    "gcePersistentDisk", "awsElasticBlockStore", "hostPath",      "glusterfs", "nfs",     "rbd",
+    "quobyte",           "iscsi",                "flexVolume",    "cinder",    "cephfs",  "fc",
+    "flocker",           "azureFile",            "vsphereVolume", "azureDisk", "photonPersistentDisk",
+    "portworxVolume",    "scaleIO",              "local",         "storageos", "csi"};
 // There they belong to the security context.
 constexpr std::string_view kHostMembers[] = {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"};
 constexpr std::string_view kSecurityOrder[] = {
@@ -115,6 +121,11 @@ Value GoForm(const Type& type, const Value& value, doc::Arena& arena) {
   // Kinds of meta/v1 have no other form, and RawExtensions and the like print as they are.
   if (value.is_null() || type.package == "meta/v1") return value;
   if (type.package == "core/v1" && type.name == "PodSpec") return PodSpecForm(type, value, arena);
+  if (type.package == "core/v1" && type.name == "PersistentVolumeSource") {
+    Value source = Value::Object();
+    for (const std::string_view name : kVolumeOrder) AddMember(type, value, name, arena, source);
+    return source;
+  }
   const bool volume = type.package == "core/v1" && type.name == "Volume";  // one of its sources stands elsewhere
   Value out = Value::Object();
   out.Reserve(arena, type.flat.size());

@@ -1,5 +1,8 @@
 #include "api/validation/objects.h"
 
+#include <algorithm>
+#include <cstdio>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -141,6 +144,34 @@ Quantity Amount(const StringMap& list, std::string_view resource) {
   return quantity.ok() ? *quantity : Quantity();
 }
 
+// The ratio of limit to request can't be more than what the bounds leave, and what can't be shared out twice has none.
+void ValidateRatio(const core_v1::LimitRangeItem& item, std::string_view resource, const Path& path, Errors& errors) {
+  const StringMap ratios = item.max_limit_request_ratio();
+  if (ratios.Has(resource) && item.min().Has(resource) && item.max().Has(resource)) {
+    constexpr int64_t kMilliMax = std::numeric_limits<int64_t>::max() / 1000;
+    const Quantity ratio = Amount(ratios, resource);
+    const Quantity least = Amount(item.min(), resource);
+    const Quantity most = Amount(item.max(), resource);
+    const bool fine = ratio.Value() < kMilliMax && least.Value() < kMilliMax && most.Value() < kMilliMax;
+    const double value = fine ? static_cast<double>(ratio.MilliValue()) / 1000 : static_cast<double>(ratio.Value());
+    const double bound = fine ? static_cast<double>(most.MilliValue()) / static_cast<double>(least.MilliValue())
+                              : static_cast<double>(most.Value()) / static_cast<double>(least.Value());
+    if (value > bound) {
+      char text[64];
+      std::snprintf(text, sizeof text, "%f", bound);
+      errors.Invalid((path / "maxLimitRequestRatio").Key(resource), *ratios.Find(resource),
+                     "ratio " + std::string(*ratios.Find(resource)) + " is greater than max/min = " + text);
+    }
+  }
+  if (item.type() == "Pod" || MayOvercommit(resource)) return;
+  const auto fallback = item.default_().Find(resource);
+  const auto request = item.default_request().Find(resource);
+  if (!fallback || !request || Amount(item.default_(), resource) == Amount(item.default_request(), resource)) return;
+  errors.Invalid((path / "defaultRequest").Key(resource), *request,
+                 "default value " + std::string(*fallback) + " must equal to defaultRequest value " +
+                     std::string(*request) + " in " + std::string(resource));
+}
+
 // Wherever two limits on one resource contradict each other.
 void ValidateLimitOrder(const core_v1::LimitRangeItem& item, std::string_view resource, const Path& path,
                         Errors& errors) {
@@ -165,6 +196,7 @@ void ValidateLimitOrder(const core_v1::LimitRangeItem& item, std::string_view re
     errors.Invalid((path / "maxLimitRequestRatio").Key(resource), *ratios.Find(resource),
                    "ratio " + std::string(*ratios.Find(resource)) + " is less than 1");
   }
+  ValidateRatio(item, resource, path, errors);
 }
 
 void ValidateLimitNames(const core_v1::LimitRangeItem& item, const Path& path, std::set<std::string_view>& resources,
@@ -253,11 +285,49 @@ void ValidateNamespaceStatusUpdate(const Value& object, const Value& old, Errors
   }
 }
 
+namespace {
+
+// "MyFeature/mySubFeature"
+bool IsFeatureName(std::string_view name) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  if (name.empty() || name.front() < 'A' || name.front() > 'Z') return false;
+  for (const std::string_view part : Split(name, '/')) {
+    if (part.empty() || !is_letter(part.front())) return false;
+    if (!std::ranges::all_of(part, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); })) return false;
+  }
+  return true;
+}
+
+void ValidateFeatures(const core_v1::Node& node, Errors& errors) {
+  constexpr size_t kBytesMax = 253;
+  const Path path = Path("status") / "declaredFeatures";
+  const Value& features = node.status().tree().At("declaredFeatures");
+  for (size_t i = 0; i < features.size(); ++i) {
+    const std::string_view name = features[i].AsString();
+    const std::string what = "invalid feature name " + GoQuote(name) + ": ";
+    if (name.size() > kBytesMax) {
+      errors.Invalid(path[i], name, what + "must be no more than 253 characters");
+    } else if (!IsFeatureName(name)) {
+      errors.Invalid(path[i], name,
+                     what + "must start with an UpperCamelCase segment, with subsequent segments separated by '/' "
+                            "(e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters "
+                            "and slashes");
+    }
+    if (i + 1 == features.size()) continue;
+    const std::string_view next = features[i + 1].AsString();
+    if (name == next) errors.Duplicate(path[i + 1], next);
+    if (name > next) errors.Invalid(path[i + 1], next, "list must be sorted alphabetically");
+  }
+}
+
+}  // namespace
+
 void ValidateNode(const Value& object, Errors& errors) {
   const core_v1::Node node(object);
   ValidateMetadata(object.At("metadata"), false, NameIsSubdomain, MetadataPath(), errors);
   ValidateTaints(node, errors);
   ValidateNodeResources(node, errors);
+  ValidateFeatures(node, errors);
   const Path path = SpecPath() / "podCIDRs";
   const auto ranges = node.spec().pod_cidrs();
   for (size_t i = 0; i < ranges.size(); ++i) {
@@ -277,6 +347,7 @@ void ValidateNodeUpdate(const Value& object, const Value& old_object, Errors& er
   const core_v1::Node old(old_object);
   ValidateMetadataUpdate(object.At("metadata"), old_object.At("metadata"), MetadataPath(), errors);
   ValidateNodeResources(node, errors);
+  ValidateFeatures(node, errors);
   std::set<std::pair<std::string_view, std::string_view>> addresses;
   size_t index = 0;
   for (const core_v1::NodeAddress address : node.status().addresses()) {

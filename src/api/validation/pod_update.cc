@@ -195,7 +195,9 @@ void ValidatePodStatusUpdate(const Value& object, const Value& old_object, Error
     if (condition.observed_generation() < 0) {
       errors.Invalid(at / "observedGeneration", condition.observed_generation(), "must be a non-negative integer");
     }
-    ValidateQualifiedName(condition.type(), at / "Type", errors);
+    const std::string_view type = condition.type();
+    if (type == "PodScheduled" || type == "Ready" || type == "Initialized") continue;
+    ValidateQualifiedName(type, at / "Type", errors);
   }
   if (pod.spec().node_name() != old.spec().node_name()) {
     errors.Forbidden(status / "nodeName", "may not be changed directly");
@@ -218,12 +220,14 @@ void ValidatePodStatusUpdate(const Value& object, const Value& old_object, Error
   for (const std::string_view list : {"containerStatuses", "initContainerStatuses"}) {
     ValidateTransitions(pod, old, list, errors);
   }
+  ValidatePodStatusClaims(pod, errors);
   ValidateAddresses(pod.status().tree().At("podIPs"), status / "podIPs", errors);
   const Value& host_addresses = pod.status().tree().At("hostIPs");
   if (!host_addresses.empty() && host_addresses[0].At("ip").AsString() != pod.status().host_ip()) {
     errors.Invalid((status / "hostIPs")[0] / "ip", host_addresses[0].At("ip").AsString(), "must be equal to `hostIP`");
   }
   ValidateAddresses(host_addresses, status / "hostIPs", errors);
+  ValidateDebugStatuses(pod, errors);
 }
 
 }  // namespace knarr::api::validation

@@ -64,6 +64,8 @@ void ValidateContainerResourceName(std::string_view resource, const Path& path, 
 void ValidatePodResourceName(std::string_view resource, const Path& path, Errors& errors);
 void ValidateQuotaResourceName(std::string_view resource, const Path& path, Errors& errors);
 bool IsQuotaResource(std::string_view resource);
+/// Whether requests may be less than limits.
+bool MayOvercommit(std::string_view resource);
 void ValidateResourceQuantity(std::string_view resource, std::string_view quantity, const Path& path, Errors& errors);
 
 void ValidateSecurityContext(const core_v1::SecurityContext& context, bool host_users, const Path& path,
@@ -89,6 +91,10 @@ void ValidateTaintEffect(std::string_view effect, bool allow_empty, const Path& 
 void ValidateNoBacksteps(std::string_view text, const Path& path, Errors& errors);
 void ValidateDescendingPath(std::string_view text, const Path& path, Errors& errors);
 void ValidateNonReservedPath(std::string_view text, const Path& path, Errors& errors);
+
+/// Of a pod's status: its claims, and its debug containers.
+void ValidatePodStatusClaims(const core_v1::Pod& pod, Errors& errors);
+void ValidateDebugStatuses(const core_v1::Pod& pod, Errors& errors);
 
 /// What holds of a pod whenever it is written.
 void ValidatePodMetadataAndSpec(const core_v1::Pod& pod, Errors& errors);

@@ -20,7 +20,6 @@ bool IsExtended(std::string_view resource) {
   if (IsNative(resource) || resource.starts_with("requests.")) return false;
   return CheckQualifiedName("requests." + std::string(resource)).empty();
 }
-bool MayOvercommit(std::string_view resource) { return IsNative(resource) && !IsHugePages(resource); }
 
 bool IsCounted(std::string_view resource) {
   static constexpr std::array kIntegers = {std::string_view("pods"),
@@ -130,6 +129,8 @@ void ValidateClaimUse(const core_v1::ResourceRequirements& resources, const std:
 }
 
 }  // namespace
+
+bool MayOvercommit(std::string_view resource) { return IsNative(resource) && !IsHugePages(resource); }
 
 void ValidateResourceName(std::string_view resource, const Path& path, Errors& errors) {
   const Problems problems = CheckQualifiedName(resource);

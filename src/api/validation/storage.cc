@@ -71,7 +71,12 @@ void ValidateCapacity(const core_v1::PersistentVolumeSpec& spec, const Path& pat
     errors.NotSupported(path / "capacity", spec.tree().At("capacity"), {"storage"});
   }
   for (const auto& [resource, amount] : capacity) {
-    ValidateStorageAmount(amount, (path / "capacity").Key(resource), errors);
+    const Path at = (path / "capacity").Key(resource);
+    const Result<Quantity> quantity = Quantity::Parse(amount);
+    if (quantity.ok() && quantity->Value() < 0) {
+      errors.Invalid(at, quantity->Value(), "must be a valid resource quantity");
+    }
+    ValidateStorageAmount(amount, at, errors);
   }
 }
 
@@ -291,6 +296,54 @@ void ValidatePersistentVolumeClaimUpdate(const Value& object, const Value& old, 
   }
   ValidateImmutable(object.Get("spec", "volumeMode"), old.Get("spec", "volumeMode"), Path("volumeMode"), errors);
   ValidateAttributesClass(object, old, errors);
+}
+
+namespace {
+
+// Of what is being resized: storage, or something with a domain of its own.
+bool ValidateResized(std::string_view resource, const Path& path, Errors& errors) {
+  const std::vector<std::string> problems = CheckQualifiedName(resource);
+  errors.InvalidAll(path, resource, problems);
+  if (!problems.empty()) return false;
+  const bool native = resource.find('/') == std::string_view::npos ||
+                      resource.find("kubernetes.io/") != std::string_view::npos;
+  if (!native || resource == "storage") return true;
+  errors.NotSupported(path, resource, {"storage"});
+  return false;
+}
+
+bool ValidateAmount(const Value& amount, const Path& path, Errors& errors) {
+  const int64_t value = AmountOf(amount).Value();
+  if (value < 0) errors.Invalid(path, value, "must be a valid resource quantity");
+  return value >= 0;
+}
+
+}  // namespace
+
+void ValidatePersistentVolumeClaimStatusUpdate(const Value& object, const Value& old, Errors& errors) {
+  ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
+  const Path status("status");
+  for (const doc::Member& entry : object.Get("status", "capacity").members()) {
+    ValidateAmount(entry.value, (status / "capacity").Key(entry.key), errors);
+  }
+  static constexpr std::array<std::string_view, 5> kStates = {
+      "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible",
+      "NodeResizePending"};
+  const Path states = status / "allocatedResourceStatuses";
+  for (const doc::Member& entry : object.Get("status", "allocatedResourceStatuses").members()) {
+    ValidateResized(entry.key, states, errors);
+    if (std::ranges::find(kStates, entry.value.AsString()) != kStates.end()) continue;
+    // Upstream tells of the resource here, not of its state.
+    errors.NotSupported(states, entry.key,
+                        {"ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress",
+                         "NodeResizeInfeasible", "NodeResizePending"});
+  }
+  const Path allocated = status / "allocatedResources";
+  for (const doc::Member& entry : object.Get("status", "allocatedResources").members()) {
+    if (ValidateResized(entry.key, allocated, errors)) {
+      ValidateAmount(entry.value, allocated.Key(entry.key), errors);
+    }
+  }
 }
 
 void ValidateVolumeSpec(const core_v1::PersistentVolumeSpec& spec, VolumeUse use, const Path& path, Errors& errors) {

@@ -22,6 +22,7 @@ void ValidateClaimTemplate(const doc::Value& claim, const Path& path, Errors& er
 
 void ValidatePersistentVolume(const doc::Value& object, Errors& errors);
 void ValidatePersistentVolumeClaim(const doc::Value& object, Errors& errors);
+void ValidatePersistentVolumeClaimStatusUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
 void ValidatePersistentVolumeUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
 void ValidatePersistentVolumeClaimUpdate(const doc::Value& object, const doc::Value& old, Errors& errors);
 

@@ -72,6 +72,10 @@ void ValidateSelectedTemplate(const Value& spec, Errors& errors) {
 void ValidateMetadataOf(const Value& object, Errors& errors, NameRule rule = NameIsSubdomain) {
   ValidateMetadata(object.At("metadata"), true, rule, MetadataPath(), errors);
 }
+// A generateName of ReplicationControllers is held against nothing but what every name must be.
+Problems NameOfReplicationController(std::string_view name, bool prefix) {
+  return prefix ? NameIsPathSegment(name, true) : NameIsSubdomain(name, false);
+}
 void ValidateMetadataUpdateOf(const Value& object, const Value& old, Errors& errors) {
   ValidateMetadataUpdate(object.At("metadata"), old.At("metadata"), MetadataPath(), errors);
 }
@@ -290,7 +294,7 @@ void ValidateAtMostAll(const Value& value, const Path& path, Errors& errors) {
 }
 
 void ValidateReplicationController(const Value& object, Errors& errors) {
-  ValidateMetadataOf(object, errors);
+  ValidateMetadataOf(object, errors, NameOfReplicationController);
   ValidateReplicationControllerSpec(object.At("spec"), errors);
 }
 void ValidateReplicationControllerUpdate(const Value& object, const Value& old, Errors& errors) {

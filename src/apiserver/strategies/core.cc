@@ -1,5 +1,7 @@
 // Secrets, ServiceAccounts, Endpoints, ResourceQuotas and PodTemplates.
 
+#include <utility>
+
 #include "api/warnings.h"
 #include "apiserver/strategies/record.h"
 #include "apiserver/strategies/strategies.h"
@@ -31,6 +33,16 @@ class ServiceAccountStrategy : public RecordStrategy {
  public:
   using RecordStrategy::RecordStrategy;
 
+  Ok PrepareForCreate(const StrategyContext& context, doc::Document& object) const override {
+    CleanSecrets(object);
+    return RecordStrategy::PrepareForCreate(context, object);
+  }
+  Ok PrepareForUpdate(const StrategyContext& context, Target target, doc::Document& object,
+                      const Value& old) const override {
+    CleanSecrets(object);
+    return RecordStrategy::PrepareForUpdate(context, target, object, old);
+  }
+
   Texts Warnings(Target /*target*/, const Value& object, const Value* old) const override {
     if (!Has(object) || (old != nullptr && Has(*old))) return {};
     return {"metadata.annotations[" + std::string(kEnforce) +
@@ -38,6 +50,17 @@ class ServiceAccountStrategy : public RecordStrategy {
   }
 
  private:
+  // Of its secrets only the names are kept.
+  static void CleanSecrets(doc::Document& account) {
+    Value* secrets = account.root.Find("secrets");
+    if (secrets == nullptr || !secrets->is_array()) return;
+    for (Value& secret : secrets->items()) {
+      Value name = Value::Object();
+      const Value& given = std::as_const(secret).At("name");
+      if (!given.is_null()) name.Set(account.arena, "name", given);
+      secret = name;
+    }
+  }
   static constexpr std::string_view kEnforce = "kubernetes.io/enforce-mountable-secrets";
   static bool Has(const Value& account) { return account.Get("metadata", "annotations").Find(kEnforce) != nullptr; }
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "apiserver/strategies/strategies.h"
 
@@ -32,6 +33,14 @@ class NamespaceStrategy : public Strategy {
     if (target == Target::kObject) KeepMember(object, old, "spec");  // finalizers have their own subresource
     LabelWithName(object);
     return {};
+  }
+
+  // An update is looked at as a creation would be, too.
+  api::ErrorList ValidateUpdate(Target target, const Value& object, const Value& old) const override {
+    if (target != Target::kObject) return Strategy::ValidateUpdate(target, object, old);
+    api::ErrorList errors = Strategy::Validate(object);
+    std::ranges::move(Strategy::ValidateUpdate(target, object, old), std::back_inserter(errors));
+    return errors;
   }
 
   void PrepareForDelete(doc::Document& object) const override {

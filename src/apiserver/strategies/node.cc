@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <iterator>
+
 #include "api/warnings.h"
 #include "apiserver/strategies/strategies.h"
 
@@ -22,7 +25,16 @@ class NodeStrategy : public Strategy {
     if (target != Target::kStatus && old.Get("spec", "configSource").is_null()) {
       DropConfig(object, "spec", "configSource");
     }
+    if (target == Target::kStatus && old.Get("status", "config").is_null()) DropConfig(object, "status", "config");
     return {};
+  }
+
+  // An update is looked at as a creation would be, too.
+  api::ErrorList ValidateUpdate(Target target, const doc::Value& object, const doc::Value& old) const override {
+    if (target != Target::kObject) return Strategy::ValidateUpdate(target, object, old);
+    api::ErrorList errors = Strategy::Validate(object);
+    std::ranges::move(Strategy::ValidateUpdate(target, object, old), std::back_inserter(errors));
+    return errors;
   }
 
   std::vector<std::string> Warnings(Target target, const doc::Value& object, const doc::Value* /*old*/) const override {

@@ -102,7 +102,9 @@ class PodStrategy : public Strategy {
     // qosClass never changes; a status written without it keeps it.
     Value& status = object.root.Ensure(object.arena, "status");
     const Value& before = old.Get("status", "qosClass");
-    if (before.is_string()) status.Set(object.arena, "qosClass", Value::String(object.arena, before.AsString()));
+    if (before.is_string() && std::as_const(status).At("qosClass").AsString().empty()) {
+      status.Set(object.arena, "qosClass", Value::String(object.arena, before.AsString()));
+    }
     return {};
   }
 

@@ -98,7 +98,10 @@ class WorkloadStrategy : public Strategy {
         old == nullptr ||
         (kind_.kind == "DaemonSet" ? !spec.At("template").Equals(old->Get("spec", "template"))
                                    : !object.Get("metadata", "generation").Equals(old->Get("metadata", "generation")));
-    if (changed) add(api::WarningsOfPod("spec.template", spec.At("template")));
+    // Upstream takes the old template of a ReplicationController for the new one.
+    const bool swapped = old != nullptr && kind_.kind == "ReplicationController";
+    const Value& pods = swapped ? old->Get("spec", "template") : spec.At("template");
+    if (changed) add(api::WarningsOfPod("spec.template", pods));
     if (kind_.kind != "StatefulSet") return warnings;
     const Value& claims = spec.At("volumeClaimTemplates");
     for (size_t i = 0; i < claims.size(); ++i) {
