@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "scheduler/plugin.h"
@@ -16,6 +17,18 @@ std::string NothingFits(size_t nodes, const std::map<std::string, int>& reasons)
   return fmt::format("0/{} nodes are available: {}.", nodes, fmt::join(parts, ", "));
 }
 
+// Upstream's minFeasibleNodesToFind, and its rule for how large a part of a large cluster is looked at.
+constexpr size_t kFeasibleLeast = 100;
+constexpr size_t kPercentageLeast = 5;
+
+/// How many nodes that a pod fits on are enough to choose from.
+size_t FeasibleEnough(size_t nodes) {
+  if (nodes < kFeasibleLeast) return nodes;
+  const size_t less = nodes / 125;
+  const size_t percentage = std::max(kPercentageLeast, less < 50 ? 50 - less : 0);
+  return std::max(kFeasibleLeast, nodes * percentage / 100);
+}
+
 }  // namespace
 
 Placement Place(const PodInfo& pod, const Snapshot& snapshot, const Plugins& plugins, uint64_t tie_break) {
@@ -26,7 +39,14 @@ Placement Place(const PodInfo& pod, const Snapshot& snapshot, const Plugins& plu
   }
   std::vector<const NodeInfo*> feasible;
   std::map<std::string, int> reasons;
-  for (const auto& [name, node] : snapshot.nodes()) {
+  // Where not all are looked at, each has the same chance: begins anywhere, and goes round.
+  const auto& nodes = snapshot.nodes();
+  const size_t enough = FeasibleEnough(nodes.size());
+  auto at = nodes.begin();
+  if (enough < nodes.size()) std::advance(at, tie_break % nodes.size());
+  for (size_t looked = 0; looked < nodes.size() && feasible.size() < enough; ++looked, ++at) {
+    if (at == nodes.end()) at = nodes.begin();
+    const NodeInfo& node = at->second;
     if (node.object == nullptr) continue;
     std::vector<std::string> why;
     for (const auto& filter : plugins.filters) {

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -166,6 +167,25 @@ TEST(Place, SpreadsThePodsOfOneOwner) {
     snapshot.SetPod(std::move(pod), placement.node);
   }
   for (const auto& [node, count] : counts) EXPECT_EQ(count, 3) << node;
+}
+
+TEST(Place, LooksAtAPartOfALargeCluster) {
+  const Plugins plugins = DefaultPlugins();
+  Snapshot snapshot;
+  // Upstream's numbers: all of up to 100, half of a few hundred, a tenth of 5,000.
+  const std::pair<int, size_t> sizes[] = {{50, 50}, {100, 100}, {150, 100}, {1000, 420}, {5000, 500}};
+  int made = 0;
+  for (const auto& [nodes, looked] : sizes) {
+    for (; made < nodes; ++made) ASSERT_TRUE(snapshot.SetNode(Node({fmt::format("n{:05}", made)})).ok());
+    EXPECT_EQ(Place(MakePod("p", Asks("{}")), snapshot, plugins, 4999).feasible, looked) << nodes;
+  }
+  // The one node that fits is found wherever it is.
+  ASSERT_TRUE(snapshot.SetNode(Node({"n02500", "{}", R"({"cpu":"64","memory":"1Gi","pods":"2"})"})).ok());
+  for (uint64_t begin : {0, 2500, 2501, 4999}) {
+    EXPECT_EQ(Place(MakePod("p", Asks(R"({"cpu":"32"})")), snapshot, plugins, begin).node, "n02500") << begin;
+  }
+  EXPECT_EQ(Place(MakePod("p", Asks(R"({"cpu":"65"})")), snapshot, plugins, 7).message,
+            "0/5000 nodes are available: 5000 Insufficient cpu.");
 }
 
 TEST(Place, HostPortsClash) {

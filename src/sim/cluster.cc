@@ -1,11 +1,14 @@
 #include "sim/cluster.h"
 
 #include "base/check.h"
+#include "store/core.h"
 
 namespace knarr::sim {
 
 Cluster::Cluster(rt::Runtime& runtime, Journal& journal, const ClusterOptions& options)
-    : runtime_(runtime), journal_(journal), store_(store::OpenMemory(runtime, options.commit_time)) {
+    : runtime_(runtime), journal_(journal), disk_{.commit_time = options.commit_time} {
+  store_ = std::make_unique<store::Core>(runtime, store::CoreOptions{}, MakeSimLog(runtime, disk_, journal),
+                                         store::Recovered{});
   keys_.ca_certificate_pem = options.ca_certificate_pem;
   keys_.ca_key_pem = options.ca_key_pem;
   apiserver::ApiServerOptions server;

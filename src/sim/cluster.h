@@ -17,6 +17,7 @@
 #include "sim/fault_client.h"
 #include "sim/hollow_node.h"
 #include "sim/journal.h"
+#include "sim/sim_disk.h"
 #include "store/store.h"
 
 namespace knarr::sim {
@@ -43,6 +44,7 @@ class Cluster {
   void Stop();
 
   store::Store& store() { return *store_; }
+  SimDisk& disk() { return disk_; }
   apiserver::ApiServer& api() { return *api_; }
   /// A way to the API server without faults.
   client::Client& client() { return *client_; }
@@ -90,6 +92,7 @@ class Cluster {
 
   rt::Runtime& runtime_;
   Journal& journal_;
+  SimDisk disk_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<client::Client> way_;

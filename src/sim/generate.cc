@@ -112,7 +112,7 @@ class Generator {
         {1, &Generator::DropQuota},    {1, &Generator::DropAccount},     {3, &Generator::Touch},
         {2, &Generator::MakeBudget},   {3, &Generator::EvictPod},        {2, &Generator::Hold},
         {3, &Generator::Count},        {2, &Generator::TaintNode},       {1, &Generator::DropMaps},
-        {2, &Generator::ReplacePod},
+        {2, &Generator::ReplacePod},   {1, &Generator::FillDisk},        {2, &Generator::FreeDisk},
     };
     for (const Choice& choice : kChoices) {
       if (Draw(4) == 0) continue;
@@ -249,7 +249,9 @@ class Generator {
   }
   void LoseNode() { Line("fault node/~{} {}", Any(), Draw(2) == 0 ? "cut" : "crash"); }
   void FindNode() { Line("fault lost heal"); }
-  void RemoveNode() { Line("fault lost remove"); }
+  void RemoveNode() { Line("try fault lost remove"); }
+  void FillDisk() { Line("fault disk full"); }
+  void FreeDisk() { Line("fault disk heal"); }
   void RestartControlPlane() { Line("fault control-plane restart after={}ms", Draw(5000)); }
 
   void MakeOwned() {

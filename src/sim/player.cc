@@ -101,7 +101,8 @@ class Player {
     if (statement.verb == "expect") return Expect(statement);
     const Ok done = Do(statement);
     stage_.Note("step: " + statement.text + (done.ok() ? "" : ": " + done.status().ToString()));
-    if (statement.tries && !done.ok() && IsOrdinaryRefusal(done.status())) return {};
+    const bool fine = !done.ok() && (IsOrdinaryRefusal(done.status()) || stage_.Excuses(done.status()));
+    if (statement.tries && fine) return {};
     if (statement.error.empty()) return done.ok() ? PlayResult() : Failed(statement, done.status());
     if (done.ok()) return At(statement, Outcome::kFailed, fmt::format("succeeded; want {}", statement.error));
     if (ReasonText(done.status().reason()) != statement.error ||

@@ -28,6 +28,11 @@ class Stage {
   virtual void Note(const std::string& text) = 0;
   /// Something is wrong that is no statement's: there is no point in going on.
   virtual bool failed() const { return false; }
+  /// Whether a statement that is tried may fail so, here and now.
+  virtual bool Excuses(const Status& status) const {
+    (void)status;
+    return false;
+  }
   /// A file that a statement names.
   virtual Result<std::string> ReadFile(const std::string& path) = 0;
 };

@@ -62,7 +62,7 @@ constexpr Form kForms[] = {
     {"error", 1, 64, Body::kNone, {}, "error REASON [TEXT], behind the statement that has to fail"},
     {"advance", 1, 1, Body::kNone, {}, "advance TIME"},
     {"fault", 1, 2, Body::kNone, kAfterOption,
-     "fault node/NAME crash|cut|heal, lost heal|remove, control-plane|server restart [after=TIME]"},
+     "fault node/NAME crash|cut|heal, lost heal|remove, disk full|heal, control-plane restart [after=TIME]"},
     {"faults", 0, 1, Body::kNone, kFaultOptions, "faults refuse=N conflict=N …, in thousandths, or faults none"},
     {"calm", 0, 0, Body::kNone, {}, "calm"},
     {"converge", 0, 0, Body::kNone, {}, "converge"},

@@ -17,6 +17,9 @@ using client::ObjectName;
 constexpr Duration kConvergeMost = 7min;
 constexpr Duration kLook = 2s;
 constexpr int kNodeLooks = 100;
+// The store looks every few seconds whether a full disk has room again.
+constexpr Duration kDiskHealsMost = 60s;
+constexpr Duration kDiskExcuses = 5s;
 // How long a pod may wait that would fit: the informers' longest pause between tries, and the longest back-off.
 constexpr Duration kWaitMost = 90s;
 // A cluster at rest stays so, and writes nothing.
@@ -115,6 +118,7 @@ Ok SimulatedStage::Fault(const Statement& statement) {
   const std::string& target = statement.words[0];
   const std::string what = statement.words.size() > 1 ? statement.words[1] : "";
   if (target == "lost") return FaultLost(what);
+  if (target == "disk") return FaultDisk(what);
   if (target == "control-plane" && what == "restart") {
     cluster_.StopControlPlane();
     const Duration after = TRY(ParseDuration(statement.Option("after", "1s")));
@@ -148,6 +152,31 @@ Ok SimulatedStage::FaultNode(const std::string& text, const std::string& what) {
   return {};
 }
 
+Ok SimulatedStage::FaultDisk(const std::string& what) {
+  SimDisk& disk = cluster_.disk();
+  if (what == "full") {
+    disk.full = true;
+    return {};
+  }
+  if (what != "heal") return BadRequest("fault disk full|heal");
+  disk.full = false;
+  // By itself, and soon.
+  const MonoTime until = runtime_.Mono() + kDiskHealsMost;
+  while (!cluster_.store().Health().ok()) {
+    if (runtime_.Mono() > until) {
+      journal_.Violation("the disk has room again, and the store stays read-only");
+      return Timeout("the store does not heal");
+    }
+    TRY(runtime_.Sleep(100ms));
+  }
+  return {};
+}
+
+bool SimulatedStage::Excuses(const Status& /*status*/) const {
+  const SimDisk& disk = cluster_.disk();
+  return disk.full || runtime_.Mono() - disk.refused < kDiskExcuses;
+}
+
 /// One of those that are down.
 Ok SimulatedStage::FaultLost(const std::string& what) {
   for (auto& node : cluster_.nodes()) {
@@ -168,6 +197,7 @@ Ok SimulatedStage::FaultLost(const std::string& what) {
 Ok SimulatedStage::Calm() {
   faulty_ = false;
   cluster_.SetFaults(nullptr);
+  TRY(FaultDisk("heal"));
   for (auto& node : cluster_.nodes()) {
     node->Calm();
     node->Start();

@@ -26,6 +26,7 @@ class SimulatedStage : public Stage {
   Ok MakeNodes(const Statement& statement) override;
   Ok Direct(const Statement& statement) override;
   void Note(const std::string& text) override { journal_.Note(text); }
+  bool Excuses(const Status& status) const override;
   bool failed() const override { return journal_.failed(); }
   Result<std::string> ReadFile(const std::string& path) override;
   Duration converged_after() const { return converged_after_; }
@@ -33,6 +34,7 @@ class SimulatedStage : public Stage {
  private:
   Ok Fault(const Statement& statement);
   Ok FaultNode(const std::string& target, const std::string& what);
+  Ok FaultDisk(const std::string& what);
   Ok FaultLost(const std::string& what);
   Ok SetFaults(const Statement& statement);
   Ok Calm();
