@@ -178,7 +178,8 @@ void Nodes::NodeChanged(const ObjectPtr& before, const ObjectPtr& after) {
     Die(node);
     return;
   }
-  if (node.registered && node.up && !node.removed && !IsReady(*after)) {
+  node.unready = !IsReady(*after);
+  if (node.registered && node.up && !node.removed && node.unready) {
     node.registered = false;  // somebody says that it is lost, and it is not
     stirred_.Set();
   }
@@ -210,7 +211,8 @@ void Nodes::RunHeartbeats() {
     const bool due = runtime_.Mono() >= beat;
     if (due) beat = runtime_.Mono() + options_.cycles.heartbeat;
     ForEachNode([&](Node& node) -> Ok {
-      if (!node.registered) {
+      // What was said of it while it registered may still stand.
+      if (!node.registered || (due && node.unready)) {
         TRY(Register(node));
         node.registered = true;
         return RenewLease(node);

@@ -91,6 +91,7 @@ class Nodes : public client::NodeAccess {
     AddressBook* book = nullptr;
     bool up = true;
     bool registered = false;
+    bool unready = false;             ///< its object says that it is lost
     bool removed = false;             ///< its object was deleted: the machine is no more
     MonoTime turn = MonoTime::max();  ///< when it dies or comes back
   };

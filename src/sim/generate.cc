@@ -289,7 +289,7 @@ class Generator {
     Line("try touch {}/~{}", Pick(kKinds), Any());
   }
   /// Many at once raise one number.
-  void Count() { Line("count {}", 2 + Draw(4)); }
+  void Count() { Line("try count {}", 2 + Draw(4)); }
 
   const uint64_t seed_;
   uint64_t state_;
