@@ -168,6 +168,8 @@ bool PodLife::Step(Container& container, MonoTime now) {
     EndContainer(container, now, ExitCode(container.outcome));
   } else {
     container.last_exit_code = container.exit_code;
+    container.last_started = container.started;
+    container.last_ended = container.ended;
     container.restarts++;
     StartContainer(container, now);
   }
@@ -286,13 +288,16 @@ void PodLife::FillContainer(const Container& container, size_t index, ContainerS
   const bool done = container.init && !container.sidecar && container.state == State::kEnded;
   status.set_ready(container.init && !container.sidecar ? done && container.exit_code == 0 : runs && ready());
   status.set_started(runs);
-  auto ended = [](auto to, int code, const Outcome* outcome) {
-    to.set_exit_code(code);
+  auto ended = [](auto to, int code, const Outcome* outcome, WallTime from, WallTime until) {
+    to.set_exit_code(code).set_started_at(from).set_finished_at(until);
     const bool named = outcome != nullptr && !outcome->reason.empty() && !outcome->fails_pod;
     to.set_reason(named ? std::string_view(outcome->reason) : code == 0 ? "Completed" : "Error");
     if (outcome != nullptr && !outcome->message.empty()) to.set_message(outcome->message);
   };
-  if (container.last_exit_code >= 0) ended(status.last_state().terminated(), container.last_exit_code, nullptr);
+  if (container.last_exit_code >= 0) {
+    ended(status.last_state().terminated(), container.last_exit_code, nullptr, container.last_started,
+          container.last_ended);
+  }
   auto state = status.state();
   switch (container.state) {
     case State::kWaiting:
@@ -308,10 +313,10 @@ void PodLife::FillContainer(const Container& container, size_t index, ContainerS
     case State::kEnded:
       if (RunsAgain(container)) {
         state.waiting().set_reason("CrashLoopBackOff").set_message("the container is started again after a while");
-        ended(status.last_state().terminated(), container.exit_code, container.outcome);
+        ended(status.last_state().terminated(), container.exit_code, container.outcome, container.started,
+              container.ended);
       } else {
-        ended(state.terminated(), container.exit_code, container.outcome);
-        state.terminated().set_started_at(container.started).set_finished_at(container.ended);
+        ended(state.terminated(), container.exit_code, container.outcome, container.started, container.ended);
       }
       break;
   }

@@ -55,6 +55,8 @@ class PodLife {
     MonoTime next = MonoTime::max();
     WallTime started{};
     WallTime ended{};
+    WallTime last_started{};
+    WallTime last_ended{};
   };
 
   enum class Restart : uint8_t { kAlways, kOnFailure, kNever };
