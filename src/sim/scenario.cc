@@ -256,9 +256,9 @@ class Parser {
     if (!before.error.empty()) return BadRequest("the statement before has its error already");
     if (before.verb == "expect" || before.verb == "advance") return BadRequest("expect and advance have no reasons");
     before.error = error.words[0];
-    for (size_t i = 1; i < error.words.size(); ++i) {
-      before.error_text += (before.error_text.empty() ? "" : " ") + error.words[i];
-    }
+    // As it stands: messages have quotes of their own.
+    const size_t reason = error.text.find(before.error, error.text.find("error") + std::string_view("error").size());
+    before.error_text = TrimSpace(std::string_view(error.text).substr(reason + before.error.size()));
     before.text += "\n" + error.text;
     return {};
   }
