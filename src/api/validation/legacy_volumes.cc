@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "api/validation/metadata.h"
 #include "api/validation/pods.h"
 #include "base/names.h"
 #include "base/strings.h"
@@ -136,6 +137,15 @@ void ValidateQuobyte(const Value& source, const Path& path, Errors& errors) {
   if (source.At("volume").AsString().empty()) errors.Required(path / "volume");
 }
 
+void ValidateStorageOs(const Value& source, const Path& path, Errors& errors) {
+  for (const std::string_view member : {"volumeName", "volumeNamespace"}) {
+    const std::string_view name = source.At(member).AsString();
+    if (!name.empty()) ValidateDns1123Label(name, path / member, errors);
+  }
+  const Value& secret = source.At("secretRef");
+  if (!secret.is_null() && secret.At("name").AsString().empty()) errors.Required(path / "secretRef" / "name");
+}
+
 void ValidateAzureDisk(const Value& source, const Path& path, Errors& errors) {
   const auto one_of = [&](std::string_view name, std::initializer_list<std::string_view> supported) {
     const Value& value = source.At(name);
@@ -165,6 +175,7 @@ void ValidateLegacyVolume(std::string_view kind, const Value& source, const Path
   if (kind == "fc") return ValidateFibreChannel(source, path, errors);
   if (kind == "flocker") return ValidateFlocker(source, path, errors);
   if (kind == "quobyte") return ValidateQuobyte(source, path, errors);
+  if (kind == "storageos") return ValidateStorageOs(source, path, errors);
   if (kind == "azureDisk") return ValidateAzureDisk(source, path, errors);
   if (kind != "gcePersistentDisk" && kind != "awsElasticBlockStore") return;
   const int64_t partition = source.At("partition").AsInt();

@@ -370,6 +370,7 @@ void ValidateControllerRevision(const Value& object, Errors& errors) {
 }
 void ValidateControllerRevisionUpdate(const Value& object, const Value& old, Errors& errors) {
   ValidateMetadataUpdateOf(object, old, errors);
+  ValidateMetadataOf(object, errors);
   errors.NonNegative(Path("revision"), object.At("revision").AsInt());
   ValidateImmutable(object.At("data"), old.At("data"), Path("data"), errors);
 }
