@@ -1,7 +1,8 @@
 // The store on a real disk: one JSON line per figure.
 //
-// knarr_store_bench [<folder> [create|commit|compact|churn|watch|start]]
+// knarr_store_bench [<folder> [create|commit|compact|etcd|churn|watch|start]]
 //   the folder must be on the disk to be measured; default: the temporary folder
+//   etcd URL: the same commits to that etcd server, whose data must be on the same disk, and to the store, taking turns
 //   churn: 50 writes a second of 1,000 keys in simulated time; KNARR_CHURN_HOURS of it, 24 by default
 
 #include <sys/resource.h>
@@ -17,9 +18,11 @@
 #include <vector>
 
 #include "base/check.h"
+#include "rt/file_system.h"
 #include "rt/real.h"
 #include "rt/sim.h"
 #include "rt/sync.h"
+#include "store/etcd/cluster.h"
 #include "store/maintenance.h"
 #include "store/store.h"
 
@@ -65,43 +68,98 @@ void InRuntime(const std::function<void(rt::Runtime&)>& body) {
   runtime->Run([&] { body(*runtime); });
 }
 
-void BenchCommits(const std::string& folder) {
+struct Load {
+  double per_second = 0;
+  double cpu_us = 0;
+  double p50_ms = 0;
+  double p99_ms = 0;
+};
+
+/// Writers who each wait for one write after another.
+Load LoadOf(rt::Runtime& runtime, int writers, const std::function<void(std::string key)>& write) {
+  std::vector<double> times;
+  const double cpu = Cpu();
+  const MonoTime begin = runtime.Mono();
+  const MonoTime end = begin + 5s;
+  rt::TaskGroup group(runtime, "writers");
+  for (int i = 0; i < writers; i++) {
+    group.Spawn("writer", [&] {
+      while (runtime.Mono() < end) {
+        const MonoTime start = runtime.Mono();
+        write(KeyOf(runtime.Random() % kChurnKeys));
+        times.push_back(Seconds(runtime.Mono() - start));
+      }
+    });
+  }
+  group.Join();
+  const double took = Seconds(runtime.Mono() - begin);
+  std::ranges::sort(times);
+  const auto count = static_cast<double>(times.size());
+  return {count / took, 1e6 * (Cpu() - cpu) / count, 1e3 * times[times.size() / 2],
+          1e3 * times[times.size() * 99 / 100]};
+}
+
+void BenchCommits(const std::string& folder, const std::vector<int>& numbers) {
   std::filesystem::remove_all(folder);
   InRuntime([&](rt::Runtime& runtime) {
     auto store = Open(runtime, folder);
     const std::string value(kValueSize, 'v');
-    for (int writers : {1, 16, 64}) {
-      std::vector<double> times;
-      double cpu = Cpu();
-      uint64_t commits = store->stats().commits;
-      MonoTime begin = runtime.Mono();
-      MonoTime end = begin + 5s;
-      rt::TaskGroup group(runtime, "writers");
-      for (int i = 0; i < writers; i++) {
-        group.Spawn("writer", [&] {
-          while (runtime.Mono() < end) {
-            MonoTime start = runtime.Mono();
-            MUST(store->Txn({}, {{.key = KeyOf(runtime.Random() % kChurnKeys), .value = value}}));
-            times.push_back(Seconds(runtime.Mono() - start));
-          }
-        });
-      }
-      group.Join();
-      double took = Seconds(runtime.Mono() - begin);
-      cpu = Cpu() - cpu;
-      std::ranges::sort(times);
-      double count = static_cast<double>(times.size());
+    for (int writers : numbers) {
+      const Load load = LoadOf(
+          runtime, writers, [&](std::string key) { MUST(store->Txn({}, {{.key = std::move(key), .value = value}})); });
       std::printf(
-          "{\"bench\":\"store_commit\",\"writers\":%d,\"value_bytes\":%zu,\"per_second\":%.0f,\"groups_per_second\":%."
-          "0f,"
+          "{\"bench\":\"store_commit\",\"writers\":%d,\"value_bytes\":%zu,\"per_second\":%.0f,"
           "\"cpu_us\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"disk_mb\":%.0f}\n",
-          writers, kValueSize, count / took, static_cast<double>(store->stats().commits - commits) / took,
-          1e6 * cpu / count, 1e3 * times[times.size() / 2], 1e3 * times[times.size() * 99 / 100],
+          writers, kValueSize, load.per_second, load.cpu_us, load.p50_ms, load.p99_ms,
           static_cast<double>(store->stats().disk_bytes) / 1e6);
       std::fflush(stdout);
     }
     store->Close();
   });
+}
+
+/// The same writes to etcd: 64 at a time on one connection, nothing but puts.
+void BenchEtcd(const std::string& server) {
+  InRuntime([&](rt::Runtime& runtime) {
+    const auto api = MUST(etcd::OpenCluster(runtime, {.servers = {server}}));
+    const std::string value(kValueSize, 'v');
+    for (int writers : {1, 64}) {
+      const Load load = LoadOf(runtime, writers, [&](std::string key) {
+        etcd::TxnRequest put;
+        put.then.push_back({.kind = etcd::Operation::Kind::kPut, .key = std::move(key), .value = value});
+        bool sent = false;
+        MUST(api->Txn(put, sent));
+      });
+      std::printf(
+          "{\"bench\":\"etcd_commit\",\"writers\":%d,\"value_bytes\":%zu,\"per_second\":%.0f,\"client_cpu_us\":%.1f,"
+          "\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n",
+          writers, kValueSize, load.per_second, load.cpu_us, load.p50_ms, load.p99_ms);
+      std::fflush(stdout);
+    }
+    api->Close();
+  });
+}
+
+/// The disk alone: a write of three pages and fdatasync.
+void BenchSync(const std::string& folder) {
+  std::filesystem::create_directories(folder);
+  InRuntime([&](rt::Runtime& runtime) {
+    const auto file = MUST(runtime.files().Open(folder + "/sync", rt::OpenMode::kTruncate));
+    const std::string pages(3 * 8192, 'p');
+    for (int i = 0; i < 64; i++) MUST(file->WriteAt(i * 3 * 8192, pages));
+    MUST(file->Sync());
+    std::vector<double> times;
+    for (int i = 0; i < 1000; i++) {
+      const MonoTime start = runtime.Mono();
+      MUST(file->WriteAt(i % 64 * 3 * 8192, pages));
+      MUST(file->Sync());
+      times.push_back(Seconds(runtime.Mono() - start));
+    }
+    std::ranges::sort(times);
+    std::printf("{\"bench\":\"disk_sync\",\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n", 1e3 * times[500], 1e3 * times[990]);
+    std::fflush(stdout);
+  });
+  std::filesystem::remove_all(folder);
 }
 
 /// What writers feel of a compaction that gives much space back: the longest time between two commits.
@@ -154,6 +212,8 @@ void BenchChurn(const std::string& folder) {
   std::filesystem::remove_all(folder);
   const char* hours = std::getenv("KNARR_CHURN_HOURS");
   const double of_day = hours == nullptr ? 24 : std::atof(hours);
+  // The simulated world has files of its own, but SQLite has not.
+  std::filesystem::create_directories(folder);
   auto runtime = rt::SimRuntime::Create({.seed = 1});
   runtime->Run([&] {
     constexpr uint64_t kKeys = 1000;
@@ -297,7 +357,15 @@ int main(int argc, char** argv) {
   std::string only = argc > 2 ? argv[2] : "";
   auto wanted = [&](const char* name) { return only.empty() || only == name; };
   if (wanted("create")) knarr::store::BenchEmpty(folder);
-  if (wanted("commit")) knarr::store::BenchCommits(folder);
+  if (wanted("commit")) knarr::store::BenchCommits(folder, {1, 16, 64});
+  if (only == "etcd" && argc > 3) {
+    // Taking turns, on the same disk; the disk's own figure beside them.
+    for (int round = 0; round < 2; round++) {
+      knarr::store::BenchSync(folder);
+      knarr::store::InChild([&] { knarr::store::BenchEtcd(argv[3]); });
+      knarr::store::InChild([&] { knarr::store::BenchCommits(folder, {1, 64}); });
+    }
+  }
   if (wanted("compact")) knarr::store::InChild([&] { knarr::store::BenchCompaction(folder); });
   // A day takes minutes: only when asked for.
   if (only == "churn") knarr::store::BenchChurn(folder);

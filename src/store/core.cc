@@ -17,9 +17,11 @@ constexpr size_t kGroupBytesMax = 8 << 20;
 constexpr size_t kForgetLeast = 256;
 /// …or they are as much as this part of the live values, and this much…
 constexpr size_t kForgetFraction = 8;
-constexpr size_t kForgetBytesLeast = 256 << 10;
+constexpr size_t kForgetBytesLeast = 128 << 10;
+/// …so many at a time, or two with each change: each may cost a page in the write-ahead log…
+constexpr size_t kForgetStep = 48;
 /// …and by themselves, after an explicit compaction, so many at a time: writers wait meanwhile.
-constexpr size_t kForgetMost = 100;
+constexpr size_t kForgetMost = 50;
 /// Values sealed anew in one flush.
 constexpr size_t kResealMost = 100;
 /// The part of the live bytes that history may take on the disk.
@@ -213,7 +215,7 @@ std::vector<int64_t> Core::TakeForgotten(size_t records) {
   if (tidy_up_) {
     count = kForgetMost;
   } else if (forget_.size() >= kForgetLeast || ManyForgotten()) {
-    count = std::max(kForgetLeast, 4 * records);
+    count = std::max(kForgetStep, 2 * records);
   }
   count = std::min(count, forget_.size());
   auto end = forget_.begin() + static_cast<ptrdiff_t>(count);

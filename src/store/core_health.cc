@@ -15,6 +15,8 @@ constexpr Duration kHealFirst = std::chrono::milliseconds(500);
 constexpr Duration kHealMost = std::chrono::seconds(5);
 constexpr Duration kHealthyAfter = std::chrono::seconds(30);
 constexpr Duration kReclaimStep = std::chrono::milliseconds(20);
+constexpr Duration kReclaimPause = std::chrono::milliseconds(1);
+constexpr size_t kReclaimChanges = 1000;
 
 }  // namespace
 
@@ -160,7 +162,14 @@ std::unique_ptr<BackupSource> Core::StartBackup() {
 Result<Reclaimed> Core::Reclaim() {
   Reclaimed done;
   done.disk_bytes_before = log_->disk_bytes();
-  TRY(Compact(timeline_.revision()));
+  // In steps: to let go of a long history takes its time, and writers want theirs.
+  const Revision target = timeline_.revision();
+  while (timeline_.compacted() < target) {
+    const History::View& history = timeline_.history();
+    const bool last = history.size() <= kReclaimChanges;
+    TRY(Compact(last ? target : std::min(target, history.at(kReclaimChanges - 1).revision)));
+    TRY(world_.Sleep(kReclaimPause));
+  }
   done.compacted = timeline_.compacted();
   // What an earlier compaction left over as well.
   tidy_up_ = true;

@@ -297,7 +297,9 @@ TEST(Core, HistoryIsBoundedByCount) {
     // Superseded rows go along with writes once there are enough to be worth it.
     size_t forgotten = 0;
     for (const auto& batch : control.batches) forgotten += batch.forget.size();
-    EXPECT_EQ(forgotten, 512u);
+    // But for those who wait for company.
+    EXPECT_GE(forgotten, 600u - 256u - 48u);
+    EXPECT_LE(forgotten, 600u);
   });
 }
 
@@ -330,20 +332,20 @@ TEST(Core, CompactionForgetsAValueBeforeTheDeleteThatHidesIt) {
     control.spacious = true;
     const size_t tidied = control.tidied;
     ASSERT_TRUE(core.Compact(core.Latest()->revision()).ok());
-    ASSERT_TRUE(runtime.Sleep(1s).ok());
+    ASSERT_TRUE(runtime.Sleep(2s).ok());
     control.spacious = false;
     ASSERT_TRUE(runtime.Sleep(1s).ok());
     std::vector<int64_t> forgotten;
     for (const auto& batch : control.batches) {
-      EXPECT_LE(batch.forget.size(), 100u);
+      EXPECT_LE(batch.forget.size(), 50u);
       EXPECT_TRUE(std::ranges::is_sorted(batch.forget));
       forgotten.insert(forgotten.end(), batch.forget.begin(), batch.forget.end());
     }
     ASSERT_EQ(forgotten.size(), 3000u);
     for (size_t i = 0; i < forgotten.size(); i++) ASSERT_EQ(forgotten[i], static_cast<int64_t>(i + 1));
     // It went on giving space back while there was some, and then stopped.
-    EXPECT_GT(control.tidied - tidied, 60u);
-    EXPECT_LT(control.tidied - tidied, 120u);
+    EXPECT_GT(control.tidied - tidied, 100u);
+    EXPECT_LT(control.tidied - tidied, 180u);
   });
 }
 

@@ -16,13 +16,15 @@ namespace knarr::store {
 
 namespace {
 
-/// Unused pages beyond both bounds are given back to the file system, for so long at a time.
-constexpr int64_t kSparePages = 64;
-constexpr int64_t kSpareFraction = 6;
-constexpr Duration kGiveBackFor = std::chrono::milliseconds(2);
+/// Unused pages beyond both bounds are given back to the file system, for so long at a time, and so many times eight of
+/// them: what is moved lies in the write-ahead log first.
+constexpr int64_t kSparePages = 24;
+constexpr int64_t kSpareFraction = 10;
+constexpr int kGiveBackTimes = 4;
+constexpr Duration kGiveBackFor = std::chrono::milliseconds(1);
 /// The write-ahead log is emptied into the database when it has an eighth of the live bytes, within these bounds: a
 /// short log is emptied quickly, a long one saves writing.
-constexpr size_t kLogLeast = 512 << 10;
+constexpr size_t kLogLeast = 256 << 10;
 constexpr size_t kLogMost = 4 << 20;
 constexpr size_t kPageBytes = 8192;
 constexpr size_t kCheckStretch = 256;
@@ -295,7 +297,7 @@ void SqliteLog::GiveBack() {
   if (much) {
     const MonoTime end = world_.Mono() + kGiveBackFor;
     int code = statements_->begin.Run();
-    while (code == SQLITE_OK && much && world_.Mono() < end) {
+    for (int i = 0; i < kGiveBackTimes && code == SQLITE_OK && much && world_.Mono() < end; i++) {
       code = statements_->vacuum.Run();
       much = spacious();
     }
