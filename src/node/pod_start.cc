@@ -273,16 +273,20 @@ Ok PodWorker::StartOne(const std::string& name) {
 
 /// Starts what was created, and makes it the container of the record.
 Ok PodWorker::Launch(ContainerRecord& record, const std::string& id) {
-  // The one before is kept for `logs --previous` and lastState; the one before that goes, and one that never ran.
-  std::optional<runtime::ContainerStatus> older = std::move(record.last);
-  record.last = std::exchange(record.current, std::nullopt);
-  if (record.last && record.last->state == ContainerState::kCreated) std::swap(record.last, older);
+  // The one before is kept for `logs --previous` and lastState; the one before that goes, and one that never ran. One
+  // that was removed is remembered in its place already.
+  const std::optional<runtime::ContainerStatus> last = record.last;
+  const std::optional<runtime::ContainerStatus> before = std::exchange(record.current, std::nullopt);
+  const bool ran = before && before->state != ContainerState::kCreated;
+  if (ran) record.last = before;
+  const std::optional<runtime::ContainerStatus>& older = ran ? last : before;
   Ok started = environment_.containers.StartContainer(id);
   Result<runtime::ContainerStatus> status = environment_.containers.GetContainer(id);
   if (!status.ok()) return status.status();
   if (status->state == ContainerState::kCreated) {
     // It could not even be tried: the one before is still the newest.
-    record.current = std::exchange(record.last, std::move(older));
+    record.current = before;
+    record.last = last;
     const Ok removed = RemoveContainer(id);
     if (!removed.ok()) LOG_WARN("container not removed", {"id", id}, {"error", removed.status()});
     NoteStartFailure(record, "RunContainerError", started.status());

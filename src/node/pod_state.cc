@@ -16,6 +16,7 @@ using runtime::ContainerState;
 using runtime::ContainerStatus;
 
 // Upstream's kubelet: MaxContainerBackOff, backOffPeriod.
+constexpr std::string_view kRestartAll = "RestartAllContainers";
 constexpr Duration kBackOffFirst = 10s;
 constexpr Duration kBackOffMost = 300s;
 constexpr Duration kBackOffReset = 600s;
@@ -126,6 +127,9 @@ std::vector<std::string> AdoptContainers(PodState& state, std::vector<ContainerS
 PodPlan PlanPod(Pod pod, const PodState& state, WallTime now) {
   PodPlan plan;
   if (state.ending()) return plan;
+  if (std::ranges::any_of(state.containers, [&](const auto& record) { return RestartsAll(pod, record); })) {
+    return {.restart_all = true};
+  }
   // Sidecars do not keep a pod alive.
   bool over = !state.containers.empty();
   for (const ContainerRecord& record : state.containers) {
@@ -142,18 +146,44 @@ PodPlan PlanPod(Pod pod, const PodState& state, WallTime now) {
   return plan;
 }
 
+namespace {
+
+/// What the first rule says that such an end matches; "" for none.
+std::string_view ActionFor(Container container, int exit_code) {
+  for (const auto rule : container.restart_policy_rules()) {
+    const auto codes = rule.exit_codes();
+    if (!codes) continue;
+    bool listed = false;
+    for (const int32_t code : codes.values()) listed |= code == exit_code;
+    if (codes.operator_() == (listed ? "In" : "NotIn")) return rule.action();
+  }
+  return "";
+}
+
+}  // namespace
+
+bool RestartsAll(Pod pod, const ContainerRecord& record) {
+  const auto container = record.exited() ? FindContainer(pod, record.name) : std::nullopt;
+  return container && ActionFor(*container, record.current->exit_code) == kRestartAll;
+}
+
+bool MayRestartAll(Pod pod) {
+  const auto any = [](auto containers) {
+    for (const Container container : containers) {
+      for (const auto rule : container.restart_policy_rules()) {
+        if (rule.action() == kRestartAll) return true;
+      }
+    }
+    return false;
+  };
+  return any(pod.spec().init_containers()) || any(pod.spec().containers());
+}
+
 bool ShouldRestart(Pod pod, Container container, int exit_code) {
   std::string_view policy = pod.spec().restart_policy();
   if (const auto own = container.restart_policy()) {
-    for (const auto rule : container.restart_policy_rules()) {
-      const auto codes = rule.exit_codes();
-      if (!codes) continue;
-      bool listed = false;
-      for (const int32_t code : codes.values()) listed |= code == exit_code;
-      if (codes.operator_() != (listed ? "In" : "NotIn")) continue;
-      if (rule.action() == "Restart") return true;
-      break;
-    }
+    const std::string_view action = ActionFor(container, exit_code);
+    if (action == "Restart" || action == kRestartAll) return true;
     policy = *own;
   }
   return policy != "Never" && (policy != "OnFailure" || exit_code != 0);

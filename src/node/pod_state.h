@@ -52,13 +52,15 @@ struct ContainerRecord {
   bool up() const { return running() && !in_post_start; }
   /// It goes on for as long as the pod does: has probes, and is ready or not.
   bool lasting() const { return !init || sidecar; }
+  /// The number of the next start when nothing is left of those before: they were removed, and an agent came anew.
+  uint32_t first_attempt = 0;
   /// How often it was started again.
   int restarts() const {
-    if (current) return static_cast<int>(current->attempt);
-    return last ? static_cast<int>(last->attempt) : 0;
+    const uint32_t next = next_attempt();
+    return next == 0 ? 0 : static_cast<int>(next - 1);
   }
   /// The number of the next start.
-  uint32_t next_attempt() const { return current ? current->attempt + 1 : last ? last->attempt + 1 : 0; }
+  uint32_t next_attempt() const { return current ? current->attempt + 1 : last ? last->attempt + 1 : first_attempt; }
 };
 
 struct PodState {
@@ -76,6 +78,7 @@ struct PodState {
   std::string failed_reason;
   std::string failed_message;
   bool disrupted = false;  ///< it failed for the node's sake: condition DisruptionTarget
+  bool restarting_all = false;  ///< see PodPlan
   bool rejected = false;  ///< it failed because the node never ran it
 
   /// Nothing is started any more.
@@ -98,11 +101,17 @@ struct PodPlan {
   /// When a back-off ends and it is worth planning again.
   std::optional<WallTime> recheck;
   bool finished = false;  ///< nothing will run again: the pod is Succeeded or Failed
+  /// A container ended in a way that takes all others with it: they are removed, and the pod begins anew.
+  bool restart_all = false;
 };
 PodPlan PlanPod(api::core_v1::Pod pod, const PodState& state, WallTime now);
 
 /// Whether a container that ended so is started again, by its own restart policy and rules or else by the pod's.
 bool ShouldRestart(api::core_v1::Pod pod, api::core_v1::Container container, int exit_code);
+/// Whether its end takes all other containers of the pod with it, by its rules.
+bool RestartsAll(api::core_v1::Pod pod, const ContainerRecord& record);
+/// Whether that may ever happen in this pod.
+bool MayRestartAll(api::core_v1::Pod pod);
 /// The same of one that has ended.
 bool ShouldRestart(api::core_v1::Pod pod, const ContainerRecord& record);
 /// Whether one that is stopped while it runs is started again, which rules have no say in.

@@ -141,7 +141,7 @@ std::string_view Phase(Pod pod, const PodState& state) {
       if (!ShouldRestart(pod, record)) return "Failed";
       init_pending = true;
     } else {
-      init_pending |= !record.exited();
+      init_pending |= !record.exited() && !record.last;
     }
   }
   const bool begun = main.running + main.stopped > 0;
@@ -240,9 +240,24 @@ void WriteConditions(Pod pod, const PodState& state, std::string_view phase, Wal
   WriteCondition({"PodScheduled", true, "", ""}, pod, now, status);
 }
 
+constexpr std::string_view kAllRestarting = "AllContainersRestarting";
+
+void WriteAllRestarting(Pod pod, const PodState& state, std::string_view phase, WallTime now, PodStatusEdit status) {
+  if (!MayRestartAll(pod)) return;
+  Condition condition{kAllRestarting, false, "", ""};
+  if (phase == "Succeeded") {
+    condition.reason = "PodCompleted";
+  } else if (phase == "Failed") {
+    condition.reason = "PodFailed";
+  } else if (state.restarting_all) {
+    condition = {kAllRestarting, true, "RestartAllContainersStarted", "container exited with restart policy rule"};
+  }
+  WriteCondition(condition, pod, now, status);
+}
+
 bool IsOurs(std::string_view type) {
   return type == "PodReadyToStartContainers" || type == "Initialized" || type == "Ready" || type == "ContainersReady" ||
-         type == "PodScheduled";
+         type == "PodScheduled" || type == kAllRestarting;
 }
 
 /// Of a pod that the node never ran: no word of containers.
@@ -264,6 +279,7 @@ void ComputePodStatus(Pod pod, const PodState& state, WallTime now, PodStatusEdi
   status.set_observed_generation(pod.metadata().generation());
   status.set_phase(phase);
   WriteConditions(pod, state, phase, now, status);
+  WriteAllRestarting(pod, state, phase, now, status);
   for (api::core_v1::PodCondition other : pod.status().conditions()) {
     if (IsOurs(other.type()) || (state.disrupted && other.type() == "DisruptionTarget")) continue;
     status.add_conditions().CopyFrom(other.value());

@@ -23,6 +23,7 @@ using client::EventKind;
 constexpr Duration kGraceLeast = 2s;
 // The kubelet's immediateEvictionGracePeriodSeconds.
 constexpr Duration kEvictionGrace = 1s;
+constexpr const char* kRemovedMessage = "The container is removed because RestartAllContainers in place";
 // One part in so many of the time may go into measuring a pod's files.
 constexpr int kMeasureShare = 20;
 // How long a hook whose container is gone may go on, where it waits for somebody else.
@@ -111,6 +112,44 @@ Ok PodWorker::SyncTerminating() {
     TRY(DeleteObject());
   }
   done_ = true;
+  return {};
+}
+
+/// Ends and removes all containers, those last whose end it was for, so that the pod begins anew; whether that is done.
+/// An agent that comes in the middle of it finds one of those, and goes on.
+Result<bool> PodWorker::RestartAll() {
+  state_.restarting_all = true;
+  for (const ContainerRecord& record : state_.containers) {
+    if (record.running()) StopContainer(record, Duration::zero(), "killing", StopOrder::kAtOnce);
+  }
+  const bool any_running = std::ranges::any_of(state_.containers, [](const auto& record) { return record.running(); });
+  if (any_running || !stops_.empty() || starting_) return false;
+  const api::ObjectPtr keep = pod_;
+  for (const bool source : {false, true}) {
+    for (ContainerRecord& record : state_.containers) {
+      if (record.current && RestartsAll(Pod(keep->tree()), record) == source) TRY(ResetContainer(record));
+    }
+  }
+  state_.restarting_all = false;
+  return true;
+}
+
+/// The container goes, and its end stays known; its log goes with the next one's.
+Ok PodWorker::ResetContainer(ContainerRecord& record) {
+  runtime::ContainerStatus gone = *record.current;
+  const bool source = RestartsAll(view(), record);
+  if (record.last) TRY(RemoveContainer(record.last->id));
+  TRY(environment_.containers.RemoveContainer(gone.id));
+  if (!source && gone.exit_code != 0) {
+    gone.reason = "RestartingAllContainers";
+    gone.message = kRemovedMessage;
+  }
+  record.last = std::move(gone);
+  record.current.reset();
+  record.waiting_reason = "RestartingAllContainers";
+  record.waiting_message = kRemovedMessage;
+  // Who made it happen may have to wait before it does again.
+  if (!source) record.not_before = {};
   return {};
 }
 

@@ -86,6 +86,11 @@ void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector
       record.ready = (record.ready || before.ready()) && record.running() && record.startup_passed;
       record.image_id = std::string(before.image_id());
     }
+    for (auto before : record.init ? status.init_container_statuses() : status.container_statuses()) {
+      if (before.name() == record.name && before.container_id() != "") {
+        record.first_attempt = static_cast<uint32_t>(before.restart_count()) + 1;
+      }
+    }
     if (record.exited() && record.restarts() > 0) NoteExit(record);
   }
 }
@@ -307,6 +312,8 @@ Ok PodWorker::SyncRunning() {
     state_.finished = true;
     return StopAll(Grace()) ? SyncFinished() : WriteStatus();
   }
+  if (plan.restart_all && !TRY(RestartAll())) return WriteStatus();
+  if (plan.restart_all) plan = PlanPod(view(), state_, environment_.runtime.Wall());
   if (!sandbox_) {
     TRY(WriteStatus());
     TRY(EnsureSandbox());

@@ -84,6 +84,8 @@ class PodWorker {
   Ok SyncTerminating();
   Ok SyncFailed();
   Ok SyncFinished();
+  Result<bool> RestartAll();
+  Ok ResetContainer(ContainerRecord& record);
   bool StopAll(Duration grace);
   void NoteDeadline();
   void Admit();

@@ -122,6 +122,21 @@ def restart_rules_of_a_container(k):
 
 
 @scenario(clients=["knarr"])
+def one_end_may_restart_the_whole_pod(k):
+    mount = "volumeMounts:\n- {name: v, mountPath: /v}"
+    rules = ("restartPolicy: Never\nrestartPolicyRules:\n- action: RestartAllContainers\n"
+             "  exitCodes: {operator: In, values: [88]}\n" + mount)
+    init = shell("once", "echo init >>/v/log", mount)
+    main = (shell("a", "[ $(grep -c init /v/log) -gt 1 ] && exec sleep 1000; sleep 1; exit 88", rules) + "\n" +
+            shell("b", "echo b >>/v/log; exec sleep 1000", mount))
+    k.create(pod_yaml("all", main, "restartPolicy: Never\nvolumes:\n- {name: v, emptyDir: {}}\n" + kinit(init)))
+    k.wait("begun again", lambda: k.container("all", "a")["restartCount"] == 1)
+    status = k.ready("all")["status"]
+    equal([s["restartCount"] for s in status["containerStatuses"] + status["initContainerStatuses"]], [1, 1, 1])
+    equal(k.ok("exec all -c b -- cat /v/log").out, "init\nb\ninit\nb\n")
+
+
+@scenario(clients=["knarr"])
 def last_words(k):
     k.create(pod_yaml("words", shell("file", "echo -n last >/dev/termination-log; exit 1") + "\n" +
                       shell("own", "echo mine >/tmp/x", "terminationMessagePath: /tmp/x") + "\n" +

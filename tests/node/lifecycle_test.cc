@@ -253,6 +253,46 @@ TEST(RestartRules, DecideByTheExitCode) {
   });
 }
 
+TEST(RestartRules, OneEndMayTakeAllOthersWithIt) {
+  In([](World& world) {
+    const std::string spec = R"("restartPolicy":"Never","initContainers":[{"name":"once","image":"i:1"}],
+        "containers":[{"name":"a","image":"i:1","restartPolicy":"Never","restartPolicyRules":[
+        {"action":"RestartAllContainers","exitCodes":{"operator":"In","values":[88]}}]},{"name":"b","image":"i:1"}])";
+    world.Create("web", spec);
+    const auto come_up = [&](uint32_t attempt) {
+      world.Until("once runs", [&] {
+        const std::string id = world.containers.Newest("once");
+        return world.containers.Runs(id) && world.containers.containers().at(id).attempt == attempt;
+      });
+      world.containers.End(world.containers.Newest("once"), 0);
+      world.Until("ready", [&] { return world.Ready("web"); });
+    };
+    come_up(0);
+    const std::string first_b = world.containers.Newest("b");
+    world.containers.End(world.containers.Newest("a"), 88);
+    come_up(1);
+    EXPECT_FALSE(world.containers.containers().contains(first_b));
+    for (const char* name : {"a", "b", "once"}) {
+      EXPECT_EQ(StatusOf(world, "web", name).root.At("restartCount").AsInt(), 1) << name;
+    }
+    EXPECT_EQ(StatusOf(world, "web", "a").root.Get("lastState", "terminated", "exitCode").AsInt(), 88);
+    EXPECT_EQ(StatusOf(world, "web", "b").root.Get("lastState", "terminated", "reason").AsString(),
+              "RestartingAllContainers");
+    // An agent that comes anew in the middle of it.
+    world.containers.on_stop = [&](const std::string&) -> Ok { return world.runtime.Sleep(5s); };
+    world.containers.End(world.containers.Newest("a"), 88);
+    world.Sleep(1s);
+    world.StopAgent();
+    world.containers.on_stop = nullptr;
+    world.StartAgent();
+    come_up(2);
+    EXPECT_EQ(StatusOf(world, "web", "b").root.At("restartCount").AsInt(), 2);
+    world.containers.End(world.containers.Newest("a"), 1);
+    world.containers.End(world.containers.Newest("b"), 0);
+    world.Until("over", [&] { return world.Phase("web") == "Failed"; });
+  });
+}
+
 TEST(LastWords, AreTakenFromTheFileOrTheLog) {
   In([](World& world) {
     world.Create("web", R"("restartPolicy":"Never","containers":[{"name":"a","image":"i:1"},

@@ -121,10 +121,22 @@ void ValidateRest(const Pod& pod, const Pod& old, const Path& path, Errors& erro
                        GoDifference(core_v1::PodSpec::SchemaType(), before, munged.root));
 }
 
+// Whether one container's end may make all of them run again.
+bool MayRestartAll(const Pod& pod) {
+  for (const std::string_view list : {"containers", "initContainers"}) {
+    for (const Value& container : pod.spec().tree().At(list).items()) {
+      for (const Value& rule : container.At("restartPolicyRules").items()) {
+        if (rule.At("action").AsString() == "RestartAllContainers") return true;
+      }
+    }
+  }
+  return false;
+}
+
 // A container that has ended may only run again where its restart policy says so.
 void ValidateTransitions(const Pod& pod, const Pod& old, std::string_view list, Errors& errors) {
   const std::string_view policy = old.spec().restart_policy();
-  if (policy == "Always") return;
+  if (policy == "Always" || MayRestartAll(old)) return;
   size_t index = 0;
   for (const Value& before : old.status().tree().At(list).items()) {
     const Path at = (Path("status") / list)[index++] / "state";
