@@ -9,6 +9,7 @@
 #include "sim/auditor.h"
 #include "sim/cluster.h"
 #include "sim/player.h"
+#include "sim/prober.h"
 #include "sim/simulated_stage.h"
 #include "sim/witness.h"
 
@@ -39,13 +40,15 @@ class SimulatedRun {
     Cluster cluster(runtime_, journal_, {.commit_time = HasSlowDisk(scenario_) ? kSlowDisk : Duration(0)});
     Auditor auditor(runtime_, cluster.store(), journal_, cluster.running());
     cluster.SetAuditor(&auditor);
-    Witness steady(runtime_, cluster.client(), journal_, "steady watcher", 0);
-    Witness fickle(runtime_, cluster.client(), journal_, "fickle watcher", 5);
+    Witness steady(runtime_, cluster.client(), cluster.store(), journal_, "steady watcher", 0);
+    Witness fickle(runtime_, cluster.client(), cluster.store(), journal_, "fickle watcher", 5);
+    Prober prober(runtime_, cluster.client(), journal_);
     auditor.Start();
     steady.Start();
     fickle.Start();
     cluster.StartControlPlane();
-    SimulatedStage stage(runtime_, cluster, auditor, journal_, options_.read_file);
+    prober.Start();
+    SimulatedStage stage(runtime_, cluster, auditor, prober, journal_, options_.read_file);
     PlayAll(stage);
     if (!journal_.failed() && !broken_off_) {
       (void)auditor.CatchUp();
@@ -60,6 +63,7 @@ class SimulatedRun {
     result_.ok = !journal_.failed() && !result_.skipped && result_.why.empty();
     if (journal_.failed()) result_.why = journal_.violations().front();
     if (!result_.ok || options_.keep_journal) result_.journal = journal_.ToString();
+    prober.Stop();
     steady.Stop();
     fickle.Stop();
     cluster.Stop();

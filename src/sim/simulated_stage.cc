@@ -38,9 +38,15 @@ Ok Drop(const Result<api::ObjectPtr>& result) { return result.ok() ? Ok() : Ok(r
 
 }  // namespace
 
-SimulatedStage::SimulatedStage(rt::Runtime& runtime, Cluster& cluster, Auditor& auditor, Journal& journal,
+SimulatedStage::SimulatedStage(rt::Runtime& runtime, Cluster& cluster, Auditor& auditor, Prober& prober,
+                               Journal& journal,
                                std::function<Result<std::string>(const std::string& path)> read_file)
-    : runtime_(runtime), cluster_(cluster), auditor_(auditor), journal_(journal), read_file_(std::move(read_file)) {
+    : runtime_(runtime),
+      cluster_(cluster),
+      auditor_(auditor),
+      prober_(prober),
+      journal_(journal),
+      read_file_(std::move(read_file)) {
   auditor_.SetStaleness(kStaleWhenCalm);
 }
 
@@ -83,8 +89,11 @@ Ok SimulatedStage::Direct(const Statement& statement) {
   if (statement.verb == "calm") return Calm();
   if (statement.verb == "count") return Count(statement);
   if (statement.verb == "converge") {
-    TRY(Converge());
-    return Rest();
+    prober_.Rest(true);
+    Ok done = Converge();
+    if (done.ok()) done = Rest();
+    prober_.Rest(false);
+    return done;
   }
   if (statement.verb == "pods-live") {
     lives_ = "pods:\n" + statement.body;

@@ -11,13 +11,14 @@
 #include "sim/auditor.h"
 #include "sim/cluster.h"
 #include "sim/player.h"
+#include "sim/prober.h"
 
 namespace knarr::sim {
 
 class SimulatedStage : public Stage {
  public:
   /// All outlive it.
-  SimulatedStage(rt::Runtime& runtime, Cluster& cluster, Auditor& auditor, Journal& journal,
+  SimulatedStage(rt::Runtime& runtime, Cluster& cluster, Auditor& auditor, Prober& prober, Journal& journal,
                  std::function<Result<std::string>(const std::string& path)> read_file);
 
   rt::Runtime& runtime() override { return runtime_; }
@@ -46,6 +47,7 @@ class SimulatedStage : public Stage {
   rt::Runtime& runtime_;
   Cluster& cluster_;
   Auditor& auditor_;
+  Prober& prober_;
   Journal& journal_;
   std::function<Result<std::string>(const std::string& path)> read_file_;
   std::string lives_;

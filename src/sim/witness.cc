@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/core_v1.h"
+#include "base/strings.h"
 
 namespace knarr::sim {
 namespace {
@@ -23,9 +24,11 @@ const char* TypeText(client::WatchEventType type) {
 
 }  // namespace
 
-Witness::Witness(rt::Runtime& runtime, client::Client& client, Journal& journal, std::string name, int patience)
+Witness::Witness(rt::Runtime& runtime, client::Client& client, const store::Store& store, Journal& journal,
+                 std::string name, int patience)
     : runtime_(runtime),
       client_(client),
+      store_(store),
       journal_(journal),
       name_(std::move(name)),
       patience_(patience),
@@ -54,11 +57,16 @@ void Witness::Run() {
 /// Ok: broken off on purpose.
 Ok Witness::Watch() {
   std::unique_ptr<client::WatchStream> stream =
-      TRY(client_.Watch(api::core_v1::PodInfo(), "", {.resource_version = revision_}));
+      TRY(client_.Watch(api::core_v1::PodInfo(), "", {.resource_version = revision_, .bookmarks = true}));
   while (true) {
     for (const client::WatchEvent& event : TRY(stream->Next())) {
       revision_ = event.object->resource_version();
-      if (event.type == client::WatchEventType::kBookmark) continue;
+      if (event.type == client::WatchEventType::kBookmark) {
+        const Result<int64_t> said = ParseInt64(revision_);
+        if (said.ok() && *said <= store_.Latest()->revision()) continue;
+        journal_.Violation(fmt::format("{}: a bookmark of {}, which is still to come", name_, revision_));
+        continue;
+      }
       seen_.push_back(fmt::format("{} {} /registry/core/pods/{}/{}", revision_, TypeText(event.type),
                                   event.object->ns(), event.object->name()));
     }

@@ -10,13 +10,15 @@
 #include "rt/runtime.h"
 #include "sim/auditor.h"
 #include "sim/journal.h"
+#include "store/store.h"
 
 namespace knarr::sim {
 
 class Witness {
  public:
   /// Breaks off its watch after `patience` batches of events on average; 0: never.
-  Witness(rt::Runtime& runtime, client::Client& client, Journal& journal, std::string name, int patience);
+  Witness(rt::Runtime& runtime, client::Client& client, const store::Store& store, Journal& journal,
+          std::string name, int patience);
   void Start();
   void Stop();
   /// Compares with the changes the auditor saw, once this witness has had the time to see them, too.
@@ -27,6 +29,7 @@ class Witness {
   Ok Watch();
   rt::Runtime& runtime_;
   client::Client& client_;
+  const store::Store& store_;
   Journal& journal_;
   const std::string name_;
   const int patience_;
