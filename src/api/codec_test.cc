@@ -45,6 +45,18 @@ TEST(CanonicalTest, IsAFixedPoint) {
   EXPECT_EQ(Canonical(once), once);
 }
 
+// What stands in order is not taken apart: what is left out goes all the same, and what must be there comes.
+TEST(CanonicalTest, MembersInOrderLoseWhatIsLeftOut) {
+  EXPECT_EQ(Canonical(R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","labels":{},"annotations":null},)"
+                      R"("spec":{"containers":[{"name":"c","image":"","resources":{"limits":{"cpu":"1000m"}}}],)"
+                      R"("nodeName":"","priority":null},"status":{}})"),
+            R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},)"
+            R"("spec":{"containers":[{"name":"c","resources":{"limits":{"cpu":"1"}}}]},"status":{}})");
+  EXPECT_EQ(Canonical(R"({"kind":"Pod","apiVersion":"v1","metadata":{},"spec":{"containers":[{"name":"c"}]}})"),
+            R"({"kind":"Pod","apiVersion":"v1","metadata":{},"spec":{"containers":[{"name":"c","resources":{}}]},)"
+            R"("status":{}})");
+}
+
 TEST(CanonicalTest, WrongTypesAreNamedAsGoNamesThem) {
   struct Case {
     const char* object;

@@ -94,7 +94,9 @@ std::vector<MediaType> ParseAccept(std::string_view header) {
 }
 
 Result<OutputForm> Negotiate(const net::Request& request, bool tables) {
-  for (const MediaType& accepted : ParseAccept(Join(request.headers.GetAll("Accept"), ","))) {
+  const std::vector<std::string_view> accepts = request.headers.GetAll("Accept");
+  if (accepts.size() == 1 && accepts.front() == kJson) return OutputForm{};  // what most programs ask for
+  for (const MediaType& accepted : ParseAccept(Join(accepts, ","))) {
     if (const auto form = FormOf(accepted, tables)) return *form;
   }
   return Status(Reason::kNotAcceptable, fmt::format("only the following media types are accepted: {}", kAll));
@@ -113,7 +115,9 @@ std::string_view ContentTypeOf(Encoding encoding) {
 }
 
 Result<Encoding> BodyEncoding(const net::Request& request) {
-  const MediaType type = ParseMediaType(request.headers.Get("Content-Type"));
+  const std::string_view header = request.headers.Get("Content-Type");
+  if (header == kJson) return Encoding::kJson;
+  const MediaType type = ParseMediaType(header);
   if (type.type.empty() || type.type == kJson) return Encoding::kJson;
   if (type.type == kYaml) return Encoding::kYaml;
   if (type.type == kProtobuf) return Encoding::kProtobuf;

@@ -226,6 +226,17 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
   return quantity;
 }
 
+bool Quantity::IsPlainCanonical(std::string_view text) {
+  constexpr size_t kDigitsMax = 9;  // so that no suffix below comes near to the largest number
+  const size_t digits = SkipDigits(text, 0);
+  if (digits == 0 || digits > kDigitsMax || text.front() == '0') return false;
+  const int64_t number = ParseInt64(text.substr(0, digits)).value_or(0);
+  const std::string_view suffix = text.substr(digits);
+  if (suffix == "Ki" || suffix == "Mi" || suffix == "Gi") return number % 1024 != 0;
+  // What a larger suffix divides is written with that one.
+  return (suffix.empty() || suffix == "m" || suffix == "k" || suffix == "M" || suffix == "G") && number % 1000 != 0;
+}
+
 std::string Quantity::ToString() const {
   if (!text_.empty()) return text_;
   if (IsZero()) return "0";

@@ -38,6 +38,10 @@ class Quantity {
   /// BadRequest with upstream's message. Surrounding space is an error here; JSON decoding trims it upstream.
   static Result<Quantity> Parse(std::string_view text);
 
+  /// Whether the text is short and simple enough to see at a glance that Parse takes it and ToString gives it back:
+  /// "2", "100m", "64Mi". False says nothing.
+  static bool IsPlainCanonical(std::string_view text);
+
   /// The canonical text.
   std::string ToString() const;
   QuantityFormat format() const { return format_; }

@@ -151,6 +151,21 @@ TEST(QuantityTest, Rounds) {
   EXPECT_DOUBLE_EQ(Q("1500m").ToDouble(), 1.5);
 }
 
+TEST(QuantityTest, SeesPlainCanonicalTexts) {
+  for (const std::string_view text : {"1", "250m", "64Mi", "1500M", "1023Ki", "999999999Gi", "5k"}) {
+    EXPECT_TRUE(Quantity::IsPlainCanonical(text)) << text;
+  }
+  for (const std::string_view text : {"", "0", "1000m", "1024Mi", "0100m", "-1", "1.5", "1e3", "1000000001", "1Ti", "m"}) {
+    EXPECT_FALSE(Quantity::IsPlainCanonical(text)) << text;
+  }
+  for (const std::string_view suffix : {"", "m", "k", "M", "G", "Ki", "Mi", "Gi", "Ti", "u", "i", "K"}) {
+    for (const int64_t number : {0, 1, 9, 10, 512, 1000, 1001, 1023, 1024, 2000, 2048, 123456, 999999999}) {
+      const std::string text = std::to_string(number) + std::string(suffix);
+      EXPECT_TRUE(!Quantity::IsPlainCanonical(text) || Q(text).ToString() == text) << text;
+    }
+  }
+}
+
 // What upstream prints as "1", dropping the unit.
 TEST(QuantityTest, BeyondExaKeepsItsValue) { EXPECT_EQ(Q("1000E").ToString(), "1000E"); }
 

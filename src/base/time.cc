@@ -151,9 +151,20 @@ std::string FormatSeconds(int64_t seconds) {
     --days;
   }
   const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(days))};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), rest / 3600,
-                     rest / 60 % 60, rest % 60);
+  const int year = static_cast<int>(date.year());
+  // Every object has such a time: a format string is left to the years that nobody sees.
+  std::string text = year >= 1000 && year <= 9999 ? std::to_string(year) : fmt::format("{:04}", year);
+  text += "-00-00T00:00:00";
+  const auto put = [&text, at = text.size() - 14](size_t offset, int64_t number) {
+    text[at + offset] = static_cast<char>('0' + number / 10);
+    text[at + offset + 1] = static_cast<char>('0' + number % 10);
+  };
+  put(0, static_cast<unsigned>(date.month()));
+  put(3, static_cast<unsigned>(date.day()));
+  put(6, rest / 3600);
+  put(9, rest / 60 % 60);
+  put(12, rest % 60);
+  return text;
 }
 
 // value / unit with up to `digits` decimals, without trailing zeros: "1.5".

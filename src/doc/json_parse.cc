@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <set>
 #include <vector>
@@ -81,6 +83,7 @@ class Parser {
     bool duplicates = false;
     size_t values;                                               // where this container's elements begin
     size_t members;                                              // where its members begin
+    uint64_t seen = 0;                                           // the bits of its keys
     std::unique_ptr<std::set<std::string_view>> keys = nullptr;  // once it has many
   };
   static constexpr size_t kKeysLinear = 24;
@@ -231,10 +234,26 @@ class Parser {
     return true;
   }
 
+  // One of 64 bits for a key: most keys of an object have bits of their own.
+  static uint64_t KeyBit(std::string_view key) {
+    uint32_t first = 0;
+    uint32_t last = 0;
+    const size_t size = std::min(key.size(), sizeof first);
+    if (size > 0) {
+      std::memcpy(&first, key.data(), size);
+      std::memcpy(&last, key.data() + key.size() - size, size);
+    }
+    return uint64_t{1} << (((first * 0x9e3779b1u) ^ (last * 0x85ebca6bu) ^ (key.size() * 0xc2b2ae35u)) >> 26 & 63);
+  }
+
   bool IsDuplicate(std::string_view key) {
     Frame& frame = frames_.back();
+    const uint64_t bit = KeyBit(key);
+    const bool maybe = (frame.seen & bit) != 0;
+    frame.seen |= bit;
     const std::span<const Member> before = std::span(members_).subspan(frame.members);
     if (before.size() < kKeysLinear) {
+      if (!maybe) return false;
       for (const Member& member : before) {
         if (member.key == key) return true;
       }

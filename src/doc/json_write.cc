@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cmath>
@@ -15,9 +16,12 @@
 namespace knarr::doc {
 namespace {
 
-bool NeedsCare(unsigned char c) {
-  return c < 0x20 || c >= 0x80 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&';
-}
+// Which bytes do not stand for themselves in a literal.
+constexpr std::array<bool, 256> kNeedsCare = [] {
+  std::array<bool, 256> care{};
+  for (int c = 0; c < 256; ++c) care[c] = c < 0x20 || c >= 0x80 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&';
+  return care;
+}();
 
 // The first byte that does not stand for itself in a literal.
 const char* SkipPlain(const char* p, const char* end) {
@@ -34,35 +38,48 @@ const char* SkipPlain(const char* p, const char* end) {
     p += 16;
   }
 #endif
-  while (p < end && !NeedsCare(static_cast<unsigned char>(*p))) ++p;
+  while (p < end && !kNeedsCare[static_cast<unsigned char>(*p)]) ++p;
   return p;
 }
 
 // Appends to a string through a pointer into its spare room: a string's own push_back is several times slower.
 class Output {
  public:
-  explicit Output(std::string& out) : out_(out), used_(out.size()) {}
+  explicit Output(std::string& out) : out_(out), data_(out.data()), size_(out.size()), used_(out.size()) {}
   ~Output() { out_.resize(used_); }
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
   void Put(char c) {
-    if (used_ == out_.size()) Grow(1);
-    out_[used_++] = c;
+    if (used_ == size_) Grow(1);
+    data_[used_++] = c;
   }
   void Put(std::string_view text) {
-    if (text.empty()) return;
-    if (out_.size() - used_ < text.size()) Grow(text.size());
-    std::memcpy(out_.data() + used_, text.data(), text.size());
+    if (size_ - used_ < text.size()) Grow(text.size());
+    // memcpy of nothing may not have a null pointer.
+    if (!text.empty()) std::memcpy(data_ + used_, text.data(), text.size());
     used_ += text.size();
+  }
+  /// Two characters around a text that needs no escapes.
+  void PutQuoted(std::string_view text) {
+    if (size_ - used_ < text.size() + 2) Grow(text.size() + 2);
+    data_[used_++] = '"';
+    if (!text.empty()) std::memcpy(data_ + used_, text.data(), text.size());
+    used_ += text.size();
+    data_[used_++] = '"';
   }
 
  private:
   void Grow(size_t more) {
     const size_t size = std::max(used_ + more, std::max<size_t>(2 * out_.size(), 256));
     out_.resize_and_overwrite(size, [](char*, size_t n) { return n; });
+    data_ = out_.data();
+    size_ = size;
   }
   std::string& out_;
+  // Of `out_`, kept here: the compiler can't know that writing characters leaves the string's own fields alone.
+  char* data_;
+  size_t size_;
   size_t used_;
 };
 
@@ -95,9 +112,10 @@ const char* PutEscaped(const char* p, const char* end, Output& out) {
 }
 
 void PutString(std::string_view text, Output& out) {
-  out.Put('"');
   const char* p = text.data();
   const char* const end = p + text.size();
+  if (SkipPlain(p, end) == end) return out.PutQuoted(text);
+  out.Put('"');
   while (true) {
     const char* const stop = SkipPlain(p, end);
     out.Put(std::string_view(p, static_cast<size_t>(stop - p)));

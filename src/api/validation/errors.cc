@@ -1,6 +1,7 @@
 #include "api/validation/errors.h"
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 
 #include "base/strings.h"
@@ -10,23 +11,42 @@
 namespace knarr::api {
 namespace validation {
 
-// Each takes one allocation: validation makes hundreds of paths that nobody reads.
+Path& Path::operator=(const Path& other) {
+  size_ = other.size_;
+  std::memmove(short_, other.short_, size_);
+  long_ = other.long_;
+  return *this;
+}
+
+void Path::Append(std::string_view part) {
+  if (long_.empty() && size_ + part.size() <= sizeof short_) {
+    std::memcpy(short_ + size_, part.data(), part.size());
+    size_ = static_cast<uint8_t>(size_ + part.size());
+    return;
+  }
+  if (long_.empty()) long_.assign(short_, size_);
+  size_ = 0;
+  long_ += part;
+}
+
 Path Path::operator/(std::string_view child) const {
-  Path path;
-  path.text_.reserve(text_.size() + 1 + child.size());
-  path.text_ = text_;
-  if (!path.text_.empty()) path.text_ += '.';
-  path.text_ += child;
+  Path path = *this;
+  if (!text().empty()) path.Append(".");
+  path.Append(child);
   return path;
 }
 
-Path Path::operator[](size_t index) const { return Key(std::to_string(index)); }
+Path Path::operator[](size_t index) const {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, index).ptr;
+  return Key({digits, static_cast<size_t>(end - digits)});
+}
 
 Path Path::Key(std::string_view key) const {
-  Path path;
-  path.text_.reserve(text_.size() + 2 + key.size());
-  path.text_ = text_;
-  path.text_.append("[").append(key).append("]");
+  Path path = *this;
+  path.Append("[");
+  path.Append(key);
+  path.Append("]");
   return path;
 }
 
@@ -46,7 +66,7 @@ void Errors::Add(const Path& path, const std::string& shown, std::string_view de
 
 void Errors::Add(FieldErrorType type, const Path& path, std::string body, std::string_view detail) {
   if (!detail.empty()) body += ": " + std::string(detail);
-  list_.push_back({type, path.text(), std::move(body)});
+  list_.push_back({type, std::string(path.text()), std::move(body)});
 }
 
 void Errors::InvalidUnshown(const Path& path, std::string_view detail) {

@@ -2,6 +2,8 @@
 
 // How rules report: a path, and one function for each type of error. Internal to api/validation.
 
+#include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -13,18 +15,26 @@
 
 namespace knarr::api::validation {
 
-/// "spec.containers[0].resources.limits[cpu]".
+/// "spec.containers[0].resources.limits[cpu]". Validation makes hundreds of paths that nobody reads: those of usual
+/// length stand in the object itself.
 class Path {
  public:
   Path() = default;
-  explicit Path(std::string_view root) : text_(root) {}
+  explicit Path(std::string_view root) { Append(root); }
   Path operator/(std::string_view child) const;
   Path operator[](size_t index) const;
   Path Key(std::string_view key) const;
-  const std::string& text() const { return text_; }
+  std::string_view text() const { return long_.empty() ? std::string_view(short_, size_) : long_; }
+
+  Path(const Path& other) : size_(other.size_), long_(other.long_) { std::memcpy(short_, other.short_, size_); }
+  Path& operator=(const Path& other);
 
  private:
-  std::string text_;
+  void Append(std::string_view part);
+
+  uint8_t size_ = 0;
+  char short_[119];   // the first size_ bytes; nothing when long_ has the text
+  std::string long_;
 };
 
 inline Path MetadataPath() { return Path("metadata"); }

@@ -25,7 +25,7 @@ using Texts = std::vector<std::string>;
 
 void Add(Texts more, Texts& texts) { std::ranges::move(more, std::back_inserter(texts)); }
 void Add(const Path& path, std::string_view what, Texts& texts) {
-  texts.push_back(path.text() + ": " + std::string(what));
+  texts.push_back(std::string(path.text()).append(": ").append(what));
 }
 
 constexpr std::string_view kNoPod = "a null labelSelector results in matching no pod";
@@ -97,12 +97,15 @@ void AddRepeated(const Value& list, std::string_view member, std::string_view wh
   }
 }
 
-void AddFraction(const StringMap& amounts, std::string_view resource, const Path& path, Texts& texts) {
+void AddFraction(const Container& container, std::string_view resource, std::string_view list, const Path& path,
+                 Texts& texts) {
+  const StringMap amounts(container.tree().Get("resources", list));
   const auto amount = amounts.Find(resource);
   if (!amount) return;
   const Result<Quantity> quantity = Quantity::Parse(*amount);
   if (!quantity.ok() || quantity->MilliValue() % 1000 == 0) return;
-  Add(path.Key(resource), "fractional byte value " + GoQuote(*amount) + " is invalid, must be an integer", texts);
+  Add((path / "resources" / list).Key(resource),
+      "fractional byte value " + GoQuote(*amount) + " is invalid, must be an integer", texts);
 }
 
 // A container with where it stands, the init containers first.
@@ -139,6 +142,7 @@ bool SameAppArmor(const core_v1::AppArmorProfile& profile, std::string_view anno
 
 void AddSecurity(const PodSpec& spec, const Container& container, const StringMap& annotations, bool is_template,
                  const Path& path, Texts& texts) {
+  if (annotations.empty()) return;
   const std::string name(container.name());
   const std::string seccomp = "container.seccomp.security.alpha.kubernetes.io/" + name;
   if (!container.security_context().has_seccomp_profile() && annotations.Has(seccomp)) {
@@ -187,9 +191,9 @@ void AddPorts(const PodSpec& spec, const Path& path, Texts& texts) {
         const std::string_view clash = PortClash(port, other.port);
         if (!clash.empty()) Add(at, std::string(clash) + " port definition with " + other.at, texts);
       }
-      others.push_back({port, at.text()});
+      others.push_back({port, std::string(at.text())});
       if (port.name().empty()) continue;
-      const auto [first, fresh] = by_name.insert({port.name(), at.text()});
+      const auto [first, fresh] = by_name.insert({port.name(), std::string(at.text())});
       if (fresh) continue;
       Add(at,
           "duplicate port name " + GoQuote(port.name()) + " with " + first->second +
@@ -217,11 +221,11 @@ void AddPodAffinity(const Value& affinity, const Path& path, Texts& texts) {
 void AddAddresses(const Value& spec, const Path& path, Texts& texts) {
   const Value& servers = spec.Get("dnsConfig", "nameservers");
   for (size_t i = 0; i < servers.size(); ++i) {
-    Add(WarningsOfIp((path / "dnsConfig" / "nameservers")[i].text(), servers[i].AsString()), texts);
+    Add(WarningsOfIp(std::string((path / "dnsConfig" / "nameservers")[i].text()), servers[i].AsString()), texts);
   }
   const Value& aliases = spec.At("hostAliases");
   for (size_t i = 0; i < aliases.size(); ++i) {
-    Add(WarningsOfIp(((path / "hostAliases")[i] / "ip").text(), aliases[i].At("ip").AsString()), texts);
+    Add(WarningsOfIp(std::string(((path / "hostAliases")[i] / "ip").text()), aliases[i].At("ip").AsString()), texts);
   }
 }
 
@@ -229,8 +233,8 @@ void AddContainers(const PodSpec& spec, const StringMap& annotations, const Path
   VisitContainers(spec, pod / "spec", [&](const Container& container, const Path& at) {
     AddSecurity(spec, container, annotations, !pod.text().empty(), pod / "metadata" / "annotations", texts);
     for (const std::string_view resource : {"memory", "ephemeral-storage"}) {
-      AddFraction(container.resources().limits(), resource, at / "resources" / "limits", texts);
-      AddFraction(container.resources().requests(), resource, at / "resources" / "requests", texts);
+      AddFraction(container, resource, "limits", at, texts);
+      AddFraction(container, resource, "requests", at, texts);
     }
     AddEnvironment(container, at, texts);
   });

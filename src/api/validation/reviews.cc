@@ -57,7 +57,7 @@ void ValidateSelector(const Value& selector, const Path& path,
   }
   if (raw.empty() && requirements.empty()) {
     errors.Required(path / "requirements",
-                    "when " + path.text() + " is specified, requirements or rawSelector is required");
+                    "when " + std::string(path.text()) + " is specified, requirements or rawSelector is required");
   }
   for (size_t i = 0; i < requirements.size(); ++i) requirement(requirements[i], (path / "requirements")[i], errors);
 }

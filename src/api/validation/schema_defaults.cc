@@ -50,7 +50,7 @@ void ValidateOwnDefault(const Value& schema, bool resource, bool in_metadata, bo
     errors.Invalid(at, value, "must not have unknown fields");
   }
   if (!in_metadata && !ValidateEmbeddedResources(schema, resource, value, at, errors)) return;
-  errors.Append(CheckAgainstSchema(schema, value, at.text()));
+  errors.Append(CheckAgainstSchema(schema, value, std::string(at.text())));
 }
 
 void ValidateDefaults(const Value& schema, bool resource, bool in_metadata, bool pruned, const Path& path,

@@ -185,7 +185,7 @@ void ValidateJunctors(const Value& check, const Value& schema, const Path& path,
 
 void ValidateComplete(const Value& check, const Value* schema, const Path& path, const Path& check_path,
                       Errors& errors) {
-  if (schema == nullptr) return errors.Required(path, "because it is defined in " + check_path.text());
+  if (schema == nullptr) return errors.Required(path, "because it is defined in " + std::string(check_path.text()));
   ValidateJunctors(check, *schema, path, check_path, errors);
   if (const Value& items = SubSchema(check.At("items")); items.is_object()) {
     const Value& of_schema = SubSchema(schema->At("items"));

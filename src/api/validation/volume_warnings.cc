@@ -72,6 +72,14 @@ std::string Named(std::string_view kind, const Value& name) {
   return std::string(kind) + " " + GoQuote(name.AsString());
 }
 
+void AddItemOverlaps(const Volume& volume, std::string_view kind, const Value& source, std::string_view name,
+                     ComparisonBudget& budget, Texts& texts) {
+  const Value& items = source.At("items");
+  if (items.size() < 2) return;
+  VirtualPaths paths(volume.name(), name.empty() ? std::string(kind) : Named(kind, source.At(name)), budget);
+  paths.AddItems(items, "", texts);
+}
+
 void AddProjection(const Value& source, VirtualPaths& paths, Texts& texts) {
   const Value& map = source.At("configMap");
   const Value& secret = source.At("secret");
@@ -105,13 +113,9 @@ void AddProjection(const Value& source, VirtualPaths& paths, Texts& texts) {
 
 void AddOverlaps(const Volume& volume, ComparisonBudget& budget, Texts& texts) {
   const Value& tree = volume.tree();
-  const auto check = [&](const Value& items, const std::string& what) {
-    VirtualPaths paths(volume.name(), what, budget);
-    paths.AddItems(items, "", texts);
-  };
-  check(tree.Get("configMap", "items"), Named("ConfigMap", tree.Get("configMap", "name")));
-  check(tree.Get("secret", "items"), Named("Secret", tree.Get("secret", "secretName")));
-  check(tree.Get("downwardAPI", "items"), "DownwardAPI");
+  AddItemOverlaps(volume, "ConfigMap", tree.At("configMap"), "name", budget, texts);
+  AddItemOverlaps(volume, "Secret", tree.At("secret"), "secretName", budget, texts);
+  AddItemOverlaps(volume, "DownwardAPI", tree.At("downwardAPI"), "", budget, texts);
   VirtualPaths projected(volume.name(), "Projected", budget);
   for (const Value& source : tree.Get("projected", "sources").items()) {
     if (source.empty()) {
@@ -137,11 +141,11 @@ void AddVolumeWarnings(const core_v1::PodSpec& spec, const Path& path, Texts& te
       const Value& source = volume.tree().At(member);
       if (source.is_null()) continue;
       if (!what.empty()) {
-        texts.push_back((at / shown).text() + ": " + std::string(what));
+        texts.push_back(std::string((at / shown).text()).append(": ").append(what));
         continue;
       }
       const Path claim = at / "ephemeral" / "volumeClaimTemplate" / "spec";
-      std::ranges::move(WarningsOfClaimSpec(claim.text(), source.Get("volumeClaimTemplate", "spec")),
+      std::ranges::move(WarningsOfClaimSpec(std::string(claim.text()), source.Get("volumeClaimTemplate", "spec")),
                         std::back_inserter(texts));
     }
   }
