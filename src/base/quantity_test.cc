@@ -155,7 +155,8 @@ TEST(QuantityTest, SeesPlainCanonicalTexts) {
   for (const std::string_view text : {"1", "250m", "64Mi", "1500M", "1023Ki", "999999999Gi", "5k"}) {
     EXPECT_TRUE(Quantity::IsPlainCanonical(text)) << text;
   }
-  for (const std::string_view text : {"", "0", "1000m", "1024Mi", "0100m", "-1", "1.5", "1e3", "1000000001", "1Ti", "m"}) {
+  for (const std::string_view text :
+       {"", "0", "1000m", "1024Mi", "0100m", "-1", "1.5", "1e3", "1000000001", "1Ti", "m"}) {
     EXPECT_FALSE(Quantity::IsPlainCanonical(text)) << text;
   }
   for (const std::string_view suffix : {"", "m", "k", "M", "G", "Ki", "Mi", "Gi", "Ti", "u", "i", "K"}) {

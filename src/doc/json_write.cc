@@ -19,7 +19,9 @@ namespace {
 // Which bytes do not stand for themselves in a literal.
 constexpr std::array<bool, 256> kNeedsCare = [] {
   std::array<bool, 256> care{};
-  for (int c = 0; c < 256; ++c) care[c] = c < 0x20 || c >= 0x80 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&';
+  for (int c = 0; c < 256; ++c) {
+    care[c] = c < 0x20 || c >= 0x80 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&';
+  }
   return care;
 }();
 
