@@ -97,15 +97,12 @@ void AddRepeated(const Value& list, std::string_view member, std::string_view wh
   }
 }
 
-void AddFraction(const Container& container, std::string_view resource, std::string_view list, const Path& path,
-                 Texts& texts) {
-  const StringMap amounts(container.tree().Get("resources", list));
+void AddFraction(const StringMap& amounts, std::string_view resource, const Path& path, Texts& texts) {
   const auto amount = amounts.Find(resource);
   if (!amount) return;
   const Result<Quantity> quantity = Quantity::Parse(*amount);
   if (!quantity.ok() || quantity->MilliValue() % 1000 == 0) return;
-  Add((path / "resources" / list).Key(resource),
-      "fractional byte value " + GoQuote(*amount) + " is invalid, must be an integer", texts);
+  Add(path.Key(resource), "fractional byte value " + GoQuote(*amount) + " is invalid, must be an integer", texts);
 }
 
 // A container with where it stands, the init containers first.
@@ -232,9 +229,12 @@ void AddAddresses(const Value& spec, const Path& path, Texts& texts) {
 void AddContainers(const PodSpec& spec, const StringMap& annotations, const Path& pod, Texts& texts) {
   VisitContainers(spec, pod / "spec", [&](const Container& container, const Path& at) {
     AddSecurity(spec, container, annotations, !pod.text().empty(), pod / "metadata" / "annotations", texts);
+    const Path resources = at / "resources";
+    const Path limits = resources / "limits";
+    const Path requests = resources / "requests";
     for (const std::string_view resource : {"memory", "ephemeral-storage"}) {
-      AddFraction(container, resource, "limits", at, texts);
-      AddFraction(container, resource, "requests", at, texts);
+      AddFraction(container.resources().limits(), resource, limits, texts);
+      AddFraction(container.resources().requests(), resource, requests, texts);
     }
     AddEnvironment(container, at, texts);
   });
