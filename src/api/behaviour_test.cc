@@ -196,5 +196,26 @@ TEST(BehaviourTest, WarningsOfPods) {
   });
 }
 
+// A list's order can cost the square of its length.
+TEST(StrategicMergeTest, VeryLongListsAreRefused) {
+  const Type* type = FindRootType("v1", "ConfigMap");
+  doc::Arena arena;
+  Value names = Value::Array();
+  for (int i = 0; i < 10'001; ++i) names.Append(arena, Value::String(arena, "f" + std::to_string(i)));
+  Value patch = Value::Object();
+  patch.Ensure(arena, "metadata").Set(arena, "finalizers", names);
+  Value object = Value::Object();
+  object.Ensure(arena, "metadata").Ensure(arena, "finalizers").Append(arena, Value::Borrow("f1"));
+  const Result<Value> refused = StrategicMerge(*type, object, patch, arena);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), 413);
+  EXPECT_EQ(refused.status().message(),
+            "The allowed maximum elements of a list in a strategic merge patch is 10000, got 10001");
+  patch.Find("metadata")->Find("finalizers")->Erase(0);
+  const Result<Value> merged = StrategicMerge(*type, object, patch, arena);
+  ASSERT_TRUE(merged.ok());
+  EXPECT_EQ(merged->Get("metadata", "finalizers").size(), 10'000u);
+}
+
 }  // namespace
 }  // namespace knarr::api

@@ -108,11 +108,13 @@ class Differ {
       return diff;
     }
     if (TRY(HoldsObjects(before, after))) return ObjectLists(before, after, meta, options);
+    const Places in_before(before, {}, false);
+    const Places in_after(after, {}, false);
     for (const Value& item : SortScalars(after)) {
-      if (!options.ignore_changes && IndexOf(before, item, {}, false) < 0) diff.patch.push_back(item);
+      if (!options.ignore_changes && in_before.Find(item) < 0) diff.patch.push_back(item);
     }
     for (const Value& item : SortScalars(before)) {
-      if (!options.ignore_deletions && IndexOf(after, item, {}, false) < 0) diff.deleted.push_back(item);
+      if (!options.ignore_deletions && in_after.Find(item) < 0) diff.deleted.push_back(item);
     }
     diff.deleted = Deduplicate(diff.deleted);
     diff.patch = TRY(InOrderOf(diff.patch, after, {}, false));

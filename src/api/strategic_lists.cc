@@ -58,21 +58,37 @@ Result<bool> HoldsObjects(const List& a, const List& b) {
   return objects;
 }
 
-int IndexOf(const List& list, const Value& item, std::string_view key, bool objects) {
-  const Value& wanted = objects ? item.At(key) : item;
-  for (size_t i = 0; i < list.size(); ++i) {
-    if ((objects ? list[i].At(key) : list[i]).Equals(wanted)) return static_cast<int>(i);
-  }
-  return -1;
+namespace {
+
+// What is equal has one hash: 1 and 1.0, and objects whatever their order. (Those and lists are no keys in practice.)
+size_t HashOf(const Value& value) {
+  if (value.is_string()) return std::hash<std::string_view>()(value.AsString());
+  if (value.is_number()) return std::hash<double>()(value.AsDouble());
+  return static_cast<size_t>(value.kind());
 }
 
-Result<int> FindByKey(const List& list, std::string_view key, const Value& value) {
-  for (size_t i = 0; i < list.size(); ++i) {
-    if (!list[i].is_object()) return BadRequest("value for key " + std::to_string(i) + " is not a map");
-    const Value* found = list[i].Find(key);
-    if (found != nullptr && found->Equals(value)) return static_cast<int>(i);
+}  // namespace
+
+Places::Places(const List& list, std::string_view key, bool objects) : key_(key), objects_(objects) {
+  places_.reserve(list.size());
+  for (const Value& item : list) Add(item);
+}
+
+void Places::Add(const Value& item) {
+  const int at = next_++;
+  if (const Value* value = Named(item)) places_.emplace(HashOf(*value), Place{*value, at});
+}
+
+int Places::Find(const Value& item) const {
+  const Value* wanted = Named(item);
+  if (wanted == nullptr) return -1;
+  int first = -1;
+  const auto [begin, end] = places_.equal_range(HashOf(*wanted));
+  for (auto each = begin; each != end; ++each) {
+    const Place& place = each->second;
+    if ((first < 0 || place.at < first) && place.value.Equals(*wanted)) first = place.at;
   }
-  return -1;
+  return first;
 }
 
 Result<List> InOrderOf(List list, const List& order, std::string_view key, bool objects) {
@@ -92,7 +108,8 @@ Result<List> InOrderOf(List list, const List& order, std::string_view key, bool 
   const auto before = [](int a, int b) { return a < 0 || b < 0 || a < b; };
   std::vector<int> places;
   places.reserve(list.size());
-  for (const Value& item : list) places.push_back(IndexOf(order, item, key, objects));
+  const Places in_order(order, key, objects);
+  for (const Value& item : list) places.push_back(in_order.Find(item));
   for (size_t i = 1; i < list.size(); ++i) {
     for (size_t j = i; j > 0 && before(places[j], places[j - 1]); --j) {
       std::swap(list[j], list[j - 1]);
@@ -105,17 +122,11 @@ Result<List> InOrderOf(List list, const List& order, std::string_view key, bool 
 
 Result<Parts> Partition(const List& list, const List& by, std::string_view key, bool objects) {
   Parts parts;
+  const Places places(by, key, objects);
   for (const Value& item : list) {
-    int at = -1;
-    if (objects) {
-      if (!item.is_object()) return BadRequest("expected a map, but received a scalar");
-      const Value* value = item.Find(key);
-      if (value == nullptr) return NoMergeKey(item, key);
-      at = TRY(FindByKey(by, key, *value));
-    } else {
-      at = IndexOf(by, item, key, false);
-    }
-    (at < 0 ? parts.server_only : parts.patch).push_back(item);
+    if (objects && !item.is_object()) return BadRequest("expected a map, but received a scalar");
+    if (objects && item.Find(key) == nullptr) return NoMergeKey(item, key);
+    (places.Find(item) < 0 ? parts.server_only : parts.patch).push_back(item);
   }
   return parts;
 }
@@ -125,13 +136,14 @@ Result<List> NormalizeOrder(const Parts& parts, const List& patch_order, const L
   const List right = TRY(InOrderOf(parts.patch, patch_order, key, objects));
   const List left = TRY(InOrderOf(parts.server_only, server_order, key, objects));
   List out;
+  const Places places(server_order, key, objects);
   size_t i = 0;
   size_t j = 0;
   while (i < left.size() || j < right.size()) {
     bool take_left = j >= right.size();
     if (i < left.size() && j < right.size()) {
-      const int at_left = IndexOf(server_order, left[i], key, objects);
-      const int at_right = IndexOf(server_order, right[j], key, objects);
+      const int at_left = places.Find(left[i]);
+      const int at_right = places.Find(right[j]);
       take_left = at_left >= 0 && at_right >= 0 && at_left < at_right;
     }
     out.push_back(take_left ? left[i++] : right[j++]);
@@ -141,8 +153,11 @@ Result<List> NormalizeOrder(const Parts& parts, const List& patch_order, const L
 
 List Deduplicate(const List& list) {
   List out;
+  Places places({}, {}, false);
   for (const Value& item : list) {
-    if (IndexOf(out, item, {}, false) < 0) out.push_back(item);
+    if (places.Find(item) >= 0) continue;
+    places.Add(item);
+    out.push_back(item);
   }
   return out;
 }

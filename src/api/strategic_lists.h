@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "api/schema.h"
@@ -41,10 +42,31 @@ Status NoMergeKey(const doc::Value& item, std::string_view key);
 
 /// Whether all elements are objects (true) or none is (false); BadRequest for mixed lists and lists of lists.
 Result<bool> HoldsObjects(const List& a, const List& b);
-/// Where the element that equals `item` (by merge key, for objects) stands; -1 when it does not.
-int IndexOf(const List& list, const doc::Value& item, std::string_view key, bool objects);
-/// An element with this merge key value; -1 when there is none. BadRequest when an element is no object.
-Result<int> FindByKey(const List& list, std::string_view key, const doc::Value& value);
+/// Lists of more elements are not merged: an order can cost the square of their number.
+inline constexpr size_t kElementsMax = 10'000;
+
+/// Where the elements of a list stand: objects by their merge key, others by themselves.
+class Places {
+ public:
+  Places(const List& list, std::string_view key, bool objects);
+  /// The list's next element. One without the key has no place.
+  void Add(const doc::Value& item);
+  /// The first one that equals `item`; -1 when there is none.
+  int Find(const doc::Value& item) const;
+
+ private:
+  const doc::Value* Named(const doc::Value& item) const { return objects_ ? item.Find(key_) : &item; }
+
+  struct Place {
+    doc::Value value;
+    int at;
+  };
+  std::string_view key_;
+  bool objects_;
+  int next_ = 0;
+  std::unordered_multimap<size_t, Place> places_;
+};
+
 /// Sorts into the order of `order`, "$patch: delete" elements last.
 Result<List> InOrderOf(List list, const List& order, std::string_view key, bool objects);
 /// Splits into elements that stand in `by` and elements that do not.

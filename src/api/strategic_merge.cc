@@ -1,6 +1,7 @@
 #include "api/strategic_merge.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "api/strategic_patch.h"
 
@@ -15,48 +16,26 @@ Status BadPatchType(const Value& directive, const Value& patch) {
 }
 
 // Removes nulls at every level below.
-void DropNulls(Value& value) {
-  for (Value& item : value.items()) DropNulls(item);
-  if (!value.is_object()) return;
-  for (size_t i = 0; i < value.size();) {
-    doc::Member& member = value.members()[i];
-    if (member.value.is_null()) {
-      value.Remove(member.key);
-    } else {
-      DropNulls(member.value);
-      ++i;
-    }
-  }
+void DropNulls(Value& value, doc::Arena& arena) {
+  for (Value& item : value.items()) DropNulls(item, arena);
+  doc::RemoveMembersIf(value, arena, [](const doc::Member& member) { return member.value.is_null(); });
+  for (doc::Member& member : value.members()) DropNulls(member.value, arena);
 }
 
 // Removes directives at every level; false when the value itself is one.
-bool DropDirectives(Value& value) {
-  if (value.is_object()) {
-    if (value.Find(kPatch) != nullptr) return false;
-    for (size_t i = 0; i < value.size();) {
-      doc::Member& member = value.members()[i];
-      if (DropDirectives(member.value)) {
-        ++i;
-      } else {
-        value.Remove(member.key);
-      }
-    }
-  }
-  if (value.is_array()) {
-    for (size_t i = 0; i < value.size();) {
-      if (DropDirectives(value[i])) {
-        ++i;
-      } else {
-        value.Erase(i);
-      }
-    }
-  }
+bool DropDirectives(Value& value, doc::Arena& arena) {
+  if (value.Find(kPatch) != nullptr) return false;
+  doc::RemoveMembersIf(value, arena, [&](doc::Member& member) { return !DropDirectives(member.value, arena); });
+  const std::span<Value> items = value.items();
+  const auto is_directive = [&](Value& item) { return !DropDirectives(item, arena); };
+  const auto kept = std::remove_if(items.begin(), items.end(), is_directive);
+  if (kept != items.end()) value = Value::ArrayOf(arena, {items.begin(), kept});
   return true;
 }
 
-bool Contains(const Value& list, std::string_view text) {
-  return std::ranges::any_of(list.items(),
-                             [&](const Value& item) { return item.is_string() && item.AsString() == text; });
+Status TooLong(size_t size) {
+  return {Reason::kRequestEntityTooLarge, "The allowed maximum elements of a list in a strategic merge patch is " +
+                                              std::to_string(kElementsMax) + ", got " + std::to_string(size)};
 }
 
 // The elements of a patch list must stand in the order that its directive asks for.
@@ -90,20 +69,22 @@ Result<Value> Merger::Merge(Value original, Value patch, const Type* type) {
   }
   if (original.is_null()) original = Value::Object();
   TRY(RetainKeys(original, patch));
-  TRY(OrderedLists(original, patch, type));
+  doc::MemberEdits edits(original, arena_, patch.size());
+  TRY(OrderedLists(edits, patch, type));
   for (const doc::Member& member : patch.members()) {
     std::string_view name = member.key;
     bool delete_list = false;
     if (name.starts_with(kDeletePrefix)) {
       if (!into_object_) {
-        original.Set(arena_, name, member.value);
+        edits.Set(name, member.value);
         continue;
       }
       name.remove_prefix(kDeletePrefix.size());
       delete_list = true;
     }
-    TRY(Member(original, name, member.value, type, delete_list));
+    TRY(Member(edits, name, member.value, type, delete_list));
   }
+  edits.End();
   return original;
 }
 
@@ -117,39 +98,38 @@ Ok Merger::RetainKeys(Value& original, Value& patch) const {
     return {};
   }
   if (!keep.is_array()) return BadRequest("invalid patch format of retainKeys");
+  std::unordered_set<std::string_view> kept;
+  for (const Value& item : keep.items()) {
+    if (item.is_string()) kept.insert(item.AsString());
+  }
   for (const doc::Member& member : patch.members()) {
     if (member.value.is_null() || member.key.starts_with(kDeletePrefix) || member.key.starts_with(kOrderPrefix)) {
       continue;
     }
-    if (!Contains(keep, member.key)) return BadRequest("invalid patch format of retainKeys");
+    if (!kept.contains(member.key)) return BadRequest("invalid patch format of retainKeys");
   }
-  for (size_t i = 0; i < original.size();) {
-    const std::string_view key = original.members()[i].key;
-    if (Contains(keep, key)) {
-      ++i;
-    } else {
-      original.Remove(key);
-    }
-  }
+  doc::RemoveMembersIf(original, arena_, [&](const doc::Member& member) { return !kept.contains(member.key); });
   return {};
 }
 
-Ok Merger::OrderedLists(Value& original, Value& patch, const Type* type) {
+Ok Merger::OrderedLists(doc::MemberEdits& original, Value& patch, const Type* type) {
   std::vector<std::string_view> directives;
   for (const doc::Member& member : patch.members()) {
     if (member.key.starts_with(kOrderPrefix)) directives.push_back(member.key);
   }
-  for (const std::string_view directive : directives) TRY(OrderedList(original, patch, type, directive));
+  doc::MemberEdits changes(patch, arena_, directives.size());
+  for (const std::string_view directive : directives) TRY(OrderedList(original, changes, type, directive));
   return {};
 }
 
-Ok Merger::OrderedList(Value& original, Value& patch, const Type* type, std::string_view directive) {
+Ok Merger::OrderedList(doc::MemberEdits& original, doc::MemberEdits& patch, const Type* type,
+                       std::string_view directive) {
   const Status bad = BadRequest("invalid patch format of setElementOrder list");
   const Value order = *patch.Find(directive);
   if (!into_object_) {
     const Value* known = original.Find(directive);
     if (known != nullptr && !known->Equals(order)) return bad;
-    original.Set(arena_, directive, order);
+    original.Set(directive, order);
   }
   patch.Remove(directive);
   if (!order.is_array()) return bad;
@@ -162,6 +142,8 @@ Ok Merger::OrderedList(Value& original, Value& patch, const Type* type, std::str
   const List server = in_original == nullptr ? List() : ToList(*in_original);
   const List changes = in_patch == nullptr ? List() : ToList(*in_patch);
   const List wanted = ToList(order);
+  const size_t longest = std::max({server.size(), changes.size(), wanted.size()});
+  if (longest > kElementsMax) return TooLong(longest);
   TRY(CheckOrder(changes, wanted, meta.merge_key));
   List merged;
   if (in_original != nullptr && in_patch != nullptr) {
@@ -170,29 +152,29 @@ Ok Merger::OrderedList(Value& original, Value& patch, const Type* type, std::str
     merged = server;
   } else if (in_patch != nullptr) {
     Value list = in_patch->Clone(arena_);
-    DropDirectives(list);
+    DropDirectives(list, arena_);
     merged = ToList(list);
   } else {
     return {};
   }
   const bool objects = TRY(HoldsObjects(server, changes));
   const Parts parts = TRY(Partition(merged, wanted, meta.merge_key, objects));
-  original.Set(arena_, name, FromList(TRY(NormalizeOrder(parts, wanted, server, meta.merge_key, objects)), arena_));
+  original.Set(name, FromList(TRY(NormalizeOrder(parts, wanted, server, meta.merge_key, objects)), arena_));
   patch.Remove(name);
   return {};
 }
 
-Ok Merger::Take(Value& original, std::string_view name, Value patch) {
-  if (into_object_) DropNulls(patch);
-  if (DropDirectives(patch)) {
-    original.Set(arena_, name, patch);
+Ok Merger::Take(doc::MemberEdits& original, std::string_view name, Value patch) {
+  if (into_object_) DropNulls(patch, arena_);
+  if (DropDirectives(patch, arena_)) {
+    original.Set(name, patch);
   } else {
     original.Remove(name);
   }
   return {};
 }
 
-Ok Merger::Member(Value& original, std::string_view name, Value patch, const Type* type, bool delete_list) {
+Ok Merger::Member(doc::MemberEdits& original, std::string_view name, Value patch, const Type* type, bool delete_list) {
   if (patch.is_null()) {
     original.Remove(name);
     if (into_object_) return {};
@@ -217,6 +199,7 @@ Result<List> Merger::MergeList(const Value& original, const Value& patch, const 
   if (!meta.merge && !delete_list) return changes;
   const List own = ToList(original);
   if (own.empty() && changes.empty()) return own;
+  if (std::max(own.size(), changes.size()) > kElementsMax) return TooLong(std::max(own.size(), changes.size()));
   const bool objects = TRY(HoldsObjects(own, changes));
   if (objects) {
     if (meta.merge_key.empty()) {
@@ -231,8 +214,9 @@ Result<List> Merger::MergeList(const Value& original, const Value& patch, const 
   }
   List out;
   if (into_object_ && delete_list) {
+    const Places deleted(changes, {}, false);
     for (const Value& item : own) {
-      if (IndexOf(changes, item, {}, false) < 0) out.push_back(item);
+      if (deleted.Find(item) < 0) out.push_back(item);
     }
     return out;
   }
@@ -245,17 +229,14 @@ Result<List> Merger::MergeList(const Value& original, const Value& patch, const 
 // `kept_patch` becomes the patch's elements without directives and `base` what they were merged into.
 Result<List> Merger::MergeElements(List original, const List& patch, List& kept_patch, List& base, const Meta& meta) {
   bool replace = false;
+  Places deleted({}, meta.merge_key, true);
   for (const Value& item : patch) {
     const Value* directive = item.Find(kPatch);
     if (directive == nullptr) {
       kept_patch.push_back(item);
     } else if (directive->AsString() == "delete") {
-      const Value* key = item.Find(meta.merge_key);
-      if (key == nullptr) return NoMergeKey(item, meta.merge_key);
-      for (int at = TRY(FindByKey(original, meta.merge_key, *key)); at >= 0;
-           at = TRY(FindByKey(original, meta.merge_key, *key))) {
-        original.erase(original.begin() + at);
-      }
+      if (item.Find(meta.merge_key) == nullptr) return NoMergeKey(item, meta.merge_key);
+      deleted.Add(item);
     } else if (directive->AsString() == "replace") {
       replace = true;
     } else if (directive->AsString() == "merge") {
@@ -264,19 +245,21 @@ Result<List> Merger::MergeElements(List original, const List& patch, List& kept_
       return BadPatchType(*directive, item);
     }
   }
+  std::erase_if(original, [&](const Value& item) { return deleted.Find(item) >= 0; });
   if (replace) {
     original = std::move(kept_patch);
     kept_patch.clear();
   }
   base = original;
+  Places places(original, meta.merge_key, true);
   for (const Value& item : kept_patch) {
-    const Value* key = item.Find(meta.merge_key);
-    if (key == nullptr) return NoMergeKey(item, meta.merge_key);
-    const int at = TRY(FindByKey(original, meta.merge_key, *key));
+    if (item.Find(meta.merge_key) == nullptr) return NoMergeKey(item, meta.merge_key);
+    const int at = places.Find(item);
     if (at >= 0) {
       original[static_cast<size_t>(at)] = TRY(Merge(original[static_cast<size_t>(at)], item, meta.type));
     } else {
       original.push_back(item);
+      places.Add(item);
     }
   }
   return original;

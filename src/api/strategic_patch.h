@@ -7,6 +7,7 @@
 #include "api/schema.h"
 #include "api/strategic_lists.h"
 #include "base/status.h"
+#include "doc/members.h"
 #include "doc/value.h"
 
 namespace knarr::api::strategic {
@@ -24,10 +25,10 @@ class Merger {
 
  private:
   Ok RetainKeys(doc::Value& original, doc::Value& patch) const;
-  Ok OrderedLists(doc::Value& original, doc::Value& patch, const Type* type);
-  Ok OrderedList(doc::Value& original, doc::Value& patch, const Type* type, std::string_view directive);
-  Ok Member(doc::Value& original, std::string_view name, doc::Value patch, const Type* type, bool delete_list);
-  Ok Take(doc::Value& original, std::string_view name, doc::Value patch);
+  Ok OrderedLists(doc::MemberEdits& original, doc::Value& patch, const Type* type);
+  Ok OrderedList(doc::MemberEdits& original, doc::MemberEdits& patch, const Type* type, std::string_view directive);
+  Ok Member(doc::MemberEdits& original, std::string_view name, doc::Value patch, const Type* type, bool delete_list);
+  Ok Take(doc::MemberEdits& original, std::string_view name, doc::Value patch);
   Result<List> MergeList(const doc::Value& original, const doc::Value& patch, const Meta& meta, bool delete_list);
   Result<List> MergeElements(List original, const List& patch, List& kept_patch, List& base, const Meta& meta);
 

@@ -1,5 +1,7 @@
 #include "doc/merge_patch.h"
 
+#include "doc/members.h"
+
 namespace knarr::doc {
 namespace {
 
@@ -30,13 +32,14 @@ void ApplyMergePatch(const Value& patch, Value& target, Arena& arena) {
     target = CloneWithoutNulls(patch, arena);
     return;
   }
+  MemberEdits edits(target, arena, patch.size());
   for (const Member& member : patch.members()) {
     if (member.value.is_null()) {
-      target.Remove(member.key);
-    } else if (Value* old = target.Find(member.key)) {
+      edits.Remove(member.key);
+    } else if (Value* old = edits.Find(member.key)) {
       ApplyMergePatch(member.value, *old, arena);
     } else {
-      target.SetCopy(arena, member.key, CloneWithoutNulls(member.value, arena));
+      edits.Set(arena.Copy(member.key), CloneWithoutNulls(member.value, arena));
     }
   }
 }
@@ -44,11 +47,13 @@ void ApplyMergePatch(const Value& patch, Value& target, Arena& arena) {
 Value CreateMergePatch(const Value& from, const Value& to, Arena& arena) {
   if (!from.is_object() || !to.is_object()) return to;
   Value out = Value::Object();
+  const MemberIndex in_from(from, to.size());
+  const MemberIndex in_to(to, from.size());
   for (const Member& member : from.members()) {
-    if (to.Find(member.key) == nullptr) out.AddMember(arena, member.key, Value::Null());
+    if (in_to.Find(member.key) == nullptr) out.AddMember(arena, member.key, Value::Null());
   }
   for (const Member& member : to.members()) {
-    const Value* old = from.Find(member.key);
+    const Value* old = in_from.Find(member.key);
     if (old != nullptr && old->Equals(member.value)) continue;
     const bool nested = old != nullptr && old->is_object() && member.value.is_object();
     out.AddMember(arena, member.key, nested ? CreateMergePatch(*old, member.value, arena) : member.value);

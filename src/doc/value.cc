@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include "doc/members.h"
+
 namespace knarr::doc {
 namespace {
 
@@ -224,13 +226,17 @@ bool Value::Equals(const Value& other) const {
       return true;
   }
   if (size_ != other.size_) return false;
-  for (size_t i = 0; i < size_; ++i) {
-    // Members mostly stand in the same order.
-    const Member& mine = members_[i];
-    const Value* theirs = other.members_[i].key == mine.key ? &other.members_[i].value : other.Find(mine.key);
-    if (theirs == nullptr || !mine.value.Equals(*theirs)) return false;
+  // Members mostly stand in the same order.
+  size_t same = 0;
+  for (; same < size_ && other.members_[same].key == members_[same].key; ++same) {
+    if (!members_[same].value.Equals(other.members_[same].value)) return false;
   }
-  return true;
+  if (same == size_) return true;
+  const MemberIndex theirs(other, size_ - same);
+  return std::ranges::all_of(members().subspan(same), [&](const Member& mine) {
+    const Value* value = theirs.Find(mine.key);
+    return value != nullptr && mine.value.Equals(*value);
+  });
 }
 
 bool Value::FitsDepth(int levels) const {
