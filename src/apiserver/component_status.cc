@@ -50,7 +50,7 @@ Result<Answer> AnswerComponentStatus(Call& call, Core& core) {
   options.now = call.context.runtime.Wall();
   Answer answer;
   answer.content_type = ContentTypeOf(options.form.encoding);
-  call.context.warnings.emplace_back("v1 ComponentStatus is deprecated in v1.19+");
+  call.context.warnings.Add("v1 ComponentStatus is deprecated in v1.19+");
   if (call.context.audit != nullptr) NoteDeprecated(*call.context.audit);
 
   const std::vector<Core::ReadyCheck> checks = core.ReadyChecks(call.context.runtime);

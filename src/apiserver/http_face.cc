@@ -134,7 +134,7 @@ void HttpFace::Route(Call& call) {
       return;
     }
     const std::string_view deprecated = DeprecationOf(*call.resource->kind);
-    if (!deprecated.empty()) call.context.warnings.emplace_back(deprecated);
+    if (!deprecated.empty()) call.context.warnings.Add(std::string(deprecated));
     if (!deprecated.empty() && call.context.audit != nullptr) NoteDeprecated(*call.context.audit);
   }
   if (IsLongRunning(call) && call.resource != nullptr) {
@@ -240,7 +240,7 @@ void HttpFace::Send(Call& call, Answer answer) {
     AuditAnswer(call, answer);
     if (IsLongRunning(call)) call.context.audit->Stage(AuditStage::kResponseStarted);
   }
-  for (const std::string& warning : call.context.warnings) headers.Add("Warning", WarningHeader(warning));
+  call.context.warnings.WriteTo(headers);
   const bool json = answer.content_type == ContentTypeOf(Encoding::kJson);
   if (json && answer.body.rest == nullptr && WantsPretty(call.request)) {
     answer.body.text = PrettyJson(answer.body.in_pieces() ? Join(answer.body.pieces, "") : answer.body.text);

@@ -4,7 +4,6 @@
 #include "apiserver/http_face.h"
 #include "apiserver/read_options.h"
 #include "apiserver/streams.h"
-#include "apiserver/wire_form.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -23,7 +22,7 @@ class WatchWriter {
     headers.Set("Content-Type", std::move(type));
     headers.Set("Cache-Control", "no-cache, private");
     headers.Set("Audit-Id", call_.audit_id);
-    for (const std::string& warning : call_.context.warnings) headers.Add("Warning", WarningHeader(warning));
+    call_.context.warnings.WriteTo(headers);
     return call_.response.Start(200, std::move(headers));
   }
 

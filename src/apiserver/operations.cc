@@ -21,9 +21,6 @@
 namespace knarr::apiserver {
 namespace {
 
-// As many strict-decoding problems become warnings as upstream lets through.
-constexpr size_t kWarningsMax = 100;
-
 Ok Prepare(const api::KindInfo& kind, doc::Document& object) {
   TRY(FitKind(kind, object));
   api::ApplyDefaults(*kind.type, object.root, object.arena);
@@ -60,9 +57,7 @@ Result<FieldValidation> ParseFieldValidation(std::string_view text) {
 Ok ReportStrict(RequestContext& context, const std::vector<std::string>& found, FieldValidation validation) {
   if (found.empty() || validation == FieldValidation::kIgnore) return {};
   if (validation == FieldValidation::kStrict) return BadRequest(api::StrictErrorText(found));
-  for (const std::string& text : found) {
-    if (context.warnings.size() < kWarningsMax) context.warnings.push_back(text);
-  }
+  context.warnings.AddAll(found);
   return {};
 }
 
@@ -274,7 +269,7 @@ Result<UpdateOutcome> Operations::Patch(RequestContext& context, Resource& resou
   const size_t warnings = context.warnings.size();
   return UpdateView(context, resource, name, *view, request, ViewWrite::kPatch,
                     [&](const doc::Value& current) -> Result<doc::Document> {
-                      context.warnings.resize(warnings);  // of the attempt before
+                      context.warnings.Resize(warnings);  // of the attempt before
                       return Patched(context, *view->kind, current, parsed, request.validation);
                     });
 }
@@ -303,7 +298,7 @@ Result<UpdateOutcome> Operations::Apply(RequestContext& context, Resource& resou
   const size_t warnings = context.warnings.size();
   return UpdateView(context, resource, name, view, request, ViewWrite::kApply,
                     [&](const doc::Value& current) -> Result<doc::Document> {
-                      context.warnings.resize(warnings);  // of the attempt before
+                      context.warnings.Resize(warnings);  // of the attempt before
                       doc::Document applied =
                           TRY(view.fields->Apply(current, patch.document.root,
                                                  {request.field_manager, request.force, context.runtime.Wall()}));

@@ -103,7 +103,7 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
   const api::ErrorList errors = resource.strategy->Validate(object.root);
   const std::string name(NameOf(object.root));
   if (!errors.empty()) return api::InvalidObject(kind, name, errors);
-  context.Warn(resource.strategy->Warnings(Target::kObject, object.root, nullptr));
+  context.warnings.AddAll(resource.strategy->Warnings(Target::kObject, object.root, nullptr));
   AdmissionRequest admission = MakeAdmission(context, resource, AdmissionOperation::kCreate, dry_run);
   admission.ns = object.root.Get("metadata", "namespace").AsString();
   admission.name = name;

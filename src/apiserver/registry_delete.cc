@@ -184,7 +184,9 @@ class DeleteRun {
 Result<DeleteOutcome> ResourceRegistry::Delete(RequestContext& context, Resource& resource, const ObjectName& name,
                                                client::DeleteOptions options, Admission admission) {
   TRY(resource.strategy->CheckDelete(name.name));
-  if (options.propagation == client::Propagation::kDefault) context.Warn(resource.strategy->DeleteWarnings());
+  if (options.propagation == client::Propagation::kDefault) {
+    context.warnings.AddAll(resource.strategy->DeleteWarnings());
+  }
   const std::string key = resource.Key(name);
   std::optional<store::KeyValue> current = store_.Latest()->Get(key);
   for (int attempt = 0; attempt < kTries; ++attempt) {

@@ -117,7 +117,7 @@ Result<UpdateOutcome> ResourceRegistry::UpdateOnce(RequestContext& context, Reso
   std::ranges::move(resource.strategy->ValidateUpdate(request.target, object.root, old.root),
                     std::back_inserter(errors));
   if (!errors.empty()) return api::InvalidObject(kind, request.name.name, errors);
-  context.Warn(resource.strategy->Warnings(request.target, object.root, &old.root));
+  context.warnings.AddAll(resource.strategy->Warnings(request.target, object.root, &old.root));
   if (admits) TRY(admission_.Validate(admission));
   resource.strategy->FillStored(object);
 

@@ -2,12 +2,12 @@
 
 // What goes along with one request through the pipeline.
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "apiserver/apiserver.h"
+#include "apiserver/warnings.h"
 #include "rt/runtime.h"
 
 namespace knarr::apiserver {
@@ -20,14 +20,7 @@ struct RequestContext {
   rt::Runtime& runtime;
   Local& local;
   UserInfo user;
-  /// Texts for Warning headers.
-  std::vector<std::string> warnings;
-  /// Adds those that are not there yet.
-  void Warn(const std::vector<std::string>& texts) {
-    for (const std::string& text : texts) {
-      if (std::ranges::find(warnings, text) == warnings.end()) warnings.push_back(text);
-    }
-  }
+  Warnings warnings;
   /// What is noted of the request for the audit log; null: nothing.
   AuditEvent* audit = nullptr;
   /// Set with an Expired error of a list: the token with which the client may go on (in a newer state).

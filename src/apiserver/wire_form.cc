@@ -54,15 +54,6 @@ class GzipStream : public BodyStream {
 
 }  // namespace
 
-std::string WarningHeader(std::string_view text) {
-  std::string out = "299 - \"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return out + '"';
-}
-
 bool WantsPretty(const net::Request& request) {
   const std::string_view asked = request.url.Query("pretty");
   if (!asked.empty()) return ParseBool(asked).value_or(false);

@@ -1,6 +1,6 @@
 #pragma once
 
-// What happens to a finished answer on its way out: warnings, indented for people, compressed when it is long.
+// What happens to a finished answer on its way out: indented for people, compressed when it is long.
 
 #include <memory>
 #include <string>
@@ -10,9 +10,6 @@
 #include "net/http.h"
 
 namespace knarr::apiserver {
-
-/// The value of a Warning header. RFC 7234 warn-text: quoted, without what would break a header.
-std::string WarningHeader(std::string_view text);
 
 /// ?pretty=true, or a client that people use by hand (curl, wget, browsers) and that does not say otherwise.
 bool WantsPretty(const net::Request& request);

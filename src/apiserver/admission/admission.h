@@ -65,7 +65,7 @@ struct AdmissionRequest {
 
   /// `pods "x" is forbidden: why`; an object without a name yet goes by its generateName.
   Status Forbidden(std::string_view why) const;
-  void Warn(std::string text) const { context.warnings.push_back(std::move(text)); }
+  void Warn(std::string text) const { context.warnings.Add(std::move(text)); }
   /// Noted in the request's audit event.
   void Annotate(std::string key, std::string value) const;
 };
