@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "doc/members.h"
 #include "doc/value.h"
 
 namespace knarr::api {
@@ -51,8 +52,9 @@ inline doc::Value& FillObject(doc::Value& message, doc::Arena& arena, std::strin
 }
 /// Copies the entries of `from` that `to` does not have.
 inline void FillEntries(doc::Value& to, doc::Arena& arena, const doc::Value& from) {
+  doc::MemberEdits edits(to, arena, from.size());
   for (const doc::Member& entry : from.members()) {
-    if (to.Find(entry.key) == nullptr) to.AddMember(arena, entry.key, entry.value);
+    if (edits.Find(entry.key) == nullptr) edits.Set(entry.key, entry.value);
   }
 }
 

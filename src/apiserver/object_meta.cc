@@ -78,10 +78,10 @@ void MergeOwners(RequestContext& context, OwnersOf whose, doc::Document& object)
     twice += (twice.empty() ? "" : ", ") + std::string(owner.At("uid").AsString());
   }
   if (kept.size() == owners.size()) return;
-  context.Warn({fmt::format(".metadata.ownerReferences contains duplicate entries{}; API server dedups owner "
+  context.warnings.Add(fmt::format(".metadata.ownerReferences contains duplicate entries{}; API server dedups owner "
                             "references in 1.20+, and may reject such requests as early as 1.24; please fix your "
                             "requests; duplicate UID(s) observed: {}",
-                            whose == OwnersOf::kAdmitted ? " after mutating admission happens" : "", twice)});
+                            whose == OwnersOf::kAdmitted ? " after mutating admission happens" : "", twice));
   Metadata(object).Set(object.arena, "ownerReferences", kept);
 }
 

@@ -204,10 +204,13 @@ bool HasStatusIn(const Value& subresources) { return !subresources.At("status").
 }  // namespace
 
 bool DefinitionForm::IsShared(std::string_view member) const {
+  const auto [known, fresh] = shared_.emplace(member, false);
+  if (!fresh) return known->second;
   const Value& list = versions();
-  return !list.empty() && std::ranges::all_of(list.items(), [&](const Value& version) {
+  known->second = !list.empty() && std::ranges::all_of(list.items(), [&](const Value& version) {
     return SameOrEmpty(version.At(member), list[0].At(member));
   });
+  return known->second;
 }
 
 const Value& DefinitionForm::Shared(std::string_view member) const {

@@ -3,6 +3,7 @@
 // Definitions of custom resources as upstream's rules see them, which know an older form: what all versions have alike
 // stands once, beside the versions, and is not repeated in them. Internal to api/validation.
 
+#include <map>
 #include <string_view>
 
 #include "doc/value.h"
@@ -29,6 +30,7 @@ class DefinitionForm {
  private:
   bool IsShared(std::string_view member) const;
   const doc::Value& spec_;
+  mutable std::map<std::string_view, bool> shared_;  // what has been compared already
 };
 
 /// A schema, and the list of versions, as messages show them: with the names that Go's fields have.

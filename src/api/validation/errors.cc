@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <set>
 
 #include "base/strings.h"
 #include "doc/json.h"
@@ -174,10 +175,11 @@ Status InvalidObject(const KindInfo& kind, std::string_view name, const ErrorLis
   details.kind = kind.kind;
   details.name = name;
   std::vector<std::string> texts;
+  std::set<std::string> told;
   for (const FieldError& error : errors) {
     details.causes.push_back({std::string(validation::CauseType(error.type)), error.body, error.field});
     std::string text = error.field + ": " + error.body;
-    if (std::ranges::find(texts, text) == texts.end()) texts.push_back(std::move(text));
+    if (told.insert(text).second) texts.push_back(std::move(text));
   }
   std::string message(kind.kind);
   if (!kind.group.empty()) message += "." + std::string(kind.group);

@@ -139,19 +139,44 @@ void ValidateNodeResources(const core_v1::Node& node, Errors& errors) {
   }
 }
 
-Quantity Amount(const StringMap& list, std::string_view resource) {
-  const Result<Quantity> quantity = Quantity::Parse(list.Find(resource).value_or("0"));
+Quantity Amount(std::string_view text) {
+  const Result<Quantity> quantity = Quantity::Parse(text);
   return quantity.ok() ? *quantity : Quantity();
 }
 
+// The amounts of one item's lists, which may be long.
+class LimitAmounts {
+ public:
+  explicit LimitAmounts(const core_v1::LimitRangeItem& item) : pod_(item.type() == "Pod") {
+    for (const doc::Member& list : item.tree().members()) {
+      if (pod_ && list.key.starts_with("default")) continue;
+      auto& amounts = amounts_[list.key];
+      for (const doc::Member& entry : list.value.members()) amounts.emplace(entry.key, entry.value.AsString());
+    }
+  }
+  bool of_pods() const { return pod_; }
+  std::optional<std::string_view> Find(std::string_view list, std::string_view resource) const {
+    const auto amounts = amounts_.find(list);
+    if (amounts == amounts_.end()) return std::nullopt;
+    const auto found = amounts->second.find(resource);
+    return found == amounts->second.end() ? std::nullopt : std::optional(found->second);
+  }
+
+ private:
+  bool pod_;
+  std::map<std::string_view, std::map<std::string_view, std::string_view>> amounts_;
+};
+
 // The ratio of limit to request can't be more than what the bounds leave, and what can't be shared out twice has none.
-void ValidateRatio(const core_v1::LimitRangeItem& item, std::string_view resource, const Path& path, Errors& errors) {
-  const StringMap ratios = item.max_limit_request_ratio();
-  if (ratios.Has(resource) && item.min().Has(resource) && item.max().Has(resource)) {
+void ValidateRatio(const LimitAmounts& amounts, std::string_view resource, const Path& path, Errors& errors) {
+  const auto given = amounts.Find("maxLimitRequestRatio", resource);
+  const auto lowest = amounts.Find("min", resource);
+  const auto highest = amounts.Find("max", resource);
+  if (given && lowest && highest) {
     constexpr int64_t kMilliMax = std::numeric_limits<int64_t>::max() / 1000;
-    const Quantity ratio = Amount(ratios, resource);
-    const Quantity least = Amount(item.min(), resource);
-    const Quantity most = Amount(item.max(), resource);
+    const Quantity ratio = Amount(*given);
+    const Quantity least = Amount(*lowest);
+    const Quantity most = Amount(*highest);
     const bool fine = ratio.Value() < kMilliMax && least.Value() < kMilliMax && most.Value() < kMilliMax;
     const double value = fine ? static_cast<double>(ratio.MilliValue()) / 1000 : static_cast<double>(ratio.Value());
     const double bound = fine ? static_cast<double>(most.MilliValue()) / static_cast<double>(least.MilliValue())
@@ -159,44 +184,43 @@ void ValidateRatio(const core_v1::LimitRangeItem& item, std::string_view resourc
     if (value > bound) {
       char text[64];
       std::snprintf(text, sizeof text, "%f", bound);
-      errors.Invalid((path / "maxLimitRequestRatio").Key(resource), *ratios.Find(resource),
-                     "ratio " + std::string(*ratios.Find(resource)) + " is greater than max/min = " + text);
+      errors.Invalid((path / "maxLimitRequestRatio").Key(resource), *given,
+                     "ratio " + std::string(*given) + " is greater than max/min = " + text);
     }
   }
-  if (item.type() == "Pod" || MayOvercommit(resource)) return;
-  const auto fallback = item.default_().Find(resource);
-  const auto request = item.default_request().Find(resource);
-  if (!fallback || !request || Amount(item.default_(), resource) == Amount(item.default_request(), resource)) return;
+  if (amounts.of_pods() || MayOvercommit(resource)) return;
+  const auto fallback = amounts.Find("default", resource);
+  const auto request = amounts.Find("defaultRequest", resource);
+  if (!fallback || !request || Amount(*fallback) == Amount(*request)) return;
   errors.Invalid((path / "defaultRequest").Key(resource), *request,
                  "default value " + std::string(*fallback) + " must equal to defaultRequest value " +
                      std::string(*request) + " in " + std::string(resource));
 }
 
 // Wherever two limits on one resource contradict each other.
-void ValidateLimitOrder(const core_v1::LimitRangeItem& item, std::string_view resource, const Path& path,
-                        Errors& errors) {
-  const auto fallback = item.type() == "Pod" ? StringMap(Value()) : item.default_();
-  const auto request = item.type() == "Pod" ? StringMap(Value()) : item.default_request();
+void ValidateLimitOrder(const LimitAmounts& amounts, std::string_view resource, const Path& path, Errors& errors) {
   // `shown` is the amount that the error is about, in upstream's choice.
-  const auto check = [&](const StringMap& lower, std::string_view lower_name, const StringMap& upper,
-                         std::string_view upper_name, std::string_view member, const StringMap& shown) {
-    if (!lower.Has(resource) || !upper.Has(resource) || Amount(lower, resource) <= Amount(upper, resource)) return;
-    errors.Invalid((path / member).Key(resource), *shown.Find(resource),
-                   std::string(lower_name) + " value " + std::string(*lower.Find(resource)) + " is greater than " +
-                       std::string(upper_name) + " value " + std::string(*upper.Find(resource)));
+  const auto check = [&](std::string_view lower, std::string_view lower_name, std::string_view upper,
+                         std::string_view upper_name, std::string_view member, std::string_view shown) {
+    const auto least = amounts.Find(lower, resource);
+    const auto most = amounts.Find(upper, resource);
+    if (!least || !most || Amount(*least) <= Amount(*most)) return;
+    errors.Invalid((path / member).Key(resource), *amounts.Find(shown, resource),
+                   std::string(lower_name) + " value " + std::string(*least) + " is greater than " +
+                       std::string(upper_name) + " value " + std::string(*most));
   };
-  check(item.min(), "min", item.max(), "max", "min", item.min());
-  check(item.min(), "min", request, "default request", "defaultRequest", request);
-  check(request, "default request", item.max(), "max", "defaultRequest", request);
-  check(request, "default request", fallback, "default limit", "defaultRequest", request);
-  check(item.min(), "min", fallback, "default", "default", item.min());
-  check(fallback, "default", item.max(), "max", "default", item.max());
-  const StringMap ratios = item.max_limit_request_ratio();
-  if (ratios.Has(resource) && Amount(ratios, resource) < Quantity(1)) {
-    errors.Invalid((path / "maxLimitRequestRatio").Key(resource), *ratios.Find(resource),
-                   "ratio " + std::string(*ratios.Find(resource)) + " is less than 1");
+  check("min", "min", "max", "max", "min", "min");
+  check("min", "min", "defaultRequest", "default request", "defaultRequest", "defaultRequest");
+  check("defaultRequest", "default request", "max", "max", "defaultRequest", "defaultRequest");
+  check("defaultRequest", "default request", "default", "default limit", "defaultRequest", "defaultRequest");
+  check("min", "min", "default", "default", "default", "min");
+  check("default", "default", "max", "max", "default", "max");
+  const auto ratio = amounts.Find("maxLimitRequestRatio", resource);
+  if (ratio && Amount(*ratio) < Quantity(1)) {
+    errors.Invalid((path / "maxLimitRequestRatio").Key(resource), *ratio,
+                   "ratio " + std::string(*ratio) + " is less than 1");
   }
-  ValidateRatio(item, resource, path, errors);
+  ValidateRatio(amounts, resource, path, errors);
 }
 
 void ValidateLimitNames(const core_v1::LimitRangeItem& item, const Path& path, std::set<std::string_view>& resources,
@@ -404,7 +428,8 @@ void ValidateLimitRange(const Value& object, Errors& errors) {
     if (item.type() == "PersistentVolumeClaim" && !item.min().Has("storage") && !item.max().Has("storage")) {
       errors.Required(at / "limits", "either minimum or maximum storage value is required, but neither was provided");
     }
-    for (const std::string_view resource : resources) ValidateLimitOrder(item, resource, at, errors);
+    const LimitAmounts amounts(item);
+    for (const std::string_view resource : resources) ValidateLimitOrder(amounts, resource, at, errors);
   }
 }
 

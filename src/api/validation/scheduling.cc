@@ -1,5 +1,6 @@
 // Affinity, tolerations and spreading: where a pod may run.
 
+#include <map>
 #include <algorithm>
 #include <set>
 
@@ -210,6 +211,10 @@ void ValidateTolerations(const ListView<core_v1::Toleration>& tolerations, const
 
 void ValidateTopologySpread(const core_v1::PodSpec& spec, const Path& path, Errors& errors) {
   const auto constraints = spec.topology_spread_constraints();
+  std::map<std::pair<std::string_view, std::string_view>, size_t> last;
+  for (size_t i = 0; i < constraints.size(); ++i) {
+    last[{constraints[i].topology_key(), constraints[i].when_unsatisfiable()}] = i;
+  }
   for (size_t i = 0; i < constraints.size(); ++i) {
     const core_v1::TopologySpreadConstraint constraint = constraints[i];
     const Path at = path[i];
@@ -219,12 +224,9 @@ void ValidateTopologySpread(const core_v1::PodSpec& spec, const Path& path, Erro
     if (action != "DoNotSchedule" && action != "ScheduleAnyway") {
       errors.NotSupported(at / "whenUnsatisfiable", action, {"DoNotSchedule", "ScheduleAnyway"});
     }
-    for (size_t j = i + 1; j < constraints.size(); ++j) {
-      if (constraints[j].topology_key() != constraint.topology_key()) continue;
-      if (constraints[j].when_unsatisfiable() != action) continue;
+    if (last.at({constraint.topology_key(), action}) != i) {
       errors.Duplicate(at / "{topologyKey, whenUnsatisfiable}",
                        "{" + std::string(constraint.topology_key()) + ", " + std::string(action) + "}");
-      break;
     }
     if (const auto domains = constraint.min_domains()) {
       if (*domains <= 0) errors.Invalid(at / "minDomains", *domains, "must be greater than zero");
