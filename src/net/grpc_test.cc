@@ -233,7 +233,7 @@ TEST(Grpc, WhatServersAnswerInsteadOfAMessage) {
        "/m: the server ended the call inside a message"},
       {"a compressed one",
        {.body = std::string("\1\0\0\0\1x", 6)},
-       Reason::kBadRequest,
+       Reason::kInternalError,
        "/m: gRPC: a compressed message, which nobody asked for"},
       {"too large a one",
        {.body = std::string("\0\xff\xff\xff\xff", 5)},

@@ -94,11 +94,12 @@ TEST_F(NetworkTest, ClustersOfOneNamespaceKeepApart) {
       const auto second = PodNetwork::Open(runtime, two);
       ASSERT_TRUE(second.ok()) << second.status().message();
     }
-    EXPECT_EQ(Output("nft list tables"), "table ip knarr-pods\ntable ip knarr-pods-two\n");
+    EXPECT_EQ(Output("nft list tables"),
+              "table ip knarr-pods\ntable ip knarr-host-ports\ntable ip knarr-pods-two\ntable ip knarr-host-ports-two\n");
 
     // Each takes away its own, and only the last what they share.
     EXPECT_TRUE(RemoveNetwork(runtime, one).ok());
-    EXPECT_EQ(Output("nft list tables"), "table ip knarr-pods-two\n");
+    EXPECT_EQ(Output("nft list tables"), "table ip knarr-pods-two\ntable ip knarr-host-ports-two\n");
     const auto bridges = [] { return Output("ip -br link show type bridge | cut -d' ' -f1"); };
     EXPECT_EQ(bridges(), "image1\n");
     EXPECT_EQ(Output("cat /proc/sys/net/ipv4/conf/all/send_redirects"), "0\n");
