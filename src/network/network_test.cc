@@ -95,7 +95,8 @@ TEST_F(NetworkTest, ClustersOfOneNamespaceKeepApart) {
       ASSERT_TRUE(second.ok()) << second.status().message();
     }
     EXPECT_EQ(Output("nft list tables"),
-              "table ip knarr-pods\ntable ip knarr-host-ports\ntable ip knarr-pods-two\ntable ip knarr-host-ports-two\n");
+              "table ip knarr-pods\ntable ip knarr-host-ports\n"
+              "table ip knarr-pods-two\ntable ip knarr-host-ports-two\n");
 
     // Each takes away its own, and only the last what they share.
     EXPECT_TRUE(RemoveNetwork(runtime, one).ok());
