@@ -124,7 +124,7 @@ class Auditor : public CallObserver {
   std::set<std::string, std::less<>> released_;
   std::set<std::string, std::less<>> by_hand_;    // "namespace/name" of pods that a user gave a node
   std::set<std::string, std::less<>> graceless_;  // pods that somebody wants gone at once
-  std::set<std::string, std::less<>> shrunk_;     // pods that their set wants to delete
+  std::map<std::string, MonoTime, std::less<>> shrunk_;  // pods that their set wants to delete, and since when
   std::map<std::string, uint64_t, std::less<>> probes_;
   rt::TaskGroup tasks_;
 };

@@ -64,7 +64,7 @@ void Auditor::Deletes(std::string_view who, const KindInfo& kind, const client::
     if (pod != nullptr) graceless_.emplace(pod->uid());
   }
   const bool of_set = who == "replicaset-controller" || who == "replication-controller";
-  if (of_set && !options.uid.empty()) shrunk_.insert(options.uid);
+  if (of_set && !options.uid.empty()) shrunk_.insert_or_assign(options.uid, runtime_.Mono());
 }
 
 void Auditor::Deleted(std::string_view who, const KindInfo& kind, const client::DeleteOptions& options,

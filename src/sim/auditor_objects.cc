@@ -235,7 +235,11 @@ void Auditor::SeePorts(std::string_view key, const ObjectPtr& before, const Obje
 /// A pod of a set that is no longer active: the set must not have deleted more than it has too many.
 void Auditor::SeeLost(std::string_view key, Set& set, const std::string& uid) {
   const MonoTime now = runtime_.Mono();
-  if (shrunk_.erase(uid) == 0) {
+  // What it asked for long ago failed: somebody else has deleted the pod now.
+  const auto shrunk = shrunk_.find(uid);
+  const bool by_set = shrunk != shrunk_.end() && now - shrunk->second <= staleness_;
+  if (shrunk != shrunk_.end()) shrunk_.erase(shrunk);
+  if (!by_set) {
     set.lost.push_back(now);
     return;
   }
