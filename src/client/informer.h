@@ -65,7 +65,7 @@ class InformerFactory {
 };
 
 /// Keys waiting to be reconciled: each at most once, a key being worked on is not given out again until Done, failures
-/// come back after an exponential back-off (5 ms … 1000 s, as client-go's). All on one runtime.
+/// come back after an exponential back-off (5 ms, as client-go begins, … 60 s). All on one runtime.
 class WorkQueue {
  public:
   explicit WorkQueue(rt::Runtime& runtime);

@@ -191,10 +191,12 @@ void Scheduler::Bind(const ObjectPtr& pod, const std::string& node) {
   ObjectPtr now = pods_.Get(NameOf(*pod));
   const bool gone = now == nullptr || now->uid() != pod->uid();
   if ((gone || Pod(now->tree()).spec().node_name().empty()) && snapshot_.RemovePod(pod->uid())) queue_.MoveAll();
-  if (gone || bound.Failed(Reason::kNotFound)) {
+  if (gone) {
     queue_.Remove(pod->uid());
     return;
   }
+  // Also when the server knows of no such pod: one that is gone leaves the queue when the watch says so, and one that a
+  // server has yet to hear of would otherwise never be tried again.
   if (!bound.Failed(Reason::kConflict)) {
     LOG_WARN("pod not bound; trying again", {"pod", KeyOf(*pod)}, {"node", node}, {"error", bound.status()});
   }
