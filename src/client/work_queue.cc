@@ -12,8 +12,8 @@ namespace {
 
 // client-go's default controller rate limiter, per item.
 constexpr Duration kBackOffFirst = 5ms;
-/// Upstream goes to 1,000 s, and lets some wait a minute at most: after a disk was full for a while, nobody wants to wait as
-/// long again.
+// Upstream goes to 1,000 s, and lets some wait for a minute at most: after a disk was full for a while, nobody wants to
+// wait as long again.
 constexpr Duration kBackOffMost = 60s;
 
 Duration BackOff(int failures) {
