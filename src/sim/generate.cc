@@ -113,6 +113,7 @@ class Generator {
         {2, &Generator::MakeBudget},   {3, &Generator::EvictPod},        {2, &Generator::Hold},
         {3, &Generator::Count},        {2, &Generator::TaintNode},       {1, &Generator::DropMaps},
         {2, &Generator::ReplacePod},   {1, &Generator::FillDisk},        {2, &Generator::FreeDisk},
+        {2, &Generator::Mistake},
     };
     for (const Choice& choice : kChoices) {
       if (Draw(4) == 0) continue;
@@ -287,6 +288,10 @@ class Generator {
   void Touch() {
     static constexpr const char* kKinds[] = {"pod", "configmap", "replicaset", "service", "namespace"};
     Line("try touch {}/~{}", Pick(kKinds), Any());
+  }
+  void Mistake() {
+    static constexpr const char* kKinds[] = {"pod", "pod", "configmap", "replicaset"};
+    Line("try mistake {}/~{}", Pick(kKinds), Any());
   }
   /// Many at once raise one number.
   void Count() { Line("try count {}", 2 + Draw(4)); }

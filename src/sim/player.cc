@@ -215,6 +215,7 @@ class Player {
     if (verb == "evict") return Evict(subject);
     if (verb == "own") return Own(statement, subject);
     if (verb == "touch") return Touch(subject);
+    if (verb == "mistake") return Mistake(subject);
     if (verb == "hold") {
       return Drop(stage_.client().Patch(*subject.kind, subject.name, client::PatchType::kStrategicMerge,
                                         fmt::format(R"({{"metadata":{{"finalizers":["{}"]}}}})", kHoldFinalizer)));
@@ -294,7 +295,36 @@ class Player {
     const Target target = TRY(Target::Parse(statement.words[0]));
     const KindInfo* kind = FindKindByName(target.kind);
     if (kind == nullptr || target.name.empty()) return BadRequest("want KIND/NAMESPACE");
-    return stage_.client().DeleteCollection(*kind, target.name, {}, {});
+    const client::ObjectList before = TRY(stage_.client().List(*kind, target.name));
+    TRY(stage_.client().DeleteCollection(*kind, target.name, {}, {}));
+    for (const ObjectPtr& object : before.items) {
+      const ObjectName name{std::string(object->ns()), std::string(object->name())};
+      const Result<ObjectPtr> now = stage_.client().Get(*kind, name);
+      if (now.ok() && (*now)->uid() == object->uid() && !(*now)->deleting()) {
+        return Internal(fmt::format("all {} of {} were deleted, and {} is there", kind->plural, target.name,
+                                    object->name()));
+      }
+    }
+    return {};
+  }
+
+  /// Whoever names an object's predecessor by its uid, or gives a pod a second node, is refused.
+  Ok Mistake(const Subject& subject) {
+    const std::string uid = "00000000-0000-4000-8000-000000000000";
+    const Result<ObjectPtr> deleted = stage_.client().Delete(*subject.kind, subject.name, {.uid = uid});
+    if (deleted.ok()) return Internal("a deletion of another object was carried out");
+    if (!deleted.Failed(Reason::kConflict)) return deleted.status();
+    if (subject.kind != &api::core_v1::PodInfo()) return {};
+    const ObjectPtr pod = TRY(stage_.client().Get(*subject.kind, subject.name));
+    const std::string_view node = api::core_v1::Pod(pod->tree()).spec().node_name();
+    doc::Document document;
+    api::core_v1::BindingEdit binding(document);
+    binding.metadata().set_name(subject.name.name).set_ns(subject.name.ns);
+    if (node.empty()) binding.metadata().set_uid(uid);
+    binding.target().set_api_version("v1").set_kind("Node").set_name(node == "node-0" ? "node-1" : "node-0");
+    const Result<ObjectPtr> bound = stage_.client().CreateSub(*subject.kind, subject.name, "binding", document.root);
+    if (bound.ok()) return Internal("a pod was given a node that was meant for another, or a second one");
+    return bound.Failed(Reason::kConflict) ? Ok() : Ok(bound.status());
   }
 
   Ok Own(const Statement& statement, const Subject& subject) {

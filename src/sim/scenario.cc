@@ -55,6 +55,7 @@ constexpr Form kForms[] = {
     {"own", 2, 2, Body::kNone, {}, "own KIND/NAME KIND/OWNER"},
     {"hold", 1, 1, Body::kNone, {}, "hold KIND/NAME, by a finalizer that calm takes away"},
     {"touch", 1, 1, Body::kNone, {}, "touch KIND/NAME: write it as a whole, without what only the server may say"},
+    {"mistake", 1, 1, Body::kNone, {}, "mistake KIND/NAME: what is meant for another object of its name is refused"},
     {"delete-all", 1, 1, Body::kNone, {}, "delete-all KIND/NAMESPACE"},
     {"count", 1, 1, Body::kNone, {}, "count FIBERS: so many raise one number at once"},
     {"expect", 1, 64, Body::kNone, kCountOptions,
@@ -228,7 +229,8 @@ class Parser {
 
   static Ok Check(const Statement& statement) {
     static constexpr std::string_view kAbout[] = {"delete", "scale", "patch", "label", "cordon",
-                                                  "uncordon", "taint", "evict", "bind", "own", "hold", "touch"};
+                                                  "uncordon", "taint", "evict", "bind", "own", "hold", "touch",
+                                                  "mistake"};
     const bool about = std::ranges::find(kAbout, statement.verb) != std::end(kAbout);
     if (about) {
       const Target target = TRY(Target::Parse(statement.words[0]));
