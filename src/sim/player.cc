@@ -217,8 +217,10 @@ class Player {
     if (verb == "touch") return Touch(subject);
     if (verb == "mistake") return Mistake(subject);
     if (verb == "hold") {
-      return Drop(stage_.client().Patch(*subject.kind, subject.name, client::PatchType::kStrategicMerge,
+      const Ok held = Drop(stage_.client().Patch(*subject.kind, subject.name, client::PatchType::kStrategicMerge,
                                         fmt::format(R"({{"metadata":{{"finalizers":["{}"]}}}})", kHoldFinalizer)));
+      // What is going takes no new finalizer.
+      return held.Failed(Reason::kInvalid) ? Ok(Conflict(std::string(held.status().message()))) : held;
     }
     return Bind(statement, subject);
   }
