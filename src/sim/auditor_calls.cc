@@ -85,7 +85,12 @@ void Auditor::Deleted(std::string_view who, const KindInfo& kind, const client::
   const std::string_view node = Pod(object.tree()).spec().node_name();
   if (who == "pod-garbage-collector" && !node.empty()) {
     Probe("a pod on a node that is gone was removed");
-    if (Now(api::core_v1::NodeInfo(), "", node) != nullptr) {
+    // It looks, says why the pod ends, and deletes it: the node may have come back meanwhile.
+    const auto known = nodes_.find(node);
+    const bool was_away = known != nodes_.end() && std::ranges::any_of(known->second.before, [&](const auto& entry) {
+                            return entry.second == nullptr && runtime_.Mono() - entry.first <= staleness_;
+                          });
+    if (!was_away && Now(api::core_v1::NodeInfo(), "", node) != nullptr) {
       journal_.Violation(fmt::format("{}, whose node is there", about));
     }
   }
