@@ -1,5 +1,6 @@
 """Hooks, sidecars, restart rules and last words, on real containers."""
 
+import os
 import random
 import time
 
