@@ -228,9 +228,15 @@ void Auditor::SeeOwner(std::string_view key, const ObjectPtr& before, const Obje
   if (old == now) return;
   const std::string uid(after != nullptr ? after->uid() : before->uid());
   if (!old.empty()) {
-    sets_[old].active.erase(uid);
-    SeeLost(key, sets_[old], uid);
-    if (after != nullptr && controller::IsActive(Pod(after->tree()))) Probe("a pod was released");
+    Set& set = sets_[old];
+    set.active.erase(uid);
+    if (after != nullptr && controller::IsActive(Pod(after->tree()))) {
+      // Whoever wants to delete it now is another set.
+      set.lost.push_back(runtime_.Mono());
+      Probe("a pod was released");
+    } else {
+      SeeLost(key, set, uid);
+    }
   }
   if (now.empty()) return;
   Set& set = sets_[now];
