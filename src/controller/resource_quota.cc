@@ -108,6 +108,8 @@ class ResourceQuotaController : public Controller {
       const ResourceNames own = counted.evaluator->Counted(names);
       if (own.empty()) continue;
       Monitor(counted);
+      // What goes between our list and the informer's first one would be told by neither.
+      TRY(counted.informer->WaitSynced());
       const ResourceList sum = TRY(Count(counted, key.ns, scopes));
       for (const std::string& name : own) {
         const auto at = sum.find(name);
