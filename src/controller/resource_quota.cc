@@ -22,6 +22,8 @@ constexpr Duration kResync = std::chrono::minutes(5);
 // of the time.
 constexpr Duration kGather = std::chrono::milliseconds(50);
 constexpr int kCostShare = 20;
+// After something was charged. What came and went while no watch was open is told by nobody.
+constexpr Duration kRecount = std::chrono::seconds(30);
 
 bool SameAmounts(const ResourceList& a, const ResourceList& b) {
   return std::ranges::equal(a, b,
@@ -55,6 +57,8 @@ class ResourceQuotaController : public Controller {
         // What was made between the first count and the moment its bounds stood was charged to nobody.
         !before->tree().Get("status", "hard").Equals(tree.Get("status", "hard"))) {
       worker_.Add(NameOf(*after));
+    } else if (!before->tree().Get("status", "used").Equals(tree.Get("status", "used"))) {
+      worker_.AddAfter(NameOf(*after), kRecount);
     }
   }
 
