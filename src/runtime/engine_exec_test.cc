@@ -245,6 +245,45 @@ TEST_F(EngineKilledTest, ANewEngineFindsEverything) {
   });
 }
 
+// The engine dies while the OCI runtime is at work: the container is there for the next one, and no second is made.
+TEST_F(EngineRecoveryTest, AStartUnderWayIsTakenOver) {
+  options_.oci_runtime = directory_ + "/slow";
+  std::ofstream(options_.oci_runtime) << "#!/bin/sh\n"
+                                         "case \"$*\" in *--version*) ;; *) sleep 0.7 ;; esac\n"
+                                         "exec crun \"$@\"\n";
+  std::filesystem::permissions(options_.oci_runtime, std::filesystem::perms::owner_all);
+  const std::string made = directory_ + "/made";
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    RunOnFiber([&](rt::Runtime& runtime) {
+      const auto engine = Open(runtime);
+      const auto sandbox = engine->RunSandbox(Pod());
+      const auto id = engine->CreateContainer(sandbox->id, Shell("sleep 1000"));
+      std::ofstream(made + ".new") << *id;
+      std::filesystem::rename(made + ".new", made);
+      (void)engine->StartContainer(*id);  // the end comes before its answer
+      (void)runtime.Sleep(20s);
+    });
+    _exit(0);
+  }
+  for (int i = 0; i < 2000 && !std::filesystem::exists(made); ++i) usleep(10'000);
+  usleep(200'000);
+  ASSERT_EQ(kill(child, SIGKILL), 0);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  std::string id;
+  std::ifstream(made) >> id;
+  RunOnFiber([&](rt::Runtime& runtime) {
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    const auto status = engine->GetContainer(id);
+    ASSERT_TRUE(status.ok()) << status.status().ToString();
+    EXPECT_EQ(status->state, ContainerState::kRunning);
+    EXPECT_NE(status->started, WallTime{});
+    EXPECT_TRUE(engine->StartContainer(id).Failed(Reason::kConflict));
+  });
+}
+
 TEST_F(EngineRecoveryTest, TheShimsDeathEndsTheSandbox) {
   RunOnFiber([&](rt::Runtime& runtime) {
     auto engine = Open(runtime);

@@ -111,6 +111,7 @@ class EngineImpl final : public Engine {
   void RecoverContainers(const SandboxPtr& sandbox, const std::vector<std::string>& mounts);
   void RecoverFromFiles(ContainerEntry& container, bool same_boot);
   Ok Connect(const SandboxPtr& sandbox);
+  Result<ShimClient::Reply> ListStarted(ShimClient& client);
   void OnEvent(const SandboxPtr& sandbox, const std::vector<std::string>& event);
   void OnClosed(const SandboxPtr& sandbox);
   void OnExit(const SandboxPtr& sandbox, const std::vector<std::string>& event);

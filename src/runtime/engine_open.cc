@@ -1,3 +1,5 @@
+#include <signal.h>
+
 #include <algorithm>
 
 #include "base/log.h"
@@ -14,6 +16,8 @@ namespace {
 constexpr size_t kEventsMax = 4096;
 constexpr int kSysResource = 24;  // CAP_SYS_RESOURCE
 constexpr int kLostExit = 255;
+constexpr Duration kStartLook = 5ms;
+constexpr Duration kStartMost = 30s;
 
 // The program itself, so that no start searches for it.
 std::string FindProgram(const std::string& name) {
@@ -270,6 +274,23 @@ void EngineImpl::RecoverFromFiles(ContainerEntry& container, bool same_boot) {
   container.oom = exit.ok() && exit->oom;
 }
 
+// A start that another engine asked for goes on without it. Whoever took the container for one that was never started
+// would make a second one beside it: so what comes of it is waited for, some hundredths of a second as a rule.
+Result<ShimClient::Reply> EngineImpl::ListStarted(ShimClient& client) {
+  const MonoTime until = runtime_.Mono() + kStartMost;
+  while (true) {
+    ShimClient::Reply list = TRY(client.Call({"list"}));
+    const auto starting = std::ranges::find_if(
+        list.items, [](const auto& item) { return item.size() > 1 && item[1] == "starting"; });
+    if (starting == list.items.end()) return list;
+    if (runtime_.Mono() >= until) {
+      LOG_WARN("a container's start does not end; it is given up", {"id", (*starting)[0]});
+      TRY(client.Call({"kill", (*starting)[0], std::to_string(SIGKILL)}));
+    }
+    TRY(runtime_.Sleep(kStartLook));
+  }
+}
+
 // Says hello to the sandbox's shim and takes over what it knows of its containers.
 Ok EngineImpl::Connect(const SandboxPtr& sandbox) {
   const auto client = TRY(ShimClient::Connect(runtime_, sandbox->directory));
@@ -278,7 +299,7 @@ Ok EngineImpl::Connect(const SandboxPtr& sandbox) {
     if (sandbox->client == client) OnClosed(sandbox);
   });
   const auto hello = client->Call({"hello"});
-  const auto list = hello.ok() ? client->Call({"list"}) : Result<ShimClient::Reply>(hello.status());
+  const auto list = hello.ok() ? ListStarted(*client) : Result<ShimClient::Reply>(hello.status());
   if (!list.ok()) {
     client->Close();
     return list.status();

@@ -33,10 +33,9 @@ class Skip(Exception):
     """The machine lacks something this scenario needs."""
 
 
-def scenario(clients=("kubectl", "knarr"), always=True):
-    """Not always: only when --only asks for it; what it looks for is rare, and found or not by chance."""
+def scenario(clients=("kubectl", "knarr")):
     def register(function):
-        SCENARIOS.append((function, clients, always))
+        SCENARIOS.append((function, clients))
         return function
 
     return register

@@ -76,7 +76,7 @@ def start(options, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", default=os.environ.get("KNARR_BIN", os.path.join(ROOT, "build/release/bin/knarr")))
-    parser.add_argument("--only", default="", help="scenarios with this in their names, also those of chance")
+    parser.add_argument("--only", default="")
     parser.add_argument("--client", choices=["kubectl", "knarr"])
     parser.add_argument("--result")
     parser.add_argument("--keep", action="store_true", help="keep the work folder")
@@ -103,11 +103,9 @@ def main():
     try:
         cluster = start(options, work)
         number = 0
-        for function, clients, always in harness.SCENARIOS:
+        for function, clients in harness.SCENARIOS:
             for client in clients:
                 name = f"{function.__module__}.{function.__name__}[{client}]"
-                if not options.only and not always:
-                    continue
                 if options.only not in name or (options.client and client != options.client):
                     continue
                 if client == "kubectl" and harness.kubectl_minor() is None:

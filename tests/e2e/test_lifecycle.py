@@ -155,7 +155,7 @@ def last_words(k):
     equal([words("file"), words("own"), words("log")], ["last", "mine\n", "one\ntwo\n"])
 
 
-@scenario(clients=["knarr"], always=False)
+@scenario(clients=["knarr"])
 def kills_of_the_agent_lose_and_restart_nothing(k):
     """With hooks, sidecars and host ports under way, at moments that differ from run to run."""
     dice = random.Random()
