@@ -1,13 +1,18 @@
 // Execs, and what outlives the engine and the shim.
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "runtime/engine_fixture.h"
 #include "runtime/records.h"
+#include "runtime/shim/message.h"
 
 namespace knarr::runtime {
 namespace {
@@ -281,6 +286,37 @@ TEST_F(EngineRecoveryTest, AStartUnderWayIsTakenOver) {
     EXPECT_EQ(status->state, ContainerState::kRunning);
     EXPECT_NE(status->started, WallTime{});
     EXPECT_TRUE(engine->StartContainer(id).Failed(Reason::kConflict));
+  });
+}
+
+// Who asks for something and is gone at once: while the shim forks, its child has the connection, too.
+TEST_F(EngineRecoveryTest, TheShimOutlivesClientsThatVanish) {
+  RunOnFiber([&](rt::Runtime& runtime) {
+    const auto engine = Open(runtime);
+    ASSERT_NE(engine, nullptr);
+    const auto sandbox = engine->RunSandbox(Pod());
+    ASSERT_TRUE(sandbox.ok());
+    const auto id = Started(*engine, sandbox->id, Shell("sleep 1000"));
+    const std::string directory = options_.state_directory + "/sandboxes/" + sandbox->id;
+    for (int i = 0; i < 300; ++i) {
+      const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+      struct sockaddr_un address = {};
+      address.sun_family = AF_UNIX;
+      const int folder = open(directory.c_str(), O_PATH | O_CLOEXEC);
+      const std::string path = "/proc/self/fd/" + std::to_string(folder) + "/shim.sock";
+      path.copy(address.sun_path, sizeof address.sun_path - 1);
+      ASSERT_EQ(connect(fd, reinterpret_cast<struct sockaddr*>(&address), sizeof address), 0)
+          << i << ": " << strerror(errno);
+      shim::MessageBuilder message;
+      message.Add("1").Add("exec").Add("gone").Add(id.c_str()).Add("-");
+      ASSERT_EQ(send(fd, message.data(), message.size(), MSG_NOSIGNAL), static_cast<ssize_t>(message.size()));
+      close(fd);
+      close(folder);
+      ASSERT_TRUE(runtime.Sleep(i % 10 == 0 ? 20ms : 0ms).ok());
+    }
+    EXPECT_EQ(engine->ListSandboxes()->at(0).state, SandboxState::kReady);
+    EXPECT_EQ(engine->GetContainer(id)->state, ContainerState::kRunning);
+    EXPECT_TRUE(engine->StopContainer(id, 0s).ok());
   });
 }
 

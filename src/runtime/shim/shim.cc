@@ -159,6 +159,9 @@ void Shim::Drop(Connection* connection) {
   for (Exec* exec = execs_; exec != nullptr; exec = exec->next) {
     if (exec->waiter.serial == connection->serial && exec->pid > 0) kill(exec->pid, SIGKILL);
   }
+  // Closing alone does not do it while a child that has yet to exec has the connection as well: its end would be told
+  // again, of memory that is free.
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, connection->source.fd, nullptr);
   close(connection->source.fd);
   free(connection);
 }
