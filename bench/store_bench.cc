@@ -1,6 +1,6 @@
 // The store on a real disk: one JSON line per figure.
 //
-// knarr_store_bench [<folder> [create|commit|compact|etcd|churn|watch|start]]
+// knarr_store_bench [<folder> [create|commit|compact|churn|watch|start|etcd <URL>]]
 //   the folder must be on the disk to be measured; default: the temporary folder
 //   etcd URL: the same commits to that etcd server, whose data must be on the same disk, and to the store, taking turns
 //   churn: 50 writes a second of 1,000 keys in simulated time; KNARR_CHURN_HOURS of it, 24 by default
@@ -355,10 +355,15 @@ int main(int argc, char** argv) {
   std::string base = argc > 1 ? argv[1] : std::filesystem::temp_directory_path().string();
   std::string folder = base + "/knarr-store-bench-" + std::to_string(getpid());
   std::string only = argc > 2 ? argv[2] : "";
+  const std::vector<std::string> known = {"", "create", "commit", "compact", "etcd", "churn", "watch", "start"};
+  if (std::ranges::count(known, only) == 0 || argc != (only == "etcd" ? 4 : std::min(argc, 3))) {
+    std::fprintf(stderr, "usage: %s [<folder> [create|commit|compact|churn|watch|start|etcd <URL>]]\n", argv[0]);
+    return 2;
+  }
   auto wanted = [&](const char* name) { return only.empty() || only == name; };
   if (wanted("create")) knarr::store::BenchEmpty(folder);
   if (wanted("commit")) knarr::store::BenchCommits(folder, {1, 16, 64});
-  if (only == "etcd" && argc > 3) {
+  if (only == "etcd") {
     // Taking turns, on the same disk; the disk's own figure beside them.
     for (int round = 0; round < 2; round++) {
       knarr::store::BenchSync(folder);

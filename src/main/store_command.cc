@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "apiserver/store_admin.h"
+#include "base/path.h"
 #include "cli/flags.h"
 #include "client/http_client.h"
 #include "client/kubeconfig.h"
@@ -177,12 +178,15 @@ class StoreCommand {
       return info.status();
     }
     TRY(files.Rename(partial, file));
+    TRY(files.SyncDirectory(DirName(file)));
     return PrintBackup("written to", *info, file);
   }
 
   Result<store::BackupInfo> WriteBackup(const std::string& partial) {
     {
-      const auto out = TRY(runtime_.files().Open(partial, rt::OpenMode::kTruncate, 0600));
+      // One that was killed left it, and whoever made it may have let others read it.
+      TRY(runtime_.files().Remove(partial));
+      const auto out = TRY(runtime_.files().Open(partial, rt::OpenMode::kCreateNew, 0600));
       const auto stopped =
           store::BackupFolder(runtime_, Folder(), [&](std::string_view bytes) { return out->Append(bytes); });
       if (stopped.Failed(Reason::kServiceUnavailable)) {

@@ -82,10 +82,8 @@ std::optional<KeyValue> Core::Newest(std::string_view key) const {
 
 Result<TxnResult> Core::Txn(std::vector<Compare> compares, std::vector<Op> ops) {
   CHECK(world_.OnThisThread() && world_.current() != nullptr);
-  inside_++;
-  Result<TxnResult> result = RunTxn(compares, std::move(ops));
-  Leave();
-  return result;
+  const Inside inside(*this);
+  return RunTxn(compares, std::move(ops));
 }
 
 Result<TxnResult> Core::RunTxn(const std::vector<Compare>& compares, std::vector<Op> ops) {
@@ -195,7 +193,8 @@ void Core::FlushAll() {
   do {
     // Nobody cancels this fiber.
     const auto turn = MUST(turn_.Lock());
-    FlushOne();
+    // A repair that had the turn may have failed: until it is healed nobody may touch the log.
+    if (!broken_) FlushOne();
     // Those whose change is on the disk go on meanwhile.
     if (!broken_) log_->Tidy(timeline_.value_bytes());
     if (forget_.empty() && stale_.empty() && !log_->spacious()) tidy_up_ = false;
@@ -284,8 +283,8 @@ void Core::Commit(Group group) {
 void Core::Fail(const Group& in_flight, const Status& why) {
   // What was surely not written, a client may send again without a thought.
   const bool surely = why.Is(Reason::kServerTimeout);
-  const std::string what = surely ? "the change was not saved: " : "the change may not have been saved: ";
-  const Status failure = why.code() == kInsufficientStorage ? NoSpace(why) : Unavailable(what + why.message());
+  const Status told = why.WithContext(surely ? "the change was not saved" : "the change may not have been saved");
+  const Status failure = why.code() != kInsufficientStorage ? Unavailable(told.message()) : NoSpace(surely ? why : told);
   SetBroken(why);
   newest_ = timeline_.tree();
   newest_revision_ = timeline_.revision();

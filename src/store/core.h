@@ -91,6 +91,18 @@ class Core : public Store, public Maintenance {
     size_t value_bytes = 0;
   };
 
+  /// A fiber that the store must outlive: Close waits for it.
+  class Inside {
+   public:
+    explicit Inside(Core& core) : core_(core) { core_.inside_++; }
+    ~Inside();
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    Core& core_;
+  };
+
   Result<TxnResult> RunTxn(const std::vector<Compare>& compares, std::vector<Op> ops);
   /// Waits for room in the queue.
   Ok Admit();
@@ -107,11 +119,11 @@ class Core : public Store, public Maintenance {
   void SetBroken(const Status& why);
   void StartHealing();
   void Heal();
-  void Healed(bool anew);
+  void Healed();
+  /// Log::Recover from memory. REQUIRES: it is this fiber's turn.
+  Ok Recover(bool anew);
   /// Everything that the log should hold.
   Log::Contents Everything() const;
-  /// A fiber inside_ goes.
-  void Leave();
   void Publish();
   void TrimTo(Revision revision);
   /// The compaction on the disk that the bounds ask for.

@@ -49,15 +49,9 @@ void Core::Heal() {
     (void)heal_.WaitUntil([this] { return closed_; }, world_.Mono() + heal_after_);
     if (closed_) break;
     const auto turn = MUST(turn_.Lock());
-    bool anew = false;
-    const Ok recovered = log_->Recover(
-        [&] {
-          anew = true;
-          return Everything();
-        },
-        false);
+    const Ok recovered = Recover(false);
     if (recovered.ok()) {
-      Healed(anew);
+      Healed();
       break;
     }
     if (!told) LOG_WARN("store: it stays read-only; trying again and again", {"error", recovered.status()});
@@ -68,12 +62,25 @@ void Core::Heal() {
   idle_.NotifyAll();
 }
 
-void Core::Healed(bool anew) {
+Ok Core::Recover(bool anew) {
+  size_t left_out = 0;
+  bool rewritten = false;
+  TRY(log_->Recover(
+      [&] {
+        rewritten = true;
+        left_out = forget_.size();
+        return Everything();
+      },
+      anew));
+  if (!rewritten) return {};
+  // Only those: what a compaction gave up meanwhile was written, and must go as before.
+  forget_.erase(forget_.begin(), forget_.begin() + static_cast<ptrdiff_t>(left_out));
+  stale_.clear();
+  return {};
+}
+
+void Core::Healed() {
   LOG_INFO("store: changes are taken again", {"after", FormatDuration(world_.Mono() - broken_since_)});
-  if (anew) {
-    forget_.clear();
-    stale_.clear();
-  }
   broken_.reset();
   healed_at_ = world_.Mono();
   Publish();
@@ -104,14 +111,14 @@ Log::Contents Core::Everything() const {
   return all;
 }
 
-void Core::Leave() {
-  inside_--;
-  if (closed_ && inside_ == 0) idle_.NotifyAll();
+Core::Inside::~Inside() {
+  core_.inside_--;
+  if (core_.closed_ && core_.inside_ == 0) core_.idle_.NotifyAll();
 }
 
 Result<CheckReport> Core::Check() {
   CHECK(world_.OnThisThread() && world_.current() != nullptr);
-  inside_++;
+  const Inside inside(*this);
   CheckReport report;
   Scan scan;
   Ok checked = Writable();
@@ -122,34 +129,23 @@ Result<CheckReport> Core::Check() {
     if (checked.ok()) checked = log_->Check(scan, report);
   }
   report.revision = timeline_.revision();
-  Leave();
   TRY(std::move(checked));
   return report;
 }
 
 Result<CheckReport> Core::Repair() {
+  const Inside inside(*this);
   CheckReport report = TRY(Check());
   if (report.damaged == 0) return report;
-  inside_++;
-  Ok repaired;
   {
     const rt::Shield shield(world_);
     const auto turn = MUST(turn_.Lock());  // shielded
-    repaired = Writable();
-    if (repaired.ok()) {
-      repaired = log_->Recover([this] { return Everything(); }, true);
-      if (repaired.ok()) {
-        forget_.clear();
-      } else {
-        // Where it stands now is not certain: the old files, or the new ones.
-        SetBroken(repaired.status());
-        Publish();
-        StartHealing();
-      }
-    }
+    TRY(Writable());
+    Ok repaired = Recover(true);
+    // Where it stands now is not certain: the old files, or the new ones. Nothing that waits may go there.
+    if (!repaired.ok()) Fail({}, repaired.status());
+    TRY(std::move(repaired));
   }
-  Leave();
-  TRY(std::move(repaired));
   for (Damage& damage : report.damages) damage.outcome = "written anew from the server's memory";
   LOG_WARN("store: damage was repaired from memory", {"places", report.damaged});
   return report;
@@ -160,6 +156,7 @@ std::unique_ptr<BackupSource> Core::StartBackup() {
 }
 
 Result<Reclaimed> Core::Reclaim() {
+  const Inside inside(*this);
   Reclaimed done;
   done.disk_bytes_before = log_->disk_bytes();
   // In steps: to let go of a long history takes its time, and writers want theirs.
@@ -171,6 +168,7 @@ Result<Reclaimed> Core::Reclaim() {
     TRY(world_.Sleep(kReclaimPause));
   }
   done.compacted = timeline_.compacted();
+  TRY(Writable());
   // What an earlier compaction left over as well.
   tidy_up_ = true;
   StartFlush();

@@ -19,6 +19,8 @@ class FakeLog : public Log {
  public:
   struct Control {
     std::optional<Status> failure;
+    bool failed = false;  ///< and not recovered since: nothing may be appended
+    Duration recover_time{};
     std::vector<Batch> batches;
     bool spacious = false;
     bool rewrites = false;  ///< to recover, it needs the contents
@@ -30,8 +32,9 @@ class FakeLog : public Log {
   };
   FakeLog(rt::Runtime& runtime, Control& control) : runtime_(runtime), control_(control) {}
   Ok Append(const Batch& batch) override {
+    EXPECT_FALSE(control_.failed);
     TRY(runtime_.Sleep(10ms));
-    if (control_.failure) return *control_.failure;
+    TRY(Outcome());
     control_.batches.push_back(batch);
     return {};
   }
@@ -41,9 +44,9 @@ class FakeLog : public Log {
   }
   Ok Recover(const std::function<Contents()>& contents, bool) override {
     control_.recoveries++;
-    if (control_.failure) return *control_.failure;
     if (control_.rewrites) control_.rewritten = contents();
-    return {};
+    TRY(runtime_.Sleep(control_.recover_time));
+    return Outcome();
   }
   Ok Check(Scan& scan, CheckReport& report) override {
     scan.done = true;
@@ -55,6 +58,10 @@ class FakeLog : public Log {
   void Close() override { control_.closed = true; }
 
  private:
+  Ok Outcome() {
+    control_.failed = control_.failure.has_value();
+    return control_.failed ? Ok(*control_.failure) : Ok();
+  }
   rt::Runtime& runtime_;
   Control& control_;
 };
@@ -199,6 +206,76 @@ TEST(Core, DamageIsRepairedFromMemory) {
       rows.push_back(std::to_string(item->row) + " " + std::string(item->key()) + (item->value ? *item->value : "-"));
     }
     EXPECT_EQ(rows, (Lines{"1 a1", "2 a2", "3 a3", "4 b1", "5 b-"}));
+  });
+}
+
+TEST(Core, ARepairThatFailsLeavesTheLogAloneUntilItIsHealed) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    MustPut(core, "a", "1");
+    control.damage = Damage{.row = 1, .key = "a", .why = "does not match its checksum"};
+    control.recover_time = 20ms;
+    control.failure = Internal("input/output error");
+    rt::TaskGroup group(runtime, "repair");
+    group.Spawn("repair", [&] { EXPECT_TRUE(core.Repair().Failed(Reason::kInternalError)); });
+    ASSERT_TRUE(runtime.Sleep(5ms).ok());
+    // They wait for their turn behind the repair.
+    EXPECT_EQ(PutAll(runtime, core, {"a", "b"}), (Lines{"ServiceUnavailable", "ServiceUnavailable"}));
+    group.Join();
+    EXPECT_EQ(control.batches.size(), 1u);
+    EXPECT_EQ(core.Newest("a")->mod_revision, 2);
+    control.failure.reset();
+    ASSERT_TRUE(runtime.Sleep(6s).ok());
+    EXPECT_EQ(MustPut(core, "a", "2"), 3);
+  });
+}
+
+TEST(Core, WhatACompactionGivesUpDuringARepairGoesAllTheSame) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    for (const char* value : {"1", "2", "3"}) MustPut(core, "a", value);
+    control.damage = Damage{.row = 2, .key = "a", .why = "does not match its checksum"};
+    control.rewrites = true;
+    control.recover_time = 20ms;
+    rt::TaskGroup group(runtime, "repair");
+    group.Spawn("repair", [&] { EXPECT_EQ(MUST(core.Repair()).damaged, 1u); });
+    ASSERT_TRUE(runtime.Sleep(5ms).ok());
+    EXPECT_TRUE(core.Compact(3).ok());
+    group.Join();
+    ASSERT_TRUE(runtime.Sleep(1s).ok());
+    EXPECT_EQ(control.rewritten->records.size(), 3u);
+    // Else a later delete, forgotten in its turn, would let this one come back.
+    EXPECT_EQ(control.batches.back().forget, std::vector<int64_t>{1});
+    EXPECT_EQ(control.batches.back().compacted, 3);
+  });
+}
+
+TEST(Core, SpaceIsNotReclaimedWhileItIsReadOnly) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    for (const char* value : {"1", "2"}) MustPut(core, "a", value);
+    control.failure = Internal("input/output error");
+    EXPECT_TRUE(core.Reclaim().Failed(Reason::kServiceUnavailable));
+    EXPECT_TRUE(core.Reclaim().Failed(Reason::kServiceUnavailable));
+    ASSERT_TRUE(runtime.Sleep(100ms).ok());
+    control.failure.reset();
+    ASSERT_TRUE(runtime.Sleep(6s).ok());
+    EXPECT_EQ(control.batches.back().forget, std::vector<int64_t>{1});
+    EXPECT_EQ(MUST(core.Reclaim()).compacted, 3);
+  });
+}
+
+TEST(Core, ClosingWaitsForWhoeverReclaimsSpace) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    MustPut(core, "a", "1");
+    control.spacious = true;
+    bool ended = false;
+    rt::TaskGroup group(runtime, "reclaim");
+    group.Spawn("reclaim", [&] {
+      EXPECT_TRUE(core.Reclaim().Failed(Reason::kServiceUnavailable));
+      ended = true;
+    });
+    ASSERT_TRUE(runtime.Sleep(100ms).ok());
+    core.Close();
+    EXPECT_TRUE(ended);
+    group.Join();
   });
 }
 

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "rt/file_system.h"
 #include "rt/process.h"
 #include "rt/real.h"
 #include "store/maintenance.h"
@@ -307,9 +308,9 @@ TEST_F(EmbeddedTest, WhatIsDamagedWhileItRunsIsFoundAndWrittenAnew) {
     const CheckReport after = MUST(maintenance.Check());
     EXPECT_EQ(after.damaged, 0u);
     EXPECT_EQ(after.records, 200u);
+    EXPECT_EQ(MUST(runtime.files().Stat(path())).mode, 0600u);
     MustPut(store, "more", "1");
     before = Dump(*store.Latest());
-    (void)runtime;
   });
   Run([&](rt::Runtime&, Store& store) { EXPECT_EQ(Dump(*store.Latest()), before); });
 }

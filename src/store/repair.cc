@@ -25,17 +25,15 @@ std::string QuarantineLine(const Record& record, std::string_view why) {
 
 class Repair {
  public:
-  explicit Repair(StoppedStore& store) : store_(store), writer_(store.path()) {}
+  explicit Repair(StoppedStore& store) : store_(store), anew_(store.runtime(), store.path()) {}
 
   Result<CheckReport> Run() {
-    Ok began;
     store_.runtime().Blocking([&] {
       const Result<Revision> mark = ReadMark(store_.database());
       if (mark.ok()) mark_ = *mark;
       if (!mark.ok()) NoteMark(mark.status());
-      began = writer_.Begin();
     });
-    TRY(std::move(began));
+    TRY(anew_.Begin());
     TRY(store_.ScanAll([this](const Record& record) { return Take(record); },
                        [this](int64_t first, int64_t last, const std::string& why) { Skip(first, last, why); }));
     report_.disk_bytes = store_.disk_bytes();
@@ -47,12 +45,10 @@ class Repair {
     }
     Settle();
     TRY(Quarantine());
-    Ok finished;
-    store_.runtime().Blocking([&] { finished = writer_.Finish(report_.compacted); });
-    TRY(std::move(finished));
+    TRY(anew_.Finish(report_.compacted));
     if (unreadable_) TRY(KeepOld());
     store_.Close();
-    TRY(Replace(store_.files(), store_.path()));
+    TRY(anew_.Replace());
     return report_;
   }
 
@@ -90,7 +86,7 @@ class Repair {
     state_.Add(record);
     last_row_ = record.row;
     report_.records++;
-    return writer_.Add(record);
+    return anew_.Add(record);
   }
 
   void Skip(int64_t first, int64_t last, const std::string& why) {
@@ -148,22 +144,30 @@ class Repair {
     return store_.files().WriteFileAtomic(report_.quarantine, lines_, 0600);
   }
 
-  Ok KeepOld() {
-    const std::string name = FreeName("damaged-", ".db");
-    const auto from = TRY(store_.files().Open(store_.path(), rt::OpenMode::kRead));
-    const auto to = TRY(store_.files().Open(name, rt::OpenMode::kCreateNew, 0600));
+  Ok Copy(const std::string& from, const std::string& to) {
+    const auto source = TRY(store_.files().Open(from, rt::OpenMode::kRead));
+    const auto copy = TRY(store_.files().Open(to, rt::OpenMode::kCreateNew, 0600));
     for (int64_t at = 0;;) {
-      const std::string piece = TRY(from->ReadAt(at, kPiece));
+      const std::string piece = TRY(source->ReadAt(at, kPiece));
       if (piece.empty()) break;
-      TRY(to->Append(piece));
+      TRY(copy->Append(piece));
       at += static_cast<int64_t>(piece.size());
     }
+    return copy->Sync();
+  }
+
+  Ok KeepOld() {
+    const std::string name = FreeName("damaged-", ".db");
+    TRY(Copy(store_.path(), name));
+    // A server that was killed left its last changes there, and only there.
+    const std::string log = "-wal";
+    if (store_.files().Exists(store_.path() + log)) TRY(Copy(store_.path() + log, name + log));
     report_.quarantine += (report_.quarantine.empty() ? "" : ", ") + name;
-    return to->Sync();
+    return {};
   }
 
   StoppedStore& store_;
-  DatabaseWriter writer_;
+  Replacement anew_;
   CheckReport report_;
   StateOfRecords state_;
   std::string lines_;

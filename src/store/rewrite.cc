@@ -2,54 +2,82 @@
 
 #include <sqlite3.h>
 
+#include "base/log.h"
 #include "base/path.h"
+#include "store/folder.h"
 
 namespace knarr::store {
 
-DatabaseWriter::~DatabaseWriter() {
-  insert_.reset();
-  database_.Close(true);
+namespace {
+
+Ok RemovePartial(rt::FileSystem& files, const std::string& path) {
+  for (const char* left : {".partial", ".partial-journal"}) TRY(files.Remove(path + left));
+  return {};
 }
 
-Ok DatabaseWriter::Begin() {
+}  // namespace
+
+Replacement::Replacement(rt::Runtime& runtime, std::string path)
+    : runtime_(runtime), path_(std::move(path)), partial_(path_ + ".partial"), database_(partial_) {}
+
+Replacement::~Replacement() {
+  insert_.reset();
+  if (database_.is_open()) runtime_.Blocking([this] { database_.Close(true); });
+  const Ok removed = RemovePartial(runtime_.files(), path_);
+  if (!removed.ok()) LOG_WARN("store: an unfinished database is left, until the next start", {"error", removed.status()});
+}
+
+Ok Replacement::Begin() {
+  TRY(FinishReplace(runtime_.files(), path_));
+  TRY(MakeDatabaseFile(runtime_.files(), partial_));
+  Ok made;
+  runtime_.Blocking([&] { made = MakeTables(); });
+  return made;
+}
+
+Ok Replacement::MakeTables() {
   TRY(database_.Open());
-  TRY(SetUp(database_));
-  // Nothing is at stake before the rename: no journal, and one sync, by Finish.
+  // Nothing is at stake before the rename: no journal, and one sync, by Replace.
   TRY(database_.Run("PRAGMA journal_mode=OFF"));
   TRY(database_.Run("PRAGMA synchronous=OFF"));
+  TRY(SetUp(database_));
   TRY(CheckFormat(database_));
   TRY(database_.Run("BEGIN IMMEDIATE"));
   insert_ = std::make_unique<Statement>();
   return database_.Prepare(*insert_, kInsertRecord);
 }
 
-Ok DatabaseWriter::Add(const Record& record) {
+Ok Replacement::Add(const Record& record) {
   BindRecord(*insert_, record);
   const int code = insert_->Run();
   if (code != SQLITE_OK) return database_.Error(code, "append");
   return {};
 }
 
-Ok DatabaseWriter::Finish(Revision compacted) {
-  insert_.reset();
-  TRY(WriteMark(database_, compacted));
-  TRY(database_.Run("COMMIT"));
-  database_.Close();
-  return {};
+Ok Replacement::Finish(Revision compacted) {
+  Ok finished;
+  runtime_.Blocking([&] {
+    insert_.reset();
+    finished = WriteMark(database_, compacted);
+    if (finished.ok()) finished = database_.Run("COMMIT");
+    database_.Close(!finished.ok());
+  });
+  return finished;
 }
 
-Ok Replace(rt::FileSystem& files, const std::string& path) {
+Ok Replacement::Replace() {
+  rt::FileSystem& files = runtime_.files();
   {
-    const std::unique_ptr<rt::File> written = TRY(files.Open(path + ".partial", rt::OpenMode::kReadWrite));
+    const std::unique_ptr<rt::File> written = TRY(files.Open(partial_, rt::OpenMode::kReadWrite));
     TRY(written->Sync());
   }
-  TRY(files.Rename(path + ".partial", path + ".new"));
-  TRY(files.SyncDirectory(DirName(path)));
-  return FinishReplace(files, path);
+  TRY(files.Rename(partial_, path_ + ".new"));
+  TRY(files.SyncDirectory(DirName(path_)));
+  return FinishReplace(files, path_);
 }
 
 Ok FinishReplace(rt::FileSystem& files, const std::string& path) {
-  for (const char* left : {".partial", ".partial-journal"}) TRY(files.Remove(path + left));
+  TRY(RemovePartial(files, path));
   if (!files.Exists(path + ".new")) return {};
   // In this order: the old log must never meet the new database.
   for (const char* old : {"-wal", "-journal"}) TRY(files.Remove(path + old));

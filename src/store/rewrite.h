@@ -6,33 +6,43 @@
 // store. What is left, the old write-ahead log and the rename to PATH, is finished by whoever opens the store next, if
 // it was cut short. So a process that is killed anywhere leaves the old store or the new one.
 
+#include <memory>
 #include <string>
 
 #include "rt/file_system.h"
+#include "rt/runtime.h"
 #include "store/format.h"
 
 namespace knarr::store {
 
-/// Makes PATH.partial. On a thread of the blocking pool.
-class DatabaseWriter {
+/// A new database for the place of PATH. Its folder's lock is held.
+class Replacement {
  public:
-  explicit DatabaseWriter(const std::string& path) : database_(path + ".partial") {}
-  ~DatabaseWriter();
-  /// REQUIRES: nothing of an earlier attempt is there (see FinishReplace).
+  Replacement(rt::Runtime& runtime, std::string path);
+  /// One that was not put in place leaves nothing behind: it may be what fills the disk. In a fiber.
+  ~Replacement();
+  Replacement(const Replacement&) = delete;
+  Replacement& operator=(const Replacement&) = delete;
+
+  /// Finishes an earlier one (see FinishReplace).
   Ok Begin();
-  /// In the order of their rows, which is that of their revisions. `record.sum` is made anew.
+  /// In the order of their rows, which is that of their revisions. `record.sum` is made anew. Any thread.
   Ok Add(const Record& record);
-  /// With the mark, on the disk, closed.
+  /// With the mark, and closed.
   Ok Finish(Revision compacted);
+  /// It is the store from here on, and on the disk. REQUIRES: PATH is open nowhere.
+  Ok Replace();
 
  private:
+  Ok MakeTables();
+  rt::Runtime& runtime_;
+  const std::string path_;
+  const std::string partial_;
   Database database_;
   std::unique_ptr<Statement> insert_;
 };
 
-/// PATH.partial is the store from here on. REQUIRES: PATH is open nowhere.
-Ok Replace(rt::FileSystem& files, const std::string& path);
-/// Finishes a Replace that was cut short; forgets what was not finished. Before PATH is opened.
+/// Finishes a replacement that was cut short; forgets what was not finished. Before PATH is opened.
 Ok FinishReplace(rt::FileSystem& files, const std::string& path);
 
 }  // namespace knarr::store

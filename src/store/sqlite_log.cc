@@ -30,6 +30,7 @@ constexpr size_t kPageBytes = 8192;
 constexpr size_t kCheckStretch = 256;
 /// Beside the database, to see whether there is space again.
 constexpr size_t kProbeBytes = 1 << 20;
+std::string ProbePath(const std::string& path) { return path + ".probe"; }
 /// Longer than this it can't be emptied: writing to it must end.
 constexpr size_t kLogTooLong = 128 << 20;
 /// Each update of the mark dirties a page of its own.
@@ -50,7 +51,7 @@ class SqliteLog : public Log {
     return written;
   }
   void Tidy(size_t live_bytes) override;
-  Ok Recover(const std::function<Contents()>& contents, bool anew) override;
+  Ok Recover(const std::function<Contents()>& contents, bool rewrite) override;
   Ok Check(Scan& scan, CheckReport& report) override;
   const Sealer* sealer() const override { return sealer_.get(); }
   int64_t disk_bytes() const override { return disk_bytes_.load(std::memory_order_relaxed); }
@@ -83,7 +84,7 @@ class SqliteLog : public Log {
   void Checkpoint();
   size_t LogLimit(size_t live_bytes) const;
   Ok Probe();
-  Ok WriteAnew(const Contents& contents);
+  Ok WriteAnew(const Contents& contents, Replacement& anew) const;
   Ok VerifyAnew(size_t records);
   void Measure();
 
@@ -316,17 +317,19 @@ void SqliteLog::Measure() {
   disk_bytes_.store(database_.file_bytes() + database_.log_bytes(), std::memory_order_relaxed);
 }
 
-Ok SqliteLog::Recover(const std::function<Contents()>& contents, bool anew) {
-  if (!anew && !suspect_ && database_.is_open()) return Probe();
+Ok SqliteLog::Recover(const std::function<Contents()>& contents, bool rewrite) {
+  if (!rewrite && !suspect_ && database_.is_open()) return Probe();
   suspect_ = true;
-  TRY(FinishReplace(world_.files(), path_));
+  Replacement anew(world_, path_);
+  TRY(anew.Begin());
   const Contents all = contents();
   Ok written;
-  world_.Blocking([&] { written = WriteAnew(all); });
+  world_.Blocking([&] { written = WriteAnew(all, anew); });
   TRY(std::move(written));
+  TRY(anew.Finish(all.compacted));
   // Until here the old files are as they were, for whoever starts next.
   world_.Blocking([&] { CloseNow(); });
-  TRY(Replace(world_.files(), path_));
+  TRY(anew.Replace());
   Ok opened;
   world_.Blocking([&] {
     opened = Open();
@@ -342,7 +345,7 @@ Ok SqliteLog::Recover(const std::function<Contents()>& contents, bool anew) {
 
 /// Whether there is space again, for more than the next few bytes.
 Ok SqliteLog::Probe() {
-  const std::string path = path_ + ".probe";
+  const std::string path = ProbePath(path_);
   Ok wrote;
   {
     const auto file = world_.files().Open(path, rt::OpenMode::kTruncate);
@@ -359,15 +362,13 @@ Ok SqliteLog::Probe() {
   return marked;
 }
 
-Ok SqliteLog::WriteAnew(const Contents& contents) {
-  DatabaseWriter writer(path_);
-  TRY(writer.Begin());
+Ok SqliteLog::WriteAnew(const Contents& contents, Replacement& anew) const {
   for (const ItemRef& item : contents.records) {
     std::optional<std::string> keep;
     const Record record = TRY(RecordOf(*item, keep));
-    TRY(writer.Add(record));
+    TRY(anew.Add(record));
   }
-  return writer.Finish(contents.compacted);
+  return {};
 }
 
 Ok SqliteLog::VerifyAnew(size_t records) {
@@ -413,6 +414,8 @@ Result<Recovered> SqliteLog::Load() {
 
 Result<OpenedLog> OpenSqliteLog(rt::Runtime& world, const std::string& path, std::shared_ptr<const Sealer> sealer,
                                 std::unique_ptr<rt::FileLock> lock) {
+  // Left by a server that was killed on a full disk.
+  TRY(world.files().Remove(ProbePath(path)));
   auto log = std::make_unique<SqliteLog>(world, path, std::move(sealer), std::move(lock));
   Ok opened;
   world.Blocking([&] { opened = log->Open(); });

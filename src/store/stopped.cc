@@ -35,14 +35,17 @@ void StoppedStore::Close() {
 }
 
 Ok StoppedStore::ScanAll(const std::function<Ok(const Record&)>& visit,
-                         const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable) {
+                         const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable,
+                         const std::function<Ok()>& pause) {
   Scan scan;
-  Ok scanned;
-  while (scanned.ok() && !scan.done) {
+  while (!scan.done) {
+    Ok scanned;
     runtime_.Blocking([&] { scanned = ScanSome(database_, scan, kScanStretch, visit, unreadable); });
+    TRY(std::move(scanned));
+    TRY(pause());
     TRY(runtime_.CheckCancelled());
   }
-  return scanned;
+  return {};
 }
 
 void StateOfRecords::Add(const Record& record) {

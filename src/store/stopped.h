@@ -23,9 +23,10 @@ class StoppedStore {
   void Close();
   /// Why the database can't be read at all.
   const std::optional<Status>& trouble() const { return trouble_; }
-  /// All records, on the blocking pool; `visit` and `unreadable` run there.
+  /// All records, on the blocking pool; `visit` and `unreadable` run there, `pause` in the fiber, after each stretch.
   Ok ScanAll(const std::function<Ok(const Record&)>& visit,
-             const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable);
+             const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable,
+             const std::function<Ok()>& pause = [] { return Ok(); });
 
   rt::Runtime& runtime() { return runtime_; }
   rt::FileSystem& files() { return runtime_.files(); }

@@ -11,6 +11,9 @@ namespace {
 
 constexpr size_t kPiece = 1 << 20;
 
+/// A restored store goes on no further than this: the end of numbers must stay far away.
+constexpr Revision kRevisionMost = Revision{1} << 62;
+
 Ok NotWhole(const Record& record) {
   return Internal("row " + std::to_string(record.row) + " of the store is damaged: see `knarr store check`");
 }
@@ -47,17 +50,24 @@ Result<Whole> ReadWhole(StoppedStore& store) {
   return whole;
 }
 
-/// Calls `visit` for what is alive, in order.
-Ok VisitLive(StoppedStore& store, const StateOfRecords& state, const std::function<Ok(const Record&)>& visit) {
+/// Calls `visit` for what is alive, in order, and `pause` in the fiber from time to time and at the end. Everything was
+/// read before, but the disk may fail between the two: what is not as it was then is an error.
+Ok VisitLive(StoppedStore& store, const StateOfRecords& state, const std::function<Ok(const Record&)>& visit,
+             const std::function<Ok()>& pause = [] { return Ok(); }) {
   const std::vector<int64_t> rows = state.LiveRows();
   size_t next = 0;
-  return store.ScanAll(
+  std::optional<std::string> unreadable;
+  TRY(store.ScanAll(
       [&](const Record& record) -> Ok {
         if (next == rows.size() || rows[next] != record.row) return {};
+        if (!record.Good()) return NotWhole(record);
         next++;
         return visit(record);
       },
-      [](int64_t, int64_t, const std::string&) {});
+      [&](int64_t, int64_t, const std::string& why) { unreadable = why; }, pause));
+  if (unreadable) return store.database().Damaged(*unreadable);
+  if (next != rows.size()) return store.database().Damaged("row " + std::to_string(rows[next]) + " is gone");
+  return {};
 }
 
 Ok ReadPieces(rt::Runtime& runtime, const std::string& file, const std::function<Ok(std::string_view)>& take) {
@@ -131,15 +141,12 @@ Result<Reclaimed> CompactFolder(rt::Runtime& runtime, const std::string& directo
   Reclaimed done;
   done.compacted = whole.revision;
   done.disk_bytes_before = store.disk_bytes();
-  DatabaseWriter writer(store.path());
-  Ok wrote;
-  runtime.Blocking([&] { wrote = writer.Begin(); });
-  TRY(std::move(wrote));
-  TRY(VisitLive(store, whole.state, [&](const Record& record) { return writer.Add(record); }));
-  runtime.Blocking([&] { wrote = writer.Finish(whole.revision); });
-  TRY(std::move(wrote));
+  Replacement anew(runtime, store.path());
+  TRY(anew.Begin());
+  TRY(VisitLive(store, whole.state, [&](const Record& record) { return anew.Add(record); }));
+  TRY(anew.Finish(whole.revision));
   store.Close();
-  TRY(Replace(runtime.files(), store.path()));
+  TRY(anew.Replace());
   done.disk_bytes = TRY(runtime.files().Stat(store.path())).size;
   return done;
 }
@@ -153,30 +160,20 @@ Result<BackupInfo> BackupFolder(rt::Runtime& runtime, const std::string& directo
   std::string out;
   writer.Begin(whole.revision, out);
   // Read on the blocking pool in stretches, written here between two of them.
-  const std::vector<int64_t> rows = whole.state.LiveRows();
-  size_t next = 0;
-  Scan scan;
-  while (!scan.done) {
-    Ok read;
-    runtime.Blocking([&] {
-      read = ScanSome(
-          store.database(), scan, kScanStretch,
-          [&](const Record& record) -> Ok {
-            if (next == rows.size() || rows[next] != record.row) return {};
-            next++;
-            writer.Add(record, out);
-            return {};
-          },
-          [](int64_t, int64_t, const std::string&) {});
-    });
-    TRY(std::move(read));
-    if (out.size() < kPiece) continue;
+  const auto add = [&](const Record& record) -> Ok {
+    writer.Add(record, out);
+    return {};
+  };
+  const auto write = [&]() -> Ok {
+    if (out.size() < kPiece) return {};
     TRY(sink(out));
     out.clear();
-  }
+    return {};
+  };
+  TRY(VisitLive(store, whole.state, add, write));
   writer.End(out);
   TRY(sink(out));
-  return BackupInfo{whole.revision, rows.size()};
+  return BackupInfo{whole.revision, whole.state.keys()};
 }
 
 Result<BackupInfo> CheckBackup(rt::Runtime& runtime, const std::string& file) {
@@ -185,23 +182,23 @@ Result<BackupInfo> CheckBackup(rt::Runtime& runtime, const std::string& file) {
 
 Result<BackupInfo> RestoreFolder(rt::Runtime& runtime, const std::string& directory, const std::string& file,
                                  const RestoreOptions& options) {
-  TRY(CheckBackup(runtime, file));
+  const BackupInfo checked = TRY(CheckBackup(runtime, file));
+  if (options.bump < 0 || options.bump > kRevisionMost - checked.revision) {
+    return BadRequest("the store can't go on " + std::to_string(options.bump) + " revisions behind revision " +
+                      std::to_string(checked.revision) + " of " + file);
+  }
   if (!options.force) TRY(CheckEmpty(runtime, directory));
   rt::FileSystem& files = runtime.files();
   TRY(files.MakeDirectories(directory, 0700));
   TRY(files.Chmod(directory, 0700));
   const auto lock = TRY(LockFolder(runtime, directory).Context("stop the server first"));
   const std::string path = DatabasePath(directory);
-  TRY(FinishReplace(files, path));
-  TRY(MakeDatabaseFile(files, path + ".partial"));
-  DatabaseWriter writer(path);
-  Ok wrote;
-  runtime.Blocking([&] { wrote = writer.Begin(); });
-  TRY(std::move(wrote));
-  const BackupInfo info = TRY(ReadBackup(runtime, file, [&](const Record& record) { return writer.Add(record); }));
-  runtime.Blocking([&] { wrote = writer.Finish(info.revision + options.bump); });
-  TRY(std::move(wrote));
-  TRY(Replace(files, path));
+  Replacement anew(runtime, path);
+  TRY(anew.Begin());
+  const BackupInfo info = TRY(ReadBackup(runtime, file, [&](const Record& record) { return anew.Add(record); }));
+  if (info.revision != checked.revision) return BadRequest(file + " was changed while it was read");
+  TRY(anew.Finish(info.revision + options.bump));
+  TRY(anew.Replace());
   return info;
 }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 
 #include "rt/file_system.h"
 #include "rt/real.h"
@@ -66,6 +67,13 @@ class ToolsTest : public testing::Test {
       ASSERT_TRUE(info.ok()) << info.status().ToString();
     });
   }
+  /// What is in the folder.
+  Lines Left() const {
+    Lines names;
+    for (const auto& entry : std::filesystem::directory_iterator(directory())) names.push_back(entry.path().filename());
+    std::ranges::sort(names);
+    return names;
+  }
   std::string ErrorOf(const std::function<Ok(rt::Runtime&)>& call) {
     std::string message = "none";
     Run([&](rt::Runtime& runtime) {
@@ -95,6 +103,7 @@ TEST_F(ToolsTest, AStoreThatIsWellIsLeftAlone) {
     const uint64_t before = MUST(runtime.files().Stat(path())).inode;
     EXPECT_EQ(MUST(RepairFolder(runtime, directory())).damaged, 0u);
     EXPECT_EQ(MUST(runtime.files().Stat(path())).inode, before);
+    EXPECT_EQ(Left(), Lines({"lock", "store.db"}));
     const StoreStats stats = MUST(StatsOfFolder(runtime, directory()));
     EXPECT_EQ(stats.keys, 9u);
     EXPECT_EQ(stats.value_bytes, 27u);
@@ -184,19 +193,22 @@ TEST_F(ToolsTest, PagesThatCantBeReadCostTheirRecordsOnly) {
   EXPECT_GT(hurt, 5);
 }
 
+/// In the first leaf of a table with two records: now it says that it has one.
+bool HideOneRecord(std::string& bytes) {
+  for (size_t page = 8192 * 4; page + 8192 <= bytes.size(); page += 8192) {
+    if (bytes[page] != 13 || bytes[page + 3] != 0 || bytes[page + 4] != 2) continue;
+    bytes[page + 4] = 1;
+    return true;
+  }
+  return false;
+}
+
 TEST_F(ToolsTest, RecordsThatAreHiddenAreMissed) {
   WithStore([](rt::Runtime&, Store& store) {
     for (int i = 0; i < 100; i++) MustPut(store, "k" + std::to_string(1000 + i), std::string(3000, 'v'));
   });
   std::string bytes = Read(path());
-  int hidden = 0;
-  for (size_t page = 8192 * 4; page + 8192 <= bytes.size() && hidden == 0; page += 8192) {
-    // A leaf of a table with two records: now it says that it has one.
-    if (bytes[page] != 13 || bytes[page + 3] != 0 || bytes[page + 4] != 2) continue;
-    bytes[page + 4] = 1;
-    hidden++;
-  }
-  ASSERT_EQ(hidden, 1);
+  ASSERT_TRUE(HideOneRecord(bytes));
   Write(path(), bytes);
   Run([&](rt::Runtime& runtime) {
     const CheckReport report = MUST(CheckFolder(runtime, directory()));
@@ -207,6 +219,31 @@ TEST_F(ToolsTest, RecordsThatAreHiddenAreMissed) {
     EXPECT_TRUE(repaired.quarantine.ends_with("damaged-1.db")) << repaired.quarantine;
     EXPECT_EQ(MUST(CheckFolder(runtime, directory())).damaged, 0u);
     EXPECT_EQ(MUST(StatsOfFolder(runtime, directory())).keys, 99u);
+  });
+}
+
+TEST_F(ToolsTest, WhatAKilledServerLeftInTheLogIsKeptToo) {
+  WithStore([](rt::Runtime&, Store& store) {
+    for (int i = 0; i < 100; i++) MustPut(store, "k" + std::to_string(1000 + i), std::string(3000, 'v'));
+  });
+  const std::string saved = folder_.path() + "/saved";
+  WithStore([&](rt::Runtime&, Store& store) {
+    MustPut(store, "late", "1");
+    std::filesystem::copy(directory(), saved);
+  });
+  std::filesystem::remove_all(directory());
+  std::filesystem::rename(saved, directory());
+  std::string bytes = Read(path());
+  ASSERT_TRUE(HideOneRecord(bytes));
+  Write(path(), bytes);
+  const std::string log = Read(path() + "-wal");
+  ASSERT_FALSE(log.empty());
+  Run([&](rt::Runtime& runtime) {
+    const CheckReport repaired = MUST(RepairFolder(runtime, directory()));
+    ASSERT_TRUE(repaired.quarantine.ends_with("damaged-1.db")) << repaired.quarantine;
+    EXPECT_TRUE(Read(repaired.quarantine) == bytes);
+    EXPECT_TRUE(Read(repaired.quarantine + "-wal") == log);
+    EXPECT_EQ(MUST(StatsOfFolder(runtime, directory())).keys, 100u);
   });
 }
 
@@ -226,6 +263,10 @@ TEST_F(ToolsTest, ABackupIsRestoredAsItWas) {
     ASSERT_TRUE(refused.Failed(Reason::kAlreadyExists));
     EXPECT_EQ(refused.status().message(),
               "the store in " + directory() + " has 10 keys: it is replaced only with --force");
+    const Revision most = std::numeric_limits<Revision>::max();
+    EXPECT_TRUE(
+        RestoreFolder(runtime, directory(), backup(), {.force = true, .bump = most}).Failed(Reason::kBadRequest));
+    EXPECT_EQ(MUST(StatsOfFolder(runtime, directory())).keys, 10u);
     EXPECT_EQ(MUST(RestoreFolder(runtime, directory(), backup(), {.force = true})).records, 9u);
     EXPECT_EQ(MUST(RestoreFolder(runtime, folder_.path() + "/fresh", backup(), {.bump = 0})).records, 9u);
     auto fresh = MUST(OpenEmbedded(runtime, {.directory = folder_.path() + "/fresh"}));
@@ -302,6 +343,9 @@ TEST_F(ToolsTest, CompactionLeavesTheNewestStateAlone) {
     EXPECT_EQ(done.compacted, 302);
     EXPECT_LT(done.disk_bytes, 100 << 10);
     EXPECT_LT(done.disk_bytes, done.disk_bytes_before / 2);
+    // For its owner alone, as the one before.
+    EXPECT_EQ(MUST(runtime.files().Stat(path())).mode, 0600u);
+    EXPECT_EQ(Left(), Lines({"lock", "store.db"}));
   });
   WithStore([&](rt::Runtime&, Store& store) {
     EXPECT_EQ(Dump(*store.Latest()), before);
