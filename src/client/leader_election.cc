@@ -30,7 +30,9 @@ Ok LeaderElector::Acquire() {
   while (true) {
     const Result<bool> leads = TryOnce();
     if (leads.ok() && *leads) break;
-    if (!leads.ok() && !leads.Failed(Reason::kConflict)) {
+    // Another was faster, with its first one or with a renewal.
+    const bool lost = leads.Failed(Reason::kConflict) || leads.Failed(Reason::kAlreadyExists);
+    if (!leads.ok() && !lost) {
       TRY(runtime_.CheckCancelled());
       LOG_WARN("the lease can't be read or written", {"lease", options_.name}, {"error", leads.status()});
     }

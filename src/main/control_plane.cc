@@ -108,6 +108,7 @@ void ControlPlane::Lead(const std::string& identity) {
     rt::CancelScope scope(world_, kReleaseMost);
     const Ok released = elector.Release();
     if (!released.ok()) LOG_WARN("the lease is left to run out", {"error", released.status()});
+    break;
   }
   events.Stop();
 }

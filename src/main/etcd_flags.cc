@@ -72,8 +72,7 @@ void RegisterEtcdFlags(cli::FlagSet& flags, EtcdFlags& out) {
 Result<OpenedStore> OpenStore(rt::Runtime& world, const EtcdFlags& flags, store::EmbeddedOptions embedded) {
   OpenedStore out;
   if (flags.servers.empty()) {
-    const bool idle = flags.ca_file.empty() && flags.certificate_file.empty() && flags.user.empty();
-    if (!idle) return BadRequest("flags of etcd without --etcd-servers");
+    if (flags != EtcdFlags()) return BadRequest("flags of etcd without --etcd-servers");
     out.store = TRY(store::OpenEmbedded(world, std::move(embedded)));
     return out;
   }
@@ -88,7 +87,7 @@ Result<OpenedStore> OpenStore(rt::Runtime& world, const EtcdFlags& flags, store:
   out.lock = TRY(store::LockFolder(world, embedded.directory));
   store::etcd::ClusterOptions cluster = TRY(ClusterOf(world, flags));
   auto api = TRY(store::etcd::OpenCluster(world, std::move(cluster)));
-  out.store = TRY(store::etcd::Engine::Open(world, std::move(options), std::move(api)));
+  out.store = TRY(store::etcd::Engine::Open(world, std::move(options), std::move(api)).Context("--etcd-servers"));
   return out;
 }
 

@@ -24,6 +24,7 @@ struct EtcdFlags {
   Duration compaction_interval = std::chrono::minutes(5);
   std::string user;
   std::string password_file;
+  bool operator==(const EtcdFlags&) const = default;
 };
 
 void RegisterEtcdFlags(cli::FlagSet& flags, EtcdFlags& out);

@@ -157,6 +157,28 @@ TEST(EtcdStore, UsersAndPasswords) {
   });
 }
 
+TEST(EtcdStore, ManyAskForOneToken) {
+  RunReal([](rt::RealRuntime& runtime) {
+    // A password takes about a quarter of a second to check, and a call has five.
+    const auto members = Members::Start(runtime, {.flags = {"--bcrypt-cost=12"}});
+    (void)members->Ctl({"user", "add", "root:secret"});
+    (void)members->Ctl({"user", "grant-role", "root", "root"}, -1, false);
+    (void)members->Ctl({"auth", "enable"});
+    const auto store = MUST(Open(runtime, {members->urls(), "", std::nullopt, "root", "secret"}));
+    // Its tokens go with a member.
+    members->Kill(0);
+    members->Run(0);
+    rt::TaskGroup group(runtime, "writers");
+    const MonoTime begin = runtime.Mono();
+    for (int i = 0; i < 100; ++i) {
+      group.Spawn("writer", [&, i] { MUST(store->Txn({}, {PutOp("k" + std::to_string(i), "x")})); });
+    }
+    group.Join();
+    EXPECT_LT(runtime.Mono() - begin, 8s);
+    store->Close();
+  });
+}
+
 TEST(EtcdStore, AQuotaOfSpaceThatIsUsedUp) {
   RunReal([](rt::RealRuntime& runtime) {
     const auto members = Members::Start(runtime, {.flags = {"--quota-backend-bytes=4194304"}});

@@ -1,6 +1,7 @@
 #include "store/etcd/cluster.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/log.h"
 #include "net/grpc.h"
@@ -58,6 +59,7 @@ class Cluster : public Api {
       : world_(world),
         options_(std::move(options)),
         members_(std::move(members)),
+        authentication_(world),
         changed_(world),
         fibers_(world, "etcd connection") {
     fibers_.Spawn("keep", [this] { Keep(); });
@@ -110,7 +112,12 @@ class Cluster : public Api {
     if (connection_ != nullptr) connection_->Close(why.message());
     return why;
   }
-  void Answered() { last_answer_ = world_.Mono(); }
+  void Answered() {
+    last_answer_ = world_.Mono();
+    if (connection_ == nullptr || std::exchange(serves_, true)) return;
+    told_.clear();
+    LOG_INFO("etcd: connected", {"member", connection_->peer()});
+  }
   void ForgetToken() { token_.clear(); }
 
  private:
@@ -135,9 +142,12 @@ class Cluster : public Api {
   Connection connection_;
   std::string token_;
   std::string last_failure_ = "not connected yet";
+  std::map<size_t, std::string> told_;  ///< why each member failed, since one served the last time
+  bool serves_ = false;                 ///< the connection has brought an answer
   uint64_t cluster_ = 0;
   MonoTime last_answer_{};
   bool closed_ = false;
+  rt::Mutex authentication_;
   rt::WaitQueue changed_;
   rt::TaskGroup fibers_;
 };
@@ -152,7 +162,7 @@ void Cluster::Keep() {
     if (made.ok()) {
       const MonoTime begun = world_.Mono();
       connection_ = std::move(*made);
-      LOG_INFO("etcd: connected", {"member", member.endpoint.ToString()});
+      serves_ = false;
       changed_.NotifyAll();
       const Connection held = connection_;
       const Ok ended = held->WaitEnd();
@@ -166,7 +176,9 @@ void Cluster::Keep() {
     } else {
       last_failure_ = member.endpoint.ToString() + ": " + made.status().message();
     }
-    if (!closed_) LOG_WARN("etcd: a member failed", {"error", last_failure_});
+    if (!closed_ && std::exchange(told_[at], last_failure_) != last_failure_) {
+      LOG_WARN("etcd: a member failed; it is tried again", {"error", last_failure_});
+    }
     at = (at + 1) % members_.size();
     if (++failures % members_.size() != 0) continue;
     const Duration jitter = Duration(static_cast<int64_t>(world_.Random() % static_cast<uint64_t>(pause.count())));
@@ -198,6 +210,9 @@ void Cluster::Judge(const Connection& connection, const Status& status, MonoTime
 
 Ok Cluster::Authenticate(const Connection& connection) {
   if (options_.user.empty() || !token_.empty()) return {};
+  // Checking a password is made to be slow: one call asks for all.
+  const auto guard = TRY(authentication_.Lock());
+  if (!token_.empty()) return {};
   net::GrpcRequest request{"/etcdserverpb.Auth/Authenticate", {}, options_.call_timeout};
   bool sent = false;
   const Result<std::string> answer =
@@ -205,6 +220,7 @@ Ok Cluster::Authenticate(const Connection& connection) {
   if (!answer.ok()) return answer.status();
   const Result<std::string> token = DecodeAuthenticate(*answer);
   if (!token.ok()) return Garbled(token.status());
+  Answered();
   token_ = *token;
   return {};
 }

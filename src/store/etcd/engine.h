@@ -198,6 +198,7 @@ class Engine : public Store {
 
   Shared asked_;
   Shared fenced_;
+  std::string trouble_;  ///< why the last question failed
 
   uint64_t commits_ = 0;  ///< responses of the feed
   uint64_t writes_ = 0;

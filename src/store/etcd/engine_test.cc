@@ -222,6 +222,33 @@ TEST(EtcdEngine, CatchUpGoesPastWhatOthersWriteElsewhere) {
   });
 }
 
+TEST(EtcdEngine, CatchUpSaysWhyNothingIsKnown) {
+  WithCluster([](rt::Runtime& runtime, TestCluster& cluster) {
+    const auto store = MustOpen(runtime, cluster);
+    cluster.gone = true;
+    rt::TaskGroup group(runtime, "readers");
+    for (const Duration after : {Duration(0s), Duration(1s), Duration(4s), Duration(9s)}) {
+      group.Spawn("reader", [&, after] {
+        MUST(runtime.Sleep(after));
+        const MonoTime begin = runtime.Mono();
+        const Ok done = store->CatchUp(runtime);
+        ASSERT_TRUE(done.Failed(Reason::kServiceUnavailable)) << (done.ok() ? "" : done.status().ToString());
+        EXPECT_EQ(done.status().message(), "etcd does not say what is newest: no member can be reached");
+        EXPECT_LE(runtime.Mono() - begin, 16s);
+      });
+    }
+    // Who has less time than that learns of that.
+    group.Spawn("in a hurry", [&] {
+      rt::CancelScope scope(runtime, 3s);
+      EXPECT_TRUE(store->CatchUp(runtime).Failed(Reason::kTimeout));
+    });
+    group.Join();
+    cluster.gone = false;
+    MUST(store->CatchUp(runtime));
+    store->Close();
+  });
+}
+
 TEST(EtcdEngine, CatchUpTrustsNoQuestionThatWasAskedBefore) {
   WithCluster([](rt::Runtime& runtime, TestCluster& cluster) {
     const auto store = MustOpen(runtime, cluster);
@@ -341,7 +368,7 @@ struct Swarm {
       deletes ? void(deletes_unknown++) : void(unknown.insert(value));
     } else {
       EXPECT_TRUE(done.Failed(Reason::kConflict) || done.Failed(Reason::kServiceUnavailable))
-          << done.status().ToString();
+          << (done.ok() ? "" : done.status().ToString());
       if (!deletes) refused.insert(value);
       if (!done.Failed(Reason::kConflict)) return;
       call.kind = RegisterCall::Kind::kFailedSwap;

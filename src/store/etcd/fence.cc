@@ -16,6 +16,10 @@ Ok Engine::CatchUp(rt::Runtime& here) {
     inside_++;
     Ok done = CatchUpHere(world_.Mono() + kCatchUpMost);
     Leave();
+    // It is not the caller's time that ran out.
+    if (done.Failed(Reason::kTimeout) && world_.CheckCancelled().ok()) {
+      return Unavailable("etcd does not say what is newest: " + (trouble_.empty() ? done.status().message() : trouble_));
+    }
     return done;
   });
 }
@@ -54,6 +58,7 @@ Result<Revision> Engine::AskRevision(MonoTime until) {
   Pause pause(world_);
   while (true) {
     const Result<RangeResponse> answer = api_->Range({.key = OwnKey("fence"), .end = {}, .keys_only = true});
+    trouble_ = answer.ok() ? "" : answer.status().message();
     if (answer.ok()) return answer->header.revision;
     TRY(Usable());
     if (world_.Mono() >= until) return answer.status();
@@ -68,6 +73,7 @@ Result<Revision> Engine::WriteFence(MonoTime until) {
     request.then.push_back({Operation::Kind::kPut, OwnKey("fence"), {}, 0});
     bool sent = false;
     const Result<TxnResponse> answer = api_->Txn(request, sent);
+    trouble_ = answer.ok() ? "" : answer.status().message();
     if (answer.ok()) return answer->header.revision;
     TRY(Usable());
     if (world_.Mono() >= until) return answer.status();

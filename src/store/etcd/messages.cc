@@ -1,6 +1,9 @@
 #include "store/etcd/messages.h"
 
+#include <algorithm>
 #include <functional>
+#include <initializer_list>
+#include <variant>
 
 #include "doc/proto.h"
 
@@ -15,28 +18,32 @@ using Tag = ProtoReader::Tag;
 // etcd's Compare: EQUAL is 0 and left out; MOD is the third target.
 constexpr uint64_t kTargetMod = 2;
 
-/// Calls `field` with each field; it returns false for one it does not know, which is passed over.
-Ok EachField(ProtoReader reader, const std::function<Result<bool>(ProtoReader&, Tag)>& field) {
-  while (!reader.done()) {
-    const Tag tag = TRY(reader.ReadTag());
-    const bool known = TRY(field(reader, tag));
-    if (!known) TRY(reader.Skip(tag));
-  }
-  return {};
-}
+/// Where the value of a field goes, by the field's number.
+struct Slot {
+  uint32_t field;
+  std::variant<uint64_t*, int64_t*, bool*, std::string*, Header*> to;
+};
+using Slots = std::initializer_list<Slot>;
+/// Takes a field that is more than a value; false: it is none of its.
+using Taker = std::function<Result<bool>(ProtoReader&, Tag)>;
+
+Ok ReadFields(ProtoReader reader, Slots slots, const Taker& taker = nullptr);
 
 Ok Want(ProtoReader& reader, Tag tag, WireType type) {
   return tag.type == type ? Ok() : Ok(reader.Error(tag, "of another type than etcd's"));
 }
 
-Result<int64_t> ReadInt(ProtoReader& reader, Tag tag) {
+template <typename Number>
+Ok ReadTo(ProtoReader& reader, Tag tag, Number* to) {
   TRY(Want(reader, tag, WireType::kVarint));
-  return static_cast<int64_t>(TRY(reader.ReadVarint()));
+  *to = static_cast<Number>(TRY(reader.ReadVarint()));
+  return {};
 }
 
-Result<std::string> ReadText(ProtoReader& reader, Tag tag) {
+Ok ReadTo(ProtoReader& reader, Tag tag, std::string* to) {
   TRY(Want(reader, tag, WireType::kBytes));
-  return std::string(TRY(reader.ReadBytes()));
+  *to = TRY(reader.ReadBytes());
+  return {};
 }
 
 Result<ProtoReader> ReadNested(ProtoReader& reader, Tag tag) {
@@ -44,77 +51,51 @@ Result<ProtoReader> ReadNested(ProtoReader& reader, Tag tag) {
   return reader.ReadMessage();
 }
 
-Result<Header> ReadHeader(ProtoReader& outer, Tag outer_tag) {
-  Header out;
-  const ProtoReader message = TRY(ReadNested(outer, outer_tag));
-  const Ok read = EachField(message, [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    switch (tag.field) {
-      case 1:
-        out.cluster = static_cast<uint64_t>(TRY(ReadInt(reader, tag)));
-        return true;
-      case 2:
-        out.member = static_cast<uint64_t>(TRY(ReadInt(reader, tag)));
-        return true;
-      case 3:
-        out.revision = TRY(ReadInt(reader, tag));
-        return true;
-      default:
-        return false;
+Ok ReadTo(ProtoReader& reader, Tag tag, Header* to) {
+  *to = {};
+  const ProtoReader message = TRY(ReadNested(reader, tag));
+  TRY(ReadFields(message, {{1, &to->cluster}, {2, &to->member}, {3, &to->revision}}));
+  return to->revision < 0 ? Ok(reader.Error(tag, "a negative revision")) : Ok();
+}
+
+/// A field for which there is neither a slot nor a taker is passed over.
+Ok ReadFields(ProtoReader reader, Slots slots, const Taker& taker) {
+  while (!reader.done()) {
+    const Tag tag = TRY(reader.ReadTag());
+    const Slot* slot = std::ranges::find(slots, tag.field, &Slot::field);
+    if (slot != slots.end()) {
+      TRY(std::visit([&](auto* to) { return ReadTo(reader, tag, to); }, slot->to));
+      continue;
     }
-  });
-  if (!read.ok()) return read.status();
-  if (out.revision < 0) return outer.Error(outer_tag, "a negative revision");
-  return out;
+    const bool taken = taker != nullptr && TRY(taker(reader, tag));
+    if (!taken) TRY(reader.Skip(tag));
+  }
+  return {};
 }
 
 Result<Item> ReadItem(ProtoReader& outer, Tag outer_tag) {
   Item out;
   const ProtoReader message = TRY(ReadNested(outer, outer_tag));
-  const Ok read = EachField(message, [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    switch (tag.field) {
-      case 1:
-        out.key = TRY(ReadText(reader, tag));
-        return true;
-      case 3:
-        out.mod_revision = TRY(ReadInt(reader, tag));
-        return true;
-      case 5:
-        out.value = TRY(ReadText(reader, tag));
-        return true;
-      default:
-        return false;
-    }
-  });
-  if (!read.ok()) return read.status();
+  TRY(ReadFields(message, {{1, &out.key}, {3, &out.mod_revision}, {5, &out.value}}));
   if (out.key.empty() || out.mod_revision <= 0) return outer.Error(outer_tag, "a key without a name or a revision");
   return out;
 }
 
 Result<RangeResponse> ReadRange(ProtoReader message) {
   RangeResponse out;
-  const Ok read = EachField(message, [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    switch (tag.field) {
-      case 1:
-        out.header = TRY(ReadHeader(reader, tag));
-        return true;
-      case 2:
-        out.items.push_back(TRY(ReadItem(reader, tag)));
-        return true;
-      case 3:
-        out.more = TRY(ReadInt(reader, tag)) != 0;
-        return true;
-      default:
-        return false;
-    }
-  });
-  if (!read.ok()) return read.status();
+  const auto items = [&](ProtoReader& reader, Tag tag) -> Result<bool> {
+    if (tag.field != 2) return false;
+    out.items.push_back(TRY(ReadItem(reader, tag)));
+    return true;
+  };
+  TRY(ReadFields(message, {{1, &out.header}, {3, &out.more}}, items));
   return out;
 }
 
 /// The answer to one operation of a transaction: of a kLook (1), what it found.
 Ok ReadOperation(ProtoReader& outer, Tag outer_tag, TxnResponse& out) {
   const ProtoReader message = TRY(ReadNested(outer, outer_tag));
-  return EachField(message, [&](ProtoReader& reader, Tag tag) -> Result<bool> {
+  return ReadFields(message, {}, [&](ProtoReader& reader, Tag tag) -> Result<bool> {
     if (tag.field != 1) return false;
     const ProtoReader nested = TRY(ReadNested(reader, tag));
     RangeResponse range = TRY(ReadRange(nested));
@@ -129,17 +110,13 @@ Result<WatchEvent> ReadEvent(ProtoReader& outer, Tag outer_tag) {
   int64_t type = 0;
   bool there = false;
   const ProtoReader message = TRY(ReadNested(outer, outer_tag));
-  const Ok read = EachField(message, [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    if (tag.field == 1) {
-      type = TRY(ReadInt(reader, tag));
-      return true;
-    }
+  const auto item = [&](ProtoReader& reader, Tag tag) -> Result<bool> {
     if (tag.field != 2) return false;
     out.item = TRY(ReadItem(reader, tag));
     there = true;
     return true;
-  });
-  if (!read.ok()) return read.status();
+  };
+  TRY(ReadFields(message, {{1, &type}}, item));
   if (!there || type < 0 || type > 1) return outer.Error(outer_tag, "an event that is neither a put nor a delete");
   out.put = type == 0;
   return out;
@@ -231,98 +208,48 @@ Result<RangeResponse> DecodeRange(std::string_view bytes) { return ReadRange(Pro
 
 Result<TxnResponse> DecodeTxn(std::string_view bytes) {
   TxnResponse out;
-  const Ok read = EachField(ProtoReader(bytes), [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    switch (tag.field) {
-      case 1:
-        out.header = TRY(ReadHeader(reader, tag));
-        return true;
-      case 2:
-        out.succeeded = TRY(ReadInt(reader, tag)) != 0;
-        return true;
-      case 3:
-        TRY(ReadOperation(reader, tag, out));
-        return true;
-      default:
-        return false;
-    }
-  });
-  if (!read.ok()) return read.status();
+  const auto operations = [&](ProtoReader& reader, Tag tag) -> Result<bool> {
+    if (tag.field != 3) return false;
+    TRY(ReadOperation(reader, tag, out));
+    return true;
+  };
+  TRY(ReadFields(ProtoReader(bytes), {{1, &out.header}, {2, &out.succeeded}}, operations));
   return out;
 }
 
 Result<WatchResponse> DecodeWatch(std::string_view bytes) {
   WatchResponse out;
-  const Ok read = EachField(ProtoReader(bytes), [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    switch (tag.field) {
-      case 1:
-        out.header = TRY(ReadHeader(reader, tag));
-        return true;
-      case 3:
-        out.created = TRY(ReadInt(reader, tag)) != 0;
-        return true;
-      case 4:
-        out.canceled = TRY(ReadInt(reader, tag)) != 0;
-        return true;
-      case 5:
-        out.compact_revision = TRY(ReadInt(reader, tag));
-        return true;
-      case 6:
-        out.cancel_reason = TRY(ReadText(reader, tag));
-        return true;
-      case 7:
-        out.fragment = TRY(ReadInt(reader, tag)) != 0;
-        return true;
-      case 11:
-        out.events.push_back(TRY(ReadEvent(reader, tag)));
-        return true;
-      default:
-        return false;
-    }
-  });
-  if (!read.ok()) return read.status();
+  const auto events = [&](ProtoReader& reader, Tag tag) -> Result<bool> {
+    if (tag.field != 11) return false;
+    out.events.push_back(TRY(ReadEvent(reader, tag)));
+    return true;
+  };
+  TRY(ReadFields(ProtoReader(bytes),
+                 {{1, &out.header},
+                  {3, &out.created},
+                  {4, &out.canceled},
+                  {5, &out.compact_revision},
+                  {6, &out.cancel_reason},
+                  {7, &out.fragment}},
+                 events));
   return out;
 }
 
 Result<LeaseResponse> DecodeLease(std::string_view bytes) {
   LeaseResponse out;
-  const Ok read = EachField(ProtoReader(bytes), [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    switch (tag.field) {
-      case 1:
-        out.header = TRY(ReadHeader(reader, tag));
-        return true;
-      case 2:
-        out.id = TRY(ReadInt(reader, tag));
-        return true;
-      case 3:
-        out.seconds = TRY(ReadInt(reader, tag));
-        return true;
-      default:
-        return false;
-    }
-  });
-  if (!read.ok()) return read.status();
+  TRY(ReadFields(ProtoReader(bytes), {{1, &out.header}, {2, &out.id}, {3, &out.seconds}}));
   return out;
 }
 
 Result<std::string> DecodeAuthenticate(std::string_view bytes) {
-  std::string out;
-  const Ok read = EachField(ProtoReader(bytes), [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    if (tag.field != 2) return false;
-    out = TRY(ReadText(reader, tag));
-    return true;
-  });
-  if (!read.ok()) return read.status();
-  return out;
+  std::string token;
+  TRY(ReadFields(ProtoReader(bytes), {{2, &token}}));
+  return token;
 }
 
 Result<Header> DecodeHeaderOnly(std::string_view bytes) {
   Header out;
-  const Ok read = EachField(ProtoReader(bytes), [&](ProtoReader& reader, Tag tag) -> Result<bool> {
-    if (tag.field != 1) return false;
-    out = TRY(ReadHeader(reader, tag));
-    return true;
-  });
-  if (!read.ok()) return read.status();
+  TRY(ReadFields(ProtoReader(bytes), {{1, &out}}));
   return out;
 }
 

@@ -26,6 +26,7 @@ class TestCluster {
   std::function<Fate()> fate = [] { return Fate::kGood; };
   /// How long a call takes; none: it only lets others run.
   std::function<Duration()> delay = [] { return Duration{}; };
+  bool gone = false;  ///< no member answers
   Duration late_most = std::chrono::seconds(20);
   bool repeats = false;        ///< a watch begins with a little of what came before it
   size_t page_max = SIZE_MAX;  ///< a range of more is too large
@@ -226,6 +227,10 @@ class TestApi : public Api {
 
  private:
   Ok Take() {
+    if (cluster_.gone) {
+      TRY(world_.Sleep(std::chrono::seconds(5)));
+      return Unavailable("no member can be reached");
+    }
     const Duration delay = cluster_.delay();
     if (delay > Duration{}) return world_.Sleep(delay);
     world_.Yield();
