@@ -91,7 +91,7 @@ void HostPorts::AddPort(const Port& port, nft::Transaction& transaction) {
   transaction.AddElements(port.any_address ? AnyAddressMap() : AddressMap(), {port.element()});
 }
 
-nft::Transaction HostPorts::Rebuild() const {
+nft::Transaction HostPorts::Rebuild(const std::string& without) const {
   using nft::Hook;
   nft::Transaction out{table_};
   out.RemoveTable();
@@ -114,6 +114,7 @@ nft::Transaction HostPorts::Rebuild() const {
                 .priority = kSourceNat,
                 .rules = {{nft::MatchMark{}, nft::ClearMark{}, nft::Masquerade{}}}});
   for (const auto& [id, ports] : sandboxes_) {
+    if (id == without) continue;
     for (const Port& port : ports) AddPort(port, out);
   }
   return out;

@@ -27,8 +27,8 @@ class HostPorts {
   void Remove(const std::string& sandbox_id) { sandboxes_.erase(sandbox_id); }
   bool Has(const std::string& sandbox_id) const { return sandboxes_.contains(sandbox_id); }
 
-  /// The table anew, with all of it.
-  nft::Transaction Rebuild() const;
+  /// The table anew, with all of it (but not `without`'s).
+  nft::Transaction Rebuild(const std::string& without = "") const;
   /// What one sandbox adds to it, or takes away.
   nft::Transaction Add(const std::string& sandbox_id) const;
   nft::Transaction Take(const std::string& sandbox_id) const;

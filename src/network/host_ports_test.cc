@@ -59,7 +59,14 @@ TEST_F(HostPortsTest, LeadToPodsFromEverywhere) {
     // Another process takes over: nobody notices.
     network = MUST(PodNetwork::Open(runtime, Options()));
     expect_led();
+    // Others may take our rules away: the next change brings back what is missing.
+    Shell("nft flush ruleset");
+    ASSERT_TRUE(network->MapPorts("sandbox-2", {{"TCP", "127.0.0.1", 18081, 8080}, {"TCP", "", 18082, 8080}}).ok());
+    EXPECT_EQ(Ask("", "192.0.2.1", 18080), "one 10.42.0.1");
+    EXPECT_EQ(Ask("", "192.0.2.1", 18082), "two 10.42.0.1");
+    Shell("nft flush ruleset");
     ASSERT_TRUE(network->Detach("sandbox-1").ok());
+    EXPECT_EQ(Output("ls " + Options().state_directory + "/host-ports"), "sandbox-2\n");
     EXPECT_EQ(Ask("", "192.0.2.1", 18080), "ECONNREFUSED");
     EXPECT_EQ(Ask("", "127.0.0.1", 18081), "two 10.42.0.1");
     ASSERT_TRUE(network->Retain({}).ok());

@@ -40,7 +40,8 @@ class PodNetworkImpl : public PodNetwork {
         options_(std::move(options)),
         pool_(std::move(pool)),
         ports_(HostPortTable(options_.instance)),
-        busy_(runtime) {}
+        busy_(runtime),
+        ports_busy_(runtime) {}
 
   Ok Open();
   Result<PodAddress> Attach(const std::string& sandbox_id, const std::string& netns_path) override;
@@ -54,7 +55,8 @@ class PodNetworkImpl : public PodNetwork {
   Ok ReadLeases();
   Ok ReadPorts();
   Ok UnmapPorts(const std::string& sandbox_id);
-  Ok CommitPorts(nft::Transaction transaction, const std::vector<UdpTarget>& stale);
+  Ok CommitPorts(nft::Transaction change, const std::string& without = "");
+  void ForgetPorts(const std::vector<UdpTarget>& stale);
   Ok OnPool(const std::function<Ok()>& work);
   Result<IpAddress> Lease(const std::string& sandbox_id);
   Ok Free(const std::string& sandbox_id);
@@ -66,6 +68,7 @@ class PodNetworkImpl : public PodNetwork {
   AddressPool pool_;
   HostPorts ports_;
   rt::WaitQueue busy_;
+  rt::Mutex ports_busy_;  // what the kernel has follows ports_ in one order
   std::optional<NetlinkSocket> nftables_;  // kept, because closing it takes longer than the transaction
   std::set<std::string> working_;          // sandboxes that are being attached or detached
   std::vector<std::string> others_;        // state folders of other clusters
@@ -208,14 +211,24 @@ Ok PodNetworkImpl::ReadPorts() {
   return {};
 }
 
-// On one socket with nothing else: answers must not be mixed up.
-Ok PodNetworkImpl::CommitPorts(nft::Transaction transaction, const std::vector<UdpTarget>& stale) {
-  return OnPool([&]() -> Ok {
+// Where the change can't be made, the table is not as we left it (somebody may have flushed the rule set): it is made
+// anew. On sockets with nothing else: answers must not be mixed up.
+Ok PodNetworkImpl::CommitPorts(nft::Transaction change, const std::string& without) {
+  const Ok changed = OnPool([&] { return change.Commit(); });
+  if (changed.ok()) return changed;
+  LOG_WARN("pod network: the host ports' table is made anew", {"error", changed.status()});
+  nft::Transaction whole = ports_.Rebuild(without);
+  return OnPool([&] { return whole.Commit(); });
+}
+
+void PodNetworkImpl::ForgetPorts(const std::vector<UdpTarget>& stale) {
+  if (stale.empty()) return;
+  const Ok forgotten = OnPool([&]() -> Ok {
     NetlinkSocket socket = TRY(NetlinkSocket::Open(NETLINK_NETFILTER));
-    if (!transaction.empty()) TRY(transaction.Commit(socket));
-    if (!stale.empty()) TRY(ForgetStaleUdp(socket, stale));
+    TRY(ForgetStaleUdp(socket, stale));
     return {};
   });
+  if (!forgotten.ok()) LOG_WARN("pod network: old UDP flows were not forgotten", {"error", forgotten.status()});
 }
 
 Ok PodNetworkImpl::MapPorts(const std::string& sandbox_id, const std::vector<PortMapping>& ports) {
@@ -227,19 +240,27 @@ Ok PodNetworkImpl::MapPorts(const std::string& sandbox_id, const std::vector<Por
   if (ports_.Has(sandbox_id) && runtime_.files().ReadFile(path).value_or("") == text) return {};
   TRY(UnmapPorts(sandbox_id));
   if (ports.empty()) return {};
+  const auto order = TRY(ports_busy_.Lock());
   TRY(ports_.Set(sandbox_id, *address, ports));
   const Ok mapped = [&]() -> Ok {
     TRY(runtime_.files().WriteFile(path, text));
-    return CommitPorts(ports_.Add(sandbox_id), ports_.UdpTargets(sandbox_id));
+    return CommitPorts(ports_.Add(sandbox_id));
   }();
-  if (!mapped.ok()) ports_.Remove(sandbox_id);
-  return mapped.ok() ? mapped : mapped.status().WithContext("host ports of sandbox " + sandbox_id);
+  if (mapped.ok()) {
+    ForgetPorts(ports_.UdpTargets(sandbox_id));
+    return {};
+  }
+  ports_.Remove(sandbox_id);
+  const rt::Shield shield(runtime_);
+  TRY(runtime_.files().Remove(path));
+  return mapped.status().WithContext("host ports of sandbox " + sandbox_id);
 }
 
 Ok PodNetworkImpl::UnmapPorts(const std::string& sandbox_id) {
   if (!ports_.Has(sandbox_id)) return {};
-  const std::vector<UdpTarget> stale = ports_.UdpTargets(sandbox_id);
-  TRY(CommitPorts(ports_.Take(sandbox_id), stale));
+  const auto order = TRY(ports_busy_.Lock());
+  TRY(CommitPorts(ports_.Take(sandbox_id), sandbox_id));
+  ForgetPorts(ports_.UdpTargets(sandbox_id));
   ports_.Remove(sandbox_id);
   return runtime_.files().Remove(PortsDirectory(options_) + "/" + sandbox_id);
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "client/client.h"
@@ -71,7 +72,11 @@ class Agent : public client::NodeAccess {
   void RunEvents();
   // agent_keeping.cc: what the node's disk and memory are watched for
   void RunKeeping();
-  Ok CollectImages(int64_t bytes, Duration age_min);
+  Result<std::set<std::string>> ImagesInUse();
+  Ok NoteImages(WallTime now);
+  Ok RemoveUnusedImage(const image::Image& image);
+  Result<int64_t> CollectImages(int64_t bytes);
+  Ok CollectExcess(const Observation& observation);
   Ok LookAtImages();
   Ok LookAtPressure();
   Observation Observe();

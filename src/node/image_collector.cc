@@ -18,10 +18,10 @@ void ImageCollector::Look(const std::vector<image::Image>& images, const std::se
   seen_ = std::move(there);
 }
 
-std::vector<std::string> ImageCollector::Pick(int64_t bytes, WallTime now, Duration age_min) const {
+std::vector<std::string> ImageCollector::Pick(int64_t bytes, WallTime now) const {
   std::vector<std::tuple<WallTime, WallTime, std::string>> candidates;
   for (const auto& [id, seen] : seen_) {
-    if (!seen.in_use && now - seen.first >= age_min) candidates.emplace_back(seen.used, seen.first, id);
+    if (!seen.in_use && now - seen.first >= kImageAgeMin) candidates.emplace_back(seen.used, seen.first, id);
   }
   std::ranges::sort(candidates);
   std::vector<std::string> out;

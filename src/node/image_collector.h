@@ -30,8 +30,8 @@ class ImageCollector {
   /// Notes what is there and what containers use now.
   void Look(const std::vector<image::Image>& images, const std::set<std::string>& in_use, WallTime now);
   /// The ids to remove, in order, so that `bytes` are freed; all that may go when there are not as many. Those that are
-  /// in use, or came less than `age_min` ago, may not.
-  std::vector<std::string> Pick(int64_t bytes, WallTime now, Duration age_min) const;
+  /// in use may not, nor those that came less than kImageAgeMin ago: a container may be about to be made of them.
+  std::vector<std::string> Pick(int64_t bytes, WallTime now) const;
   int64_t SizeOf(const std::string& id) const;
 
   /// How much to free so that the low mark is reached; 0 below the high mark.

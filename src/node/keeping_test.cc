@@ -33,11 +33,11 @@ TEST(ImageCollector, TakesWhatWasUsedLongestAgo) {
   more.push_back(Named("fresh", 10));
   collector.Look(more, {"now"}, kNow + 5min);
   using Ids = std::vector<std::string>;
-  EXPECT_EQ(collector.Pick(5, kNow + 5min, kImageAgeMin), (Ids{"never"}));
-  EXPECT_EQ(collector.Pick(15, kNow + 5min, kImageAgeMin), (Ids{"never", "old"}));
-  EXPECT_EQ(collector.Pick(1000, kNow + 5min, kImageAgeMin), (Ids{"never", "old", "used"}));
-  EXPECT_EQ(collector.Pick(1000, kNow + 5min, Duration::zero()), (Ids{"never", "old", "fresh", "used"}));
-  EXPECT_TRUE(collector.Pick(1000, kNow + 1min, kImageAgeMin).empty());
+  EXPECT_EQ(collector.Pick(5, kNow + 5min), (Ids{"never"}));
+  EXPECT_EQ(collector.Pick(15, kNow + 5min), (Ids{"never", "old"}));
+  EXPECT_EQ(collector.Pick(1000, kNow + 5min), (Ids{"never", "old", "used"}));
+  EXPECT_EQ(collector.Pick(1000, kNow + 7min), (Ids{"never", "old", "fresh", "used"}));
+  EXPECT_TRUE(collector.Pick(1000, kNow + 1min).empty());
 }
 
 TEST(ImageCollector, FreesDownToTheLowMark) {
@@ -63,14 +63,23 @@ TEST(LocalStorage, EvictsWhoTakesMore) {
     const char* message;
   };
   const Case cases[] = {
-      {{{{"v", kMi}}, {{"a", 2 * kMi}}}, ""},
-      {{{{"v", kMi + 1}}, {}}, R"(Usage of EmptyDir volume "v" exceeds the limit "1Mi". )"},
-      {{{{"w", 6 * kMi + 1}}, {}}, "Pod ephemeral local storage usage exceeds the total limit of containers 6Mi. "},
-      {{{{"m", 60 * kMi}}, {}}, ""},
-      {{{}, {{"a", 2 * kMi + 1}}}, R"(Container a exceeded its local ephemeral storage limit "2Mi". )"},
-      {{{}, {{"b", 2 * kMi + 1}}}, ""},
+      {{{{"v", {kMi}}}, {{"a", {2 * kMi}}}}, ""},
+      {{{{"v", {kMi + 1}}}, {}}, R"(Usage of EmptyDir volume "v" exceeds the limit "1Mi". )"},
+      {{{{"w", {6 * kMi + 1}}}, {}}, "Pod ephemeral local storage usage exceeds the total limit of containers 6Mi. "},
+      {{{{"m", {60 * kMi}}}, {}}, ""},
+      {{{}, {{"a", {2 * kMi + 1}}}}, R"(Container a exceeded its local ephemeral storage limit "2Mi". )"},
+      {{{}, {{"b", {2 * kMi + 1}}}}, ""},
   };
   for (const Case& c : cases) EXPECT_EQ(LocalStorageExcess(pod, c.usage).value_or(""), c.message);
+}
+
+TEST(LocalStorage, OfTheDiskIsWhatIsNotInMemory) {
+  const doc::Document document = MUST(doc::ParseJson(R"({"spec":{"volumes":[{"name":"v","emptyDir":{}},
+      {"name":"m","emptyDir":{"medium":"Memory"}},{"name":"h","hostPath":{"path":"/"}}]}})"));
+  const runtime::DiskUse used =
+      UsedOfDisk(Pod(document.root), {.empty_dirs = {{"v", {100, 1}}, {"m", {1000, 10}}}, .containers = {{"a", {7, 3}}}});
+  EXPECT_EQ(used.bytes, 107);
+  EXPECT_EQ(used.inodes, 4);
 }
 
 TEST(DiskUsage, CountsWhatLiesThereOnce) {
@@ -78,14 +87,16 @@ TEST(DiskUsage, CountsWhatLiesThereOnce) {
   ASSERT_NE(mkdtemp(name.data()), nullptr);
   std::filesystem::create_directories(name + "/a/b");
   std::ofstream(name + "/a/b/file") << std::string(1 << 20, 'x');
-  const int64_t before = runtime::DiskUsage(name);
-  EXPECT_GE(before, 1 << 20);
-  EXPECT_LT(before, 2 << 20);
+  const runtime::DiskUse before = runtime::DiskUsage(name);
+  EXPECT_GE(before.bytes, 1 << 20);
+  EXPECT_LT(before.bytes, 2 << 20);
+  EXPECT_EQ(before.inodes, 4);
   std::filesystem::create_hard_link(name + "/a/b/file", name + "/a/link");
   std::filesystem::create_symlink("/usr", name + "/usr");
-  EXPECT_LT(runtime::DiskUsage(name), before + (64 << 10));
+  EXPECT_LT(runtime::DiskUsage(name).bytes, before.bytes + (64 << 10));
+  EXPECT_EQ(runtime::DiskUsage(name).inodes, 5);  // the link, but not what it leads to
   std::filesystem::remove_all(name);
-  EXPECT_EQ(runtime::DiskUsage(name), 0);
+  EXPECT_EQ(runtime::DiskUsage(name).inodes, 0);
 }
 
 TEST(Pressure, ThresholdsAndTheWordsForThem) {

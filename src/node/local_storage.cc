@@ -24,9 +24,9 @@ std::optional<Quantity> LimitOf(Container container) {
   return LimitOf(container.resources().limits().Find(kEphemeral));
 }
 
-int64_t UsedBy(const std::map<std::string, int64_t, std::less<>>& usage, std::string_view name) {
+runtime::DiskUse UsedBy(const std::map<std::string, runtime::DiskUse, std::less<>>& usage, std::string_view name) {
   const auto at = usage.find(name);
-  return at == usage.end() ? 0 : at->second;
+  return at == usage.end() ? runtime::DiskUse() : at->second;
 }
 
 }  // namespace
@@ -41,31 +41,52 @@ bool LimitsLocalStorage(Pod pod) {
   return false;
 }
 
+LocalStorageUsage MeasureLocalStorage(rt::Runtime& runtime, runtime::Runtime& containers,
+                                      const LocalStoragePlaces& places) {
+  LocalStorageUsage out;
+  for (const auto& [volume, folder] : places.empty_dirs) {
+    runtime::DiskUse& used = out.empty_dirs[volume];
+    runtime.Blocking([&] { used = runtime::DiskUsage(folder); });
+  }
+  for (const LocalStoragePlaces::Container& container : places.containers) {
+    runtime::DiskUse& used = out.containers[container.name];
+    used = containers.Written(container.id).value_or({});
+    if (container.log_directory.empty()) continue;
+    runtime.Blocking([&] { used += runtime::DiskUsage(container.log_directory); });
+  }
+  return out;
+}
+
+runtime::DiskUse UsedOfDisk(Pod pod, const LocalStorageUsage& usage) {
+  runtime::DiskUse out;
+  for (const auto volume : pod.spec().volumes()) {
+    if (volume.empty_dir() && volume.empty_dir().medium() != "Memory") out += UsedBy(usage.empty_dirs, volume.name());
+  }
+  for (const auto& [name, used] : usage.containers) out += used;
+  return out;
+}
+
 std::optional<std::string> LocalStorageExcess(Pod pod, const LocalStorageUsage& usage) {
-  int64_t pod_used = 0;
   for (const auto volume : pod.spec().volumes()) {
     if (!volume.empty_dir()) continue;
-    const int64_t used = UsedBy(usage.empty_dirs, volume.name());
-    if (volume.empty_dir().medium() != "Memory") pod_used += used;
     const auto limit = LimitOf(volume.empty_dir().size_limit());
-    if (limit && used > limit->Value()) {
+    if (limit && UsedBy(usage.empty_dirs, volume.name()).bytes > limit->Value()) {
       return fmt::format("Usage of EmptyDir volume {} exceeds the limit {}. ", GoQuote(volume.name()),
                          GoQuote(limit->ToString()));
     }
   }
   std::optional<Quantity> pod_limit;
-  for (const auto& [name, used] : usage.containers) pod_used += used;
   for (const auto container : pod.spec().containers()) {
     const auto limit = LimitOf(container);
     if (limit) pod_limit = pod_limit ? *pod_limit + *limit : *limit;
   }
-  if (pod_limit && pod_used > pod_limit->Value()) {
+  if (pod_limit && UsedOfDisk(pod, usage).bytes > pod_limit->Value()) {
     return fmt::format("Pod ephemeral local storage usage exceeds the total limit of containers {}. ",
                        pod_limit->ToString());
   }
   for (const auto container : pod.spec().containers()) {
     const auto limit = LimitOf(container);
-    if (limit && UsedBy(usage.containers, container.name()) > limit->Value()) {
+    if (limit && UsedBy(usage.containers, container.name()).bytes > limit->Value()) {
       return fmt::format("Container {} exceeded its local ephemeral storage limit {}. ", container.name(),
                          GoQuote(limit->ToString()));
     }

@@ -37,12 +37,15 @@ Ok MountTmpfs(rt::Runtime& runtime, const std::string& path, int64_t size) {
   return result;
 }
 
+bool IsMounted(rt::Runtime& runtime, const std::string& path) {
+  bool mounted = false;
+  runtime.Blocking([&] { mounted = runtime::kernel::MountOf(path).path == runtime::kernel::RealPath(path); });
+  return mounted;
+}
+
 Ok MountImage(rt::Runtime& runtime, const std::vector<std::string>& layers, const std::string& path) {
   Ok result;
-  runtime.Blocking([&] {
-    if (runtime::kernel::MountOf(path).path == runtime::kernel::RealPath(path)) return;
-    result = runtime::kernel::MountLayers(layers, path);
-  });
+  runtime.Blocking([&] { result = runtime::kernel::MountLayers(layers, path); });
   return result;
 }
 

@@ -14,7 +14,9 @@ namespace knarr::node {
 
 /// A tmpfs at the directory, of at most `size` bytes (0: the kernel's default); fine if there is one already.
 Ok MountTmpfs(rt::Runtime& runtime, const std::string& path, int64_t size);
-/// An image's files at the directory, to read from; fine if something is mounted there already.
+/// Whether the directory is where something is mounted.
+bool IsMounted(rt::Runtime& runtime, const std::string& path);
+/// An image's files at the directory, to read from.
 Ok MountImage(rt::Runtime& runtime, const std::vector<std::string>& layers, const std::string& path);
 /// Gives the group all it needs in a folder and below: it becomes the group of everything, may write whatever it may
 /// read, and what is made in folders is its own, too. `only_if_root_differs`: nothing is done when the folder itself is

@@ -113,7 +113,7 @@ Ok PodWorker::EnsureImageVolumes(Pod pod, Container container, ContainerRecord& 
     if (!wanted || !volume.image()) continue;
     const image::Image image = TRY(EnsureImage(
         pod, {std::string(volume.image().reference()), volume.image().pull_policy(), ""}, record));
-    const Ok mounted = volumes_.SetUpImage(volume.name(), image.layer_directories);
+    const Ok mounted = volumes_.SetUpImage(volume.name(), image);
     if (!mounted.ok() && !mounted.Failed(Reason::kCancelled)) {
       NoteStartFailure(record, "CreateContainerError", mounted.status());
     }

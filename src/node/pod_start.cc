@@ -34,10 +34,11 @@ Result<std::string> ReadIfThere(rt::FileSystem& files, const std::string& path) 
   return text;
 }
 
-/// The ports of the node that the pod's containers ask for.
+/// The ports of the node that the pod's containers ask for. As upstream, those of init containers lead nowhere: they
+/// may be the same as the others'.
 std::vector<network::PortMapping> HostPortsOf(Pod pod) {
   std::vector<network::PortMapping> out;
-  const auto add = [&out](Container container) {
+  for (const Container container : pod.spec().containers()) {
     for (const auto port : container.ports()) {
       if (port.host_port() <= 0) continue;
       out.push_back({.protocol = std::string(port.protocol().empty() ? "TCP" : port.protocol()),
@@ -45,9 +46,7 @@ std::vector<network::PortMapping> HostPortsOf(Pod pod) {
                      .host_port = static_cast<uint16_t>(port.host_port()),
                      .pod_port = static_cast<uint16_t>(port.container_port())});
     }
-  };
-  for (const Container container : pod.spec().init_containers()) add(container);
-  for (const Container container : pod.spec().containers()) add(container);
+  }
   return out;
 }
 

@@ -8,10 +8,8 @@
 #include "base/log.h"
 #include "node/environment.h"
 #include "node/lifecycle.h"
-#include "node/local_storage.h"
 #include "node/pod_worker.h"
 #include "rt/file_system.h"
-#include "runtime/disk_usage.h"
 
 namespace knarr::node {
 namespace {
@@ -72,7 +70,9 @@ void PodWorker::CheckStorage() {
   measuring_ = true;
   steps_.Spawn("local storage", [this] {
     const MonoTime begin = environment_.runtime.Mono();
-    const auto excess = MeasureStorage();
+    const LocalStorageUsage usage =
+        MeasureLocalStorage(environment_.runtime, environment_.containers, StoragePlaces());
+    const auto excess = LocalStorageExcess(view(), usage);
     if (excess) Evict(*excess, EvictedFor::kItsOwnUse);
     // Where there are many files to look at, that is done less often.
     const MonoTime end = environment_.runtime.Mono();
@@ -81,27 +81,18 @@ void PodWorker::CheckStorage() {
   });
 }
 
-std::optional<std::string> PodWorker::MeasureStorage() {
-  const api::ObjectPtr keep = pod_;
-  const Pod pod(keep->tree());
-  LocalStorageUsage usage;
-  for (const auto volume : pod.spec().volumes()) {
+LocalStoragePlaces PodWorker::StoragePlaces() const {
+  LocalStoragePlaces out;
+  for (const auto volume : view().spec().volumes()) {
     const Result<std::string> path = volumes_.PathOf(volume.name());
-    if (!volume.empty_dir() || !path.ok()) continue;
-    int64_t& used = usage.empty_dirs[std::string(volume.name())];
-    environment_.runtime.Blocking([&] { used = runtime::DiskUsage(*path); });
+    if (volume.empty_dir() && path.ok()) out.empty_dirs[std::string(volume.name())] = *path;
   }
-  std::vector<std::pair<std::string, runtime::ContainerStatus>> containers;
   for (const ContainerRecord& record : state_.containers) {
-    if (record.current) containers.emplace_back(record.name, *record.current);
+    if (!record.current) continue;
+    const std::string& log = record.current->log_path;
+    out.containers.push_back({record.name, record.current->id, log.substr(0, log.rfind('/'))});
   }
-  for (const auto& [name, container] : containers) {
-    int64_t& used = usage.containers[name];
-    used = environment_.containers.WrittenBytes(container.id).value_or(0);
-    const std::string logs = container.log_path.substr(0, container.log_path.rfind('/'));
-    if (!logs.empty()) environment_.runtime.Blocking([&] { used += runtime::DiskUsage(logs); });
-  }
-  return active() ? LocalStorageExcess(pod, usage) : std::nullopt;
+  return out;
 }
 
 Ok PodWorker::SyncTerminating() {
@@ -234,12 +225,20 @@ HookTarget PodWorker::HookOn(const api::Object& pod, api::core_v1::Container con
           }};
 }
 
-/// What a container wants done right after its start. While it is, the container counts as not started.
+/// What a container wants done right after its start. While it is, the container counts as not started. It is waited
+/// for no longer than the container runs, or a pod whose hook waits for somebody else could not be deleted.
 Ok PodWorker::RunPostStart(const api::Object& pod, api::core_v1::Container container, ContainerRecord& record) {
   const std::string id = record.current->id;
   record.in_post_start = true;
-  const Ok ran = RunHook(environment_.runtime, environment_.containers, container.lifecycle().post_start(),
-                         HookOn(pod, container, id));
+  Ok ran;
+  {
+    rt::CancelScope scope(environment_.runtime);
+    post_start_ = &scope;
+    ran = RunHook(environment_.runtime, environment_.containers, container.lifecycle().post_start(),
+                  HookOn(pod, container, id));
+    post_start_ = nullptr;
+    if (ran.Failed(Reason::kCancelled) && scope.stopped()) ran = Unavailable("the container ended before its hook");
+  }
   if (ran.Failed(Reason::kCancelled)) return ran;
   if (ran.ok()) {
     record.in_post_start = false;

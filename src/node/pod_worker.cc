@@ -55,6 +55,8 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
   if (view().status().phase() == "Failed") {
     state_.failed_reason = std::string(view().status().reason());
     state_.failed_message = std::string(view().status().message());
+    // Of one that never began here, nothing is said of containers.
+    state_.rejected = !state_.failed_reason.empty() && view().status().container_statuses().empty();
   }
 }
 
@@ -62,6 +64,7 @@ PodWorker::~PodWorker() = default;
 
 void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector<ContainerStatus> containers) {
   adopted_ = true;
+  if (!containers.empty()) state_.rejected = false;
   std::ranges::sort(sandboxes, std::greater<>(), &runtime::SandboxStatus::attempt);
   for (runtime::SandboxStatus& sandbox : sandboxes) {
     sandbox_attempt_ = std::max(sandbox_attempt_, sandbox.attempt + 1);
@@ -275,6 +278,7 @@ void PodWorker::NoteEnd(ContainerRecord& record) {
   record.kill_message.clear();
   AddLastWords(record.current);
   turns_.NotifyAll();
+  if (record.in_post_start && post_start_ != nullptr) post_start_->Stop();
   StopProbes(record.name);
   NoteExit(record);
   if (record.not_before > environment_.runtime.Wall() && !state_.ending() && ShouldRestart(view(), record)) {

@@ -16,6 +16,7 @@
 #include "image/store.h"
 #include "network/network.h"
 #include "node/lifecycle.h"
+#include "node/local_storage.h"
 #include "node/pod_state.h"
 #include "node/pressure.h"
 #include "node/prober.h"
@@ -70,8 +71,11 @@ class PodWorker {
   bool active() const;
   /// Begins to measure what its limits are about, if it has any: it is evicted if it takes more.
   void CheckStorage();
+  /// What there is to measure.
+  LocalStoragePlaces StoragePlaces() const;
 
   const api::Object& pod() const { return *pod_; }
+  api::ObjectPtr object() const { return pod_; }
   bool gone() const { return gone_; }
   const PodState& state() const { return state_; }
   /// The one its containers are in now, if there is one.
@@ -133,7 +137,6 @@ class PodWorker {
   HookTarget HookOn(const api::Object& pod, api::core_v1::Container container, const std::string& id);
   Ok TearDown();
   Ok DeleteObject();
-  std::optional<std::string> MeasureStorage();
 
   void StartProbes(ContainerRecord& record, ProbeOrigin origin);
   void StopProbes(const std::string& name);
@@ -186,6 +189,7 @@ class PodWorker {
   std::string written_status_;
   std::map<std::string, Duration> pull_back_off_;  // by image
   std::map<std::string, std::unique_ptr<Prober>> probes_;
+  rt::CancelScope* post_start_ = nullptr;  // of the hook that runs in the start's fiber
   rt::Event wake_;
   rt::WaitQueue turns_;      // a container has ended, or a hook
   rt::TaskGroup steps_;      // starts and stops

@@ -169,8 +169,8 @@ class FakeRuntime : public runtime::Runtime {
                                        Duration /*timeout*/, size_t /*output_max*/) override {
     return on_exec ? on_exec(id) : runtime::ExecResult{};
   }
-  std::map<std::string, int64_t> written;  ///< by container
-  Result<int64_t> WrittenBytes(const std::string& id) override { return written[id]; }
+  std::map<std::string, runtime::DiskUse> written;  ///< by container
+  Result<runtime::DiskUse> Written(const std::string& id) override { return written[id]; }
   Result<runtime::CgroupUsage> Usage(const std::string& /*id*/) override { return runtime::CgroupUsage{}; }
   Result<runtime::ContainerEvent> NextEvent() override { return events_.Pop(); }
   std::string name() const override { return "fake"; }
@@ -197,6 +197,7 @@ class FakeImages : public image::Store {
   }
   std::vector<image::Image> images;  ///< what List tells of
   std::function<void()> on_removed;
+  std::string stuck;  ///< one that can't be removed
   Result<std::vector<image::Image>> List() override { return images; }
   Result<image::Image> Pull(const image::Reference& reference, const image::PullOptions& /*options*/) override {
     return Get(reference.Canonical());
@@ -208,7 +209,7 @@ class FakeImages : public image::Store {
   Ok Remove(std::string_view name, const std::function<bool(const std::string& id)>& in_use) override {
     const auto at = std::ranges::find(images, name, &image::Image::id);
     if (at == images.end()) return NotFound("no image");
-    if (in_use(at->id)) return Conflict("in use");
+    if (in_use(at->id) || at->id == stuck) return Conflict("in use");
     images.erase(at);
     if (on_removed) on_removed();
     return {};

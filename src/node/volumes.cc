@@ -22,6 +22,8 @@ using api::core_v1::Volume;
 constexpr uint32_t kDefaultMode = 0644;
 constexpr uint32_t kGroupReads = 0440;
 constexpr std::string_view kDataLink = "..data";
+constexpr std::string_view kImages = "volumes/image";
+constexpr std::string_view kImageId = ".id";  // volumes have no dots in their names
 
 /// All files of `content`, or those that items pick, under their paths.
 Result<VolumeFiles> PickFiles(const std::map<std::string, std::string>& content, api::ListView<KeyToPath> items,
@@ -215,10 +217,29 @@ Ok PodVolumes::SetUpOne(Pod pod, Volume volume) {
   return {};
 }
 
-Ok PodVolumes::SetUpImage(std::string_view volume, const std::vector<std::string>& layers) {
-  std::string path = fmt::format("{}/volumes/image/{}", directory_, volume);
+Result<std::set<std::string>> ImagesShownIn(rt::Runtime& runtime, const std::string& directory) {
+  std::set<std::string> out;
+  const std::string folder = directory + "/" + std::string(kImages);
+  const auto entries = runtime.files().List(folder);
+  if (entries.Failed(Reason::kNotFound)) return out;
+  if (!entries.ok()) return entries.status();
+  for (const auto& entry : *entries) {
+    if (!entry.name.ends_with(kImageId)) continue;
+    Result<std::string> id = runtime.files().ReadFile(folder + "/" + entry.name);
+    if (id.Failed(Reason::kNotFound)) continue;  // torn down meanwhile
+    out.insert(TRY(std::move(id)));
+  }
+  return out;
+}
+
+Ok PodVolumes::SetUpImage(std::string_view volume, const image::Image& image) {
+  std::string path = fmt::format("{}/{}/{}", directory_, kImages, volume);
   TRY(runtime_.files().MakeDirectories(path));
-  TRY(MountImage(runtime_, layers, path));
+  // One that is mounted stays, whatever its name means by now.
+  if (!IsMounted(runtime_, path)) {
+    TRY(runtime_.files().WriteFile(path + std::string(kImageId), image.id));
+    TRY(MountImage(runtime_, image.layer_directories, path));
+  }
   paths_.insert_or_assign(std::string(volume), std::move(path));
   return {};
 }

@@ -15,6 +15,7 @@
 #include "api/core_v1.h"
 #include "base/status.h"
 #include "client/client.h"
+#include "image/store.h"
 #include "node/environment.h"
 #include "rt/runtime.h"
 #include "rt/sync.h"
@@ -40,6 +41,9 @@ Ok WriteVolumeFiles(rt::Runtime& runtime, const std::string& directory, const Vo
 
 class PodTokens;
 
+/// Ids of the images that volumes show, below the pod's folder: also of a pod that is older than this process.
+Result<std::set<std::string>> ImagesShownIn(rt::Runtime& runtime, const std::string& directory);
+
 class PodVolumes {
  public:
   /// `directory` is <pods>/<uid>; `facts` are for the downward API.
@@ -56,7 +60,7 @@ class PodVolumes {
   /// Whether SetUp is still to be called by this process (a pod may be older than it).
   bool idle() const { return !set_up_; }
   /// Mounts what an image volume shows.
-  Ok SetUpImage(std::string_view volume, const std::vector<std::string>& layers);
+  Ok SetUpImage(std::string_view volume, const image::Image& image);
   /// Whether nobody may write to it, whatever a mount says.
   bool IsReadOnly(std::string_view volume) const { return read_only_.contains(volume); }
   /// The host's path of a volume; NotFound before SetUp.

@@ -84,6 +84,8 @@ TEST(DefaultSeccomp, GrantsWhatTheCapabilitiesAre) {
   const auto admin = names(DefaultSeccomp({"SYS_ADMIN"}, {}, kAllCapabilities));
   EXPECT_EQ(admin.at("mount"), 1);
   EXPECT_EQ(admin.at("clone3"), 1);
+  EXPECT_FALSE(usual.contains("pidfd_getfd"));
+  EXPECT_TRUE(names(DefaultSeccomp({"SYS_PTRACE"}, {}, kAllCapabilities)).contains("pidfd_getfd"));
   EXPECT_FALSE(names(DefaultSeccomp({}, {"ALL"}, kAllCapabilities)).contains("chroot"));
 }
 

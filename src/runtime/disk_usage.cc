@@ -23,12 +23,12 @@ constexpr int64_t kBlock = 512;  // st_blocks', whatever the file system's are
 struct Walk {
   dev_t device = 0;
   std::set<ino_t> linked;  // files with several names count once
-  int64_t bytes = 0;
+  DiskUse use;
 };
 
 void Add(const struct stat& info, Walk& walk) {
   if (!S_ISDIR(info.st_mode) && info.st_nlink > 1 && !walk.linked.insert(info.st_ino).second) return;
-  walk.bytes += static_cast<int64_t>(info.st_blocks) * kBlock;
+  walk.use += {.bytes = static_cast<int64_t>(info.st_blocks) * kBlock, .inodes = 1};
 }
 
 // One folder below the base, by the way that leads there now; those in it are put down in `pending`. Never more than
@@ -54,11 +54,11 @@ void LookAt(int base, const std::string& way, std::vector<std::string>& pending,
 
 }  // namespace
 
-int64_t DiskUsage(const std::string& path) {
+DiskUse DiskUsage(const std::string& path) {
   const rt::OwnedFd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   struct stat info;
-  if (!folder.ok() || fstat(folder.get(), &info) != 0) return 0;
-  Walk walk{.device = info.st_dev, .linked = {}};
+  if (!folder.ok() || fstat(folder.get(), &info) != 0) return {};
+  Walk walk{.device = info.st_dev, .linked = {}, .use = {}};
   Add(info, walk);
   std::vector<std::string> pending = {"."};
   while (!pending.empty()) {
@@ -66,7 +66,7 @@ int64_t DiskUsage(const std::string& path) {
     pending.pop_back();
     LookAt(folder.get(), way, pending, walk);
   }
-  return walk.bytes;
+  return walk.use;
 }
 
 }  // namespace knarr::runtime

@@ -371,9 +371,9 @@ Ok EngineImpl::ReopenLog(const std::string& id) {
   return {};
 }
 
-Result<int64_t> EngineImpl::WrittenBytes(const std::string& id) {
+Result<DiskUse> EngineImpl::Written(const std::string& id) {
   const Found found = TRY(FindContainer(id));
-  int64_t out = 0;
+  DiskUse out;
   runtime_.Blocking([&] { out = DiskUsage(found.container->directory + "/upper"); });
   return out;
 }

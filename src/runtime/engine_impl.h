@@ -88,7 +88,7 @@ class EngineImpl final : public Engine {
   Result<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command, Duration timeout,
                               size_t output_max) override;
   Result<CgroupUsage> Usage(const std::string& id) override;
-  Result<int64_t> WrittenBytes(const std::string& id) override;
+  Result<DiskUse> Written(const std::string& id) override;
   Result<ContainerEvent> NextEvent() override;
   bool UsesImage(const std::string& image_id) const override;
   std::string name() const override { return "knarr"; }

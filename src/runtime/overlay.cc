@@ -71,7 +71,9 @@ Ok MountLayers(const std::vector<std::string>& layers, const std::string& target
   // The kernel makes no overlay of one.
   if (layers.size() != 1) return MountOverlay(layers, "", "", target);
   TRY(Mount(layers[0], target, nullptr, MS_BIND, ""));
-  return Mount("", target, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, "");
+  Ok read_only = Mount("", target, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, "");
+  if (!read_only.ok()) TRY(Unmount(target));
+  return read_only;
 }
 
 }  // namespace knarr::runtime::kernel

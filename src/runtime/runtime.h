@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "rt/runtime.h"
+#include "runtime/disk_usage.h"
 
 namespace knarr::runtime {
 
@@ -234,8 +235,8 @@ class Runtime {
   virtual Result<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command, Duration timeout,
                                       size_t output_max = 16 << 10) = 0;
   virtual Result<CgroupUsage> Usage(const std::string& id) = 0;
-  /// What the container has written into its root file system, in bytes on the disk.
-  virtual Result<int64_t> WrittenBytes(const std::string& id) = 0;
+  /// What the container has written into its root file system.
+  virtual Result<DiskUse> Written(const std::string& id) = 0;
 
   /// The next event; within a millisecond of what happened. One reader. Events that happened while nobody was
   /// connected are found by ListContainers, not here.

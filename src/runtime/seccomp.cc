@@ -59,8 +59,8 @@ constexpr std::string_view kAllowed[] = {
     "timer_settime64", "timerfd_create", "timerfd_gettime", "timerfd_gettime64", "timerfd_settime",
     "timerfd_settime64", "times", "tkill", "truncate", "truncate64", "ugetrlimit", "umask", "uname", "unlink",
     "unlinkat", "utime", "utimensat", "utimensat_time64", "utimes", "vfork", "vmsplice", "wait4", "waitid",
-    "waitpid", "write", "writev", "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd",
-    "process_madvise", "sync_file_range2", "arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush",
+    "waitpid", "write", "writev", "ptrace", "process_vm_readv", "process_vm_writev",
+    "sync_file_range2", "arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush",
     "set_tls"};
 
 // More, for who has the capability.
@@ -78,13 +78,15 @@ constexpr Granted kGranted[] = {
     {"CAP_SYS_CHROOT", "chroot"},
     {"CAP_SYS_MODULE", "delete_module init_module finit_module"},
     {"CAP_SYS_PACCT", "acct"},
+    {"CAP_SYS_PTRACE", "kcmp pidfd_getfd process_madvise"},
     {"CAP_SYS_RAWIO", "iopl ioperm"},
     {"CAP_SYS_TIME", "settimeofday stime clock_settime clock_settime64"},
     {"CAP_SYS_TTY_CONFIG", "vhangup"},
     {"CAP_SYS_NICE", "get_mempolicy mbind set_mempolicy set_mempolicy_home_node"},
     {"CAP_SYSLOG", "syslog"},
     {"CAP_BPF", "bpf"},
-    {"CAP_PERFMON", "perf_event_open"},};
+    {"CAP_PERFMON", "perf_event_open"},
+};
 
 // The flags of clone that make namespaces (linux/sched.h).
 constexpr int64_t kCloneNamespaces = 0x7E020000;

@@ -65,6 +65,32 @@ TEST(Lifecycle, PostStartThatFailsKillsTheContainer) {
   });
 }
 
+TEST(Lifecycle, APostStartHookThatHangsEndsWithItsContainer) {
+  In([](World& world) {
+    bool hangs = true;
+    world.containers.on_exec = [&](const std::string&) -> Result<runtime::ExecResult> {
+      if (hangs) TRY(world.runtime.Sleep(std::chrono::hours(24)));
+      return runtime::ExecResult{};
+    };
+    const std::string spec =
+        R"("containers":[{"name":"a","image":"i:1","lifecycle":{"postStart":{"exec":{"command":["x"]}}}}])";
+    world.Create("web", spec);
+    world.Until("a runs", [&] { return RunsNow(world, "a"); });
+    world.Sleep(1s);
+    hangs = false;
+    world.containers.End(world.containers.Newest("a"), 1);
+    world.Until("again", [&] { return world.Restarts("web") == 1 && world.Ready("web"); });
+    world.Delete("web");
+    world.ExpectGone("web");
+    hangs = true;
+    world.Create("web", spec);
+    world.Until("a runs", [&] { return RunsNow(world, "a"); });
+    world.Delete("web");
+    EXPECT_LT(world.Until("gone", [&] { return world.Find("web") == nullptr; }), 35s);
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Lifecycle, PreStopComesBeforeTheSignalAndIsPartOfTheGrace) {
   In([](World& world) {
     world.containers.on_exec = [&](const std::string&) -> Result<runtime::ExecResult> {
@@ -330,6 +356,11 @@ TEST(Admission, WhatTheNodeDoesNotRunFails) {
     EXPECT_EQ(world.Message("SysctlForbidden"), "forbidden sysctl: \"kernel.msgmax\" not allowlisted");
     EXPECT_TRUE(pod->tree().Get("status", "containerStatuses").items().empty());
     EXPECT_TRUE(world.containers.sandboxes().empty());
+    // An agent that comes anew has nothing to add.
+    world.StopAgent();
+    world.StartAgent();
+    world.Sleep(5s);
+    EXPECT_EQ(world.Find("sys")->resource_version(), pod->resource_version());
     world.Delete("sys");
     world.ExpectGone("sys");
   });
@@ -344,7 +375,7 @@ TEST(Keeping, WhoWritesMoreThanItsLimitIsEvicted) {
     const api::ObjectPtr web = world.Find("web");
     for (const auto& [id, container] : world.containers.containers()) {
       const auto& sandbox = world.containers.sandboxes().at(container.sandbox_id);
-      if (sandbox.pod_name == "web") world.containers.written[id] = 2 << 20;
+      if (sandbox.pod_name == "web") world.containers.written[id] = {.bytes = 2 << 20, .inodes = 1};
     }
     world.Until("evicted", [&] { return world.Phase("web") == "Failed"; }, 15s);
     EXPECT_EQ(world.Find("web")->tree().Get("status", "reason").AsString(), "Evicted");
@@ -357,15 +388,51 @@ TEST(Keeping, WhoWritesMoreThanItsLimitIsEvicted) {
   });
 }
 
-TEST(Keeping, AFullDiskCostsImagesFirstAndThenPods) {
+image::Image Named(const char* id) {
+  image::Image out;
+  out.id = id;
+  out.size = 1000;
+  return out;
+}
+
+TEST(Keeping, NoImageGoesThatIsUsedOrMayBeInAMoment) {
   In([](World& world) {
-    const auto image = [](const char* id) {
-      image::Image out;
-      out.id = id;
-      out.size = 1000;
+    world.StopAgent();
+    world.images.images = {Named("sha256:shown"), Named("sha256:sticks"), Named("sha256:unused"), Named("sha256:i:1")};
+    world.images.stuck = "sha256:sticks";
+    world.StartAgent();
+    world.Create("web", kOne);
+    world.Until("ready", [&] { return world.Ready("web"); });
+    // What a volume shows is known by what was mounted: its name may mean another by now.
+    const std::string folder = "/tmp/pods/" + std::string(world.Find("web")->uid()) + "/volumes/image";
+    MUST(world.runtime.files().MakeDirectories(folder));
+    MUST(world.runtime.files().WriteFile(folder + "/v.id", "sha256:shown"));
+    world.images.images.push_back(Named("sha256:fresh"));
+    const auto there = [&] {
+      std::string out;
+      for (const image::Image& image : world.images.images) out += image.id.substr(7) + " ";
       return out;
     };
-    world.images.images = {image("sha256:unused"), image("sha256:i:1")};
+    world.images.on_removed = [&] { world.disk.available = 160000; };
+    world.disk.available = 100000;
+    world.Until("one went", [&] { return world.images.images.size() < 5; });
+    world.Sleep(30s);
+    EXPECT_EQ(there(), "shown sticks i:1 fresh ");
+    EXPECT_TRUE(world.Ready("web"));
+    MUST(world.runtime.files().RemoveAll(folder));
+    world.disk.available = 140000;
+    world.Until("more went", [&] { return there() == "sticks i:1 fresh "; }, 15s);
+    // One that sticks does not keep pods from being evicted.
+    world.disk.available = 100000;
+    world.Until("evicted", [&] { return world.Phase("web") == "Failed"; }, 25s);
+  });
+}
+
+TEST(Keeping, AFullDiskCostsImagesFirstAndThenPods) {
+  In([](World& world) {
+    world.StopAgent();
+    world.images.images = {Named("sha256:unused"), Named("sha256:i:1")};
+    world.StartAgent();
     world.Create("web", kOne);
     world.Until("ready", [&] { return world.Ready("web"); });
     const auto condition = [&](std::string_view type) {
@@ -406,7 +473,10 @@ TEST(Keeping, AFullDiskCostsImagesFirstAndThenPods) {
 
 TEST(HostPorts, AreMappedAndStayWhenAnAgentComesAnew) {
   In([](World& world) {
-    world.Create("web", R"("containers":[{"name":"a","image":"i:1","ports":[{"containerPort":80,"hostPort":8080},
+    // A port of an init container may be that of another one; it leads nowhere.
+    world.Create("web", R"("initContainers":[{"name":"s","image":"i:1","restartPolicy":"Always",
+        "ports":[{"containerPort":81,"hostPort":8080}]}],
+        "containers":[{"name":"a","image":"i:1","ports":[{"containerPort":80,"hostPort":8080},
         {"containerPort":53,"hostPort":5353,"protocol":"UDP","hostIP":"192.0.2.1"},{"containerPort":90}]}])");
     world.Until("ready", [&] { return world.Ready("web"); });
     ASSERT_EQ(world.network.ports.size(), 1U);
