@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "api/label_selector.h"
+#include "base/names.h"
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "doc/yaml.h"
@@ -21,6 +22,7 @@ constexpr size_t kEntriesMost = 1000;
 constexpr Duration kSpanMost = std::chrono::hours(24 * 365);
 constexpr Duration kHeartbeatLeast = 1s;
 constexpr Duration kHeartbeatMost = 30s;
+constexpr std::string_view kEffects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute"};
 
 Result<Duration> ReadDuration(std::string_view text) {
   const Duration out = TRY(ParseDuration(text));
@@ -41,7 +43,8 @@ class Reader {
     TRY(ReadRange(root, "podRange", out.pod_range));
     TRY(ReadRange(root, "nodeRange", out.node_range));
     if (root.Find("heartbeat") != nullptr) {
-      out.heartbeat = TRY(In("heartbeat", ReadDuration(root.At("heartbeat").AsString())));
+      const std::string heartbeat = TRY(Text(root, "", "heartbeat"));
+      out.heartbeat = TRY(In("heartbeat", ReadDuration(heartbeat)));
       if (out.heartbeat < kHeartbeatLeast || out.heartbeat > kHeartbeatMost) {
         return At("heartbeat", "want 1s to 30s: a node that is silent for 50s is lost");
       }
@@ -68,6 +71,9 @@ class Reader {
     const doc::Position at = document_.positions.Find(path);
     return BadRequest(fmt::format("line {}, column {}: {}: {}", at.line, at.column, path, what));
   }
+  static std::string Below(const std::string& path, std::string_view key) {
+    return path.empty() ? std::string(key) : path + "." + std::string(key);
+  }
   template <typename T>
   Result<T> In(const std::string& path, Result<T> result) const {
     if (result.ok()) return result;
@@ -78,8 +84,7 @@ class Reader {
     if (!value.is_object()) return At(path, "want a mapping");
     for (const doc::Member& member : value.members()) {
       if (std::ranges::find(known, member.key) != known.end()) continue;
-      const std::string own = path.empty() ? std::string(member.key) : path + "." + std::string(member.key);
-      return At(own, fmt::format("not known here; want one of: {}", fmt::join(known, ", ")));
+      return At(Below(path, member.key), fmt::format("not known here; want one of: {}", fmt::join(known, ", ")));
     }
     return {};
   }
@@ -96,8 +101,14 @@ class Reader {
   Result<std::string> Text(const Value& parent, const std::string& path, std::string_view key) const {
     const Value& value = parent.At(key);
     if (value.is_null()) return std::string();
-    if (!value.is_string()) return At(path + "." + std::string(key), "want a string");
+    if (!value.is_string()) return At(Below(path, key), "want a string");
     return std::string(value.AsString());
+  }
+
+  Result<bool> Switch(const Value& parent, const std::string& path, std::string_view key) const {
+    const Value& value = parent.At(key);
+    if (!value.is_null() && !value.is_bool()) return At(Below(path, key), "want true or false");
+    return value.AsBool();
   }
 
   Result<int64_t> Number(const Value& parent, const std::string& path, std::string_view key, int64_t other,
@@ -149,7 +160,10 @@ class Reader {
   Result<NodeShape> ReadShape(const Value& item, const std::string& path) const {
     TRY(CheckKeys(item, path, {"name", "weight", "labels", "capacity", "taints", "lives", "gone"}));
     NodeShape out = LifeCycles::DefaultShape();
-    if (const std::string name = TRY(Text(item, path, "name")); !name.empty()) out.name = name;
+    if (const std::string name = TRY(Text(item, path, "name")); !name.empty()) {
+      if (const Problems wrong = CheckDns1123Subdomain(name); !wrong.empty()) return At(path + ".name", wrong.front());
+      out.name = name;
+    }
     out.weight = TRY(Number(item, path, "weight", 1, 1, kWeightMost));
     out.labels = TRY(ReadPairs(item, path, "labels"));
     if (item.Find("capacity") != nullptr) {
@@ -166,13 +180,18 @@ class Reader {
     }
     const auto read = [&](const Value& taint, const std::string& place) -> Ok {
       TRY(CheckKeys(taint, place, {"key", "value", "effect"}));
+      const std::string effect = TRY(Text(taint, place, "effect"));
+      if (std::ranges::find(kEffects, effect) == std::end(kEffects)) {
+        return At(place, fmt::format("effect: want one of: {}", fmt::join(kEffects, ", ")));
+      }
       out.taints.push_back(
-          {TRY(Text(taint, place, "key")), TRY(Text(taint, place, "value")), TRY(Text(taint, place, "effect"))});
+          {TRY(Text(taint, place, "key")), TRY(Text(taint, place, "value")), effect});
       return {};
     };
     TRY(ForEach(item.At("taints"), path + ".taints", read));
     out.lives = TRY(OptionalSpan(item, path, "lives"));
     out.gone = TRY(OptionalSpan(item, path, "gone"));
+    if (out.gone && !out.lives) return At(path + ".gone", "what never dies (lives) does not come back");
     return out;
   }
 
@@ -185,8 +204,11 @@ class Reader {
     out.reason = TRY(Text(item, path, "reason"));
     out.message = TRY(Text(item, path, "message"));
     out.waiting = TRY(Text(item, path, "waiting"));
-    out.fails_pod = item.At("failsPod").AsBool();
+    out.fails_pod = TRY(Switch(item, path, "failsPod"));
     if (!out.after && (out.exit_code != 0 || out.fails_pod)) return At(path, "after: Required value: when it ends");
+    if (!out.after && (!out.reason.empty() || (out.waiting.empty() && !out.message.empty()))) {
+      return At(path, "after: Required value: what runs on says nothing of its end");
+    }
     if (out.after && !out.waiting.empty()) return At(path + ".waiting", "what never starts has no end");
     return out;
   }

@@ -103,6 +103,18 @@ TEST(LifeCycles, SayWhereTheyAreWrong) {
       {"heartbeat: 45s", "line 1, column 1: heartbeat: want 1s to 30s: a node that is silent for 50s is lost"},
       {"nodes:\n- capacity: {pods: many}", "line 2, column 14: nodes[0].capacity.pods: quantities must match the "
                                            "regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"},
+      {"heartbeat: 5", "line 1, column 1: heartbeat: want a string"},
+      {"nodes:\n- name: Big_one",
+       "line 2, column 3: nodes[0].name: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric "
+       "characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used "
+       "for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"},
+      {"nodes:\n- gone: 5m", "line 2, column 3: nodes[0].gone: what never dies (lives) does not come back"},
+      {"nodes:\n- taints: [{key: a, effect: NoWay}]",
+       "line 2, column 12: nodes[0].taints[0]: effect: want one of: NoSchedule, PreferNoSchedule, NoExecute"},
+      {"pods:\n- outcomes:\n  - {after: 1s, failsPod: 'yes'}",
+       "line 3, column 17: pods[0].outcomes[0].failsPod: want true or false"},
+      {"pods:\n- outcomes:\n  - reason: Evicted",
+       "line 3, column 5: pods[0].outcomes[0]: after: Required value: what runs on says nothing of its end"},
       {"podRange: 'fd00::/64'", "line 1, column 1: podRange: want an IPv4 network"},
   };
   for (const Wrong& wrong : kWrong) {

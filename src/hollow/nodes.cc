@@ -197,11 +197,24 @@ void Nodes::ForEachNode(const std::function<Ok(Node& node)>& task) {
         if (done.Failed(Reason::kCancelled)) return;
         if (done.ok()) continue;
         node.registered = false;
-        LOG_DEBUG("hollow node not written", {"node", node.name}, {"error", done.status()});
+        NotWritten(node, done.status());
       }
     });
   }
   group.Join();
+}
+
+/// What comes and goes with a network is nothing to talk about; a refusal will not end by itself: it is told once.
+void Nodes::NotWritten(const Node& node, const Status& status) {
+  static constexpr Reason kRefusals[] = {Reason::kInvalid, Reason::kBadRequest, Reason::kForbidden,
+                                         Reason::kUnauthorized};
+  const bool refused = std::ranges::any_of(kRefusals, [&](Reason reason) { return status.Is(reason); });
+  if (refused && !refusal_told_) {
+    refusal_told_ = true;
+    LOG_WARN("a hollow node is refused; it is tried again", {"node", node.name}, {"error", status});
+    return;
+  }
+  LOG_DEBUG("hollow node not written", {"node", node.name}, {"error", status});
 }
 
 void Nodes::RunHeartbeats() {

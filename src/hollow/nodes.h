@@ -112,6 +112,7 @@ class Nodes : public client::NodeAccess {
   void RunHeartbeats();
   /// Calls `task` for each node that is there, a few at a time.
   void ForEachNode(const std::function<Ok(Node& node)>& task);
+  void NotWritten(const Node& node, const Status& status);
   Ok Register(Node& node);
   Ok RenewLease(Node& node);
   void TurnNodes();
@@ -142,6 +143,7 @@ class Nodes : public client::NodeAccess {
   rt::Event registered_;
   rt::Event stirred_;  ///< a node needs a look before the next heartbeat
   bool calm_ = false;
+  bool refusal_told_ = false;
   rt::TaskGroup tasks_;
 };
 

@@ -15,17 +15,18 @@ namespace {
 
 constexpr size_t kConfigMax = 1 << 20;
 
-Result<hollow::Options> OptionsOf(rt::Runtime& runtime, const HollowFlags& flags) {
+/// `flag` says how many.
+Result<hollow::Options> OptionsOf(rt::Runtime& runtime, std::string_view flag, const HollowFlags& flags) {
   hollow::Options out;
   if (flags.count < 1 || flags.count > kHollowNodesMost) {
-    return BadRequest(fmt::format("want 1 to {} hollow nodes", kHollowNodesMost));
+    return BadRequest(fmt::format("{}: want 1 to {} hollow nodes", flag, kHollowNodesMost));
   }
   out.count = static_cast<int>(flags.count);
   if (!flags.config.empty()) {
     const std::string text = TRY(runtime.files().ReadFile(flags.config, kConfigMax));
     out.cycles = TRY(hollow::LifeCycles::Parse(text).Context(flags.config));
   }
-  TRY(out.cycles.CheckCount(out.count));
+  TRY(out.cycles.CheckCount(out.count).Context(flag));
   return out;
 }
 
@@ -33,7 +34,7 @@ Result<hollow::Options> OptionsOf(rt::Runtime& runtime, const HollowFlags& flags
 
 Result<std::unique_ptr<HollowNodes>> HollowNodes::Start(rt::Runtime& runtime, apiserver::ApiServer& api,
                                                         client::InformerFactory& informers, const HollowFlags& flags) {
-  hollow::Options options = TRY(OptionsOf(runtime, flags).Context("--hollow-nodes"));
+  hollow::Options options = TRY(OptionsOf(runtime, "--hollow-nodes", flags));
   std::unique_ptr<HollowNodes> out(new HollowNodes());
   // One user for all of them, who may do what each node may for itself.
   out->client_ = api.LocalClient({"system:hollow-nodes", "", {"system:masters"}}, "hollow-node");
@@ -67,9 +68,9 @@ Ok Serve(rt::RealRuntime& runtime, Command& command) {
   if (command.first < 0 || command.first > kHollowNodesMost) {
     return BadRequest(fmt::format("--first: want 0 to {}", kHollowNodesMost));
   }
-  hollow::Options options = TRY(OptionsOf(runtime, command.hollow));
+  hollow::Options options = TRY(OptionsOf(runtime, "--count", command.hollow));
   options.first = static_cast<int>(command.first);
-  TRY(options.cycles.CheckCount(options.first + options.count));
+  TRY(options.cycles.CheckCount(options.first + options.count).Context("--first"));
   const client::RestConfig config = TRY(client::LoadKubeconfig(runtime, command.source));
   const std::unique_ptr<client::HttpClient> client = TRY(client::HttpClient::Create(runtime, config));
   // Says now, and not again and again, that the server is not there or lets nobody in.
