@@ -105,6 +105,7 @@ void Auditor::See(const store::Event& event) {
   if (key.starts_with(kEvents)) SeeEvent(event);
   if (key.starts_with(kEvents) || key.starts_with(kLeases)) return;
   changes_++;
+  last_change_ = runtime_.Mono();
   const bool deleted = event.type == store::Event::Type::kDelete;
   const bool pod = key.starts_with(kPods);
   const bool set = IsSetKey(key);

@@ -20,12 +20,15 @@
 #include "api/object.h"
 #include "rt/runtime.h"
 #include "scheduler/snapshot.h"
+#include "sim/convergence.h"
 #include "sim/fault_client.h"
 #include "sim/hollow_node.h"
 #include "sim/journal.h"
 #include "store/store.h"
 
 namespace knarr::sim {
+
+bool HasFinalizer(const api::Object& object, std::string_view wanted);
 
 class Auditor : public CallObserver {
  public:
@@ -45,6 +48,11 @@ class Auditor : public CallObserver {
   store::Revision seen() const { return seen_; }
   /// How often each thing that happens seldom did; those that never did, too.
   std::map<std::string, uint64_t, std::less<>> probes() const;
+
+  /// When the last of them was.
+  MonoTime last_change() const { return last_change_; }
+  /// Machines that are not heard of, and for how long.
+  std::vector<Silence> Silent() const;
 
   /// A machine was taken away, or given back.
   void NodeFault(const std::string& node, bool lost);
@@ -92,6 +100,7 @@ class Auditor : public CallObserver {
   void SeeQuota(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
   void SeePorts(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
   void SeeBudget(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void SeeSlice(std::string_view key, const api::Object& slice);
   void SeeLost(std::string_view key, Set& set, const std::string& uid);
   void SeeEvent(const store::Event& event);
   void CollectsGarbage(const api::Object& object);
@@ -107,6 +116,7 @@ class Auditor : public CallObserver {
   Duration staleness_{};
   store::Revision seen_ = 0;
   uint64_t changes_ = 0;
+  MonoTime last_change_{};
   std::vector<std::string> pod_changes_;
   std::map<std::string, api::ObjectPtr, std::less<>> objects_;  // pods, sets and nodes by key
   std::map<std::string, Set, std::less<>> sets_;                // by uid

@@ -19,13 +19,6 @@ using api::ObjectPtr;
 using api::core_v1::Pod;
 using client::Propagation;
 
-bool HasFinalizer(const api::Object& object, std::string_view wanted) {
-  for (std::string_view finalizer : api::meta_v1::ObjectMeta(object.tree().At("metadata")).finalizers()) {
-    if (finalizer == wanted) return true;
-  }
-  return false;
-}
-
 bool IsPod(const KindInfo& kind) { return &kind == &api::core_v1::PodInfo(); }
 
 bool ToleratesAll(Pod pod) {
@@ -54,6 +47,16 @@ void Auditor::NodeFault(const std::string& node, bool lost) {
   } else if (since == MonoTime::max()) {
     since = runtime_.Mono();
   }
+}
+
+std::vector<Silence> Auditor::Silent() const {
+  std::vector<Silence> out;
+  for (const auto& [name, node] : nodes_) {
+    const bool removed = node.object == nullptr && !node.before.empty();
+    const MonoTime since = removed ? node.before.back().first : node.lost_since;
+    if (since != MonoTime::max()) out.push_back({name, removed, runtime_.Mono() - since});
+  }
+  return out;
 }
 
 void Auditor::Deletes(std::string_view who, const KindInfo& kind, const client::ObjectName& name,

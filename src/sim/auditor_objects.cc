@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/core_v1.h"
+#include "api/discovery_v1.h"
 #include "api/meta_v1.h"
 #include "base/quantity.h"
 #include "controller/framework/controller.h"
@@ -23,14 +24,9 @@ constexpr std::string_view kServices = "/registry/core/services/";
 constexpr std::string_view kQuotas = "/registry/core/resourcequotas/";
 constexpr std::string_view kBudgets = "/registry/policy/poddisruptionbudgets/";
 constexpr std::string_view kMaps = "/registry/core/configmaps/";
-
-bool HasFinalizer(const api::Object& object, std::string_view wanted) {
-  if (!api::Mentions(object.json(), "finalizers")) return false;
-  for (std::string_view finalizer : ObjectMeta(object.tree().At("metadata")).finalizers()) {
-    if (finalizer == wanted) return true;
-  }
-  return false;
-}
+constexpr std::string_view kSlices = "/registry/discovery.k8s.io/endpointslices/";
+// From a call's arrival at the server until what it did is in the store, also on a slow disk.
+constexpr Duration kCallMost = 1s;
 
 bool HasAnyFinalizer(const api::Object& object) {
   return api::Mentions(object.json(), "finalizers") && !object.tree().Get("metadata", "finalizers").empty();
@@ -56,10 +52,18 @@ constexpr std::string_view kRare[] = {
     "a quota was full",               "a pod was deleted by its set",       "a pod was collected with its owner",
     "a pod of a lost node was ended", "a pod on a node that is gone was removed",
     "an object of two owners lost one", "a pod was evicted by the API",    "a host port was taken",
-    "a finished pod was deleted",     "a budget was used",
+    "a finished pod was deleted",     "a budget was used",                "a backend was on its way out",
 };
 
 }  // namespace
+
+bool HasFinalizer(const api::Object& object, std::string_view wanted) {
+  if (!api::Mentions(object.json(), "finalizers")) return false;
+  for (std::string_view finalizer : ObjectMeta(object.tree().At("metadata")).finalizers()) {
+    if (finalizer == wanted) return true;
+  }
+  return false;
+}
 
 std::map<std::string, uint64_t, std::less<>> Auditor::probes() const {
   std::map<std::string, uint64_t, std::less<>> out = probes_;
@@ -94,6 +98,7 @@ void Auditor::SeeAny(const store::Event& event, const ObjectPtr& before, const O
   }
   SeeQuota(key, before, after);
   if (key.starts_with(kBudgets)) SeeBudget(key, before, after);
+  if (key.starts_with(kSlices) && after != nullptr) SeeSlice(key, *after);
   if (before == nullptr || after == nullptr) return;
   const bool counted = !after->tree().Get("metadata", "generation").is_null();
   const bool changed = !before->tree().At("spec").Equals(after->tree().At("spec"));
@@ -173,6 +178,16 @@ void Auditor::SeeService(std::string_view key, const ObjectPtr& before, const Ob
   if (!free) journal_.Violation(fmt::format("{} and {} both have address {}", key, at->second, now));
 }
 
+/// What is on its way out gets no new connections (no service of a workload publishes what is not ready).
+void Auditor::SeeSlice(std::string_view key, const api::Object& slice) {
+  for (auto endpoint : api::discovery_v1::EndpointSlice(slice.tree()).endpoints()) {
+    const auto conditions = endpoint.conditions();
+    if (conditions.terminating().value_or(false)) Probe("a backend was on its way out");
+    if (!conditions.ready().value_or(false) || !conditions.terminating().value_or(false)) continue;
+    journal_.Violation(fmt::format("{} calls {} ready, which is on its way out", key, endpoint.addresses()[0]));
+  }
+}
+
 /// An eviction takes one of what a budget allows, and there is one to take.
 void Auditor::SeeBudget(std::string_view key, const ObjectPtr& before, const ObjectPtr& after) {
   if (before == nullptr || after == nullptr) return;
@@ -237,7 +252,7 @@ void Auditor::SeeLost(std::string_view key, Set& set, const std::string& uid) {
   const MonoTime now = runtime_.Mono();
   // What it asked for long ago failed: somebody else has deleted the pod now.
   const auto shrunk = shrunk_.find(uid);
-  const bool by_set = shrunk != shrunk_.end() && now - shrunk->second <= staleness_;
+  const bool by_set = shrunk != shrunk_.end() && now - shrunk->second <= kCallMost;
   if (shrunk != shrunk_.end()) shrunk_.erase(shrunk);
   if (!by_set) {
     set.lost.push_back(now);

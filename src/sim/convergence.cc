@@ -12,6 +12,7 @@
 #include "api/object.h"
 #include "controller/framework/controller.h"
 #include "controller/framework/pods.h"
+#include "controller/node_taints.h"
 #include "scheduler/plugin.h"
 
 namespace knarr::sim {
@@ -19,6 +20,12 @@ namespace {
 
 using api::ObjectPtr;
 using api::core_v1::Pod;
+
+// A node is given up after 50 s; pods of one that is gone are taken away after 40 s.
+constexpr Duration kSilentMost = 60s;
+constexpr Duration kRemovedMost = 50s;
+// What reacts to changes has reacted by then.
+constexpr Duration kSettled = 10s;
 
 /// Everything in the store at one revision.
 class State {
@@ -48,6 +55,22 @@ class State {
     for (const ObjectPtr& node : Of("nodes")) CheckNode(*node);
     CheckLeftOvers();
     for (const ObjectPtr& quota : Of("resourcequotas")) CheckQuota(*quota);
+    return std::move(problems_);
+  }
+
+  std::vector<std::string> CheckOverdue(const std::vector<Silence>& silent, Duration undisturbed, Duration settled,
+                                        WallTime now) {
+    for (const Silence& silence : silent) {
+      const Duration known = std::min(silence.lasts, undisturbed);
+      if (silence.removed && known > kRemovedMost) CheckRemoved(silence.node);
+      if (!silence.removed && known > kSilentMost) CheckSilent(silence.node, now);
+    }
+    if (std::min(undisturbed, settled) > kSettled) {
+      for (const char* kind : {"replicasets", "replicationcontrollers"}) {
+        for (const ObjectPtr& set : Of(kind)) CheckSetStatus(*set);
+      }
+      for (const ObjectPtr& service : Of("services")) CheckService(*service);
+    }
     return std::move(problems_);
   }
 
@@ -85,7 +108,49 @@ class State {
     Problem("namespace {} has no default service account", ns.name());
   }
 
+  /// Nothing is left on a node whose object is gone.
+  void CheckRemoved(std::string_view node) {
+    for (const ObjectPtr& pod : Of("pods")) {
+      if (Pod(pod->tree()).spec().node_name() == node) Problem("pod {} is on node {}, which is gone", KeyOf(*pod), node);
+    }
+  }
+
+  /// A silent node is marked, nothing on it counts as ready, and what does not tolerate that for longer is ended.
+  void CheckSilent(std::string_view name, WallTime now) {
+    for (const ObjectPtr& node : Of("nodes")) {
+      if (node->name() != name) continue;
+      const auto taints = api::core_v1::Node(node->tree()).spec().taints();
+      bool marked = false;
+      for (auto taint : taints) {
+        marked |= taint.key() == "node.kubernetes.io/unreachable" && taint.effect() == "NoExecute";
+      }
+      if (!marked) Problem("node {} is silent, and not marked", name);
+      for (const ObjectPtr& object : Of("pods")) {
+        const Pod pod(object->tree());
+        if (pod.spec().node_name() != name) continue;
+        if (controller::IsReady(pod)) Problem("pod {} is ready, on node {}, which is silent", KeyOf(*object), name);
+        for (auto taint : taints) {
+          if (taint.effect() != "NoExecute" || object->deleting()) continue;
+          const std::optional<Duration> stays = controller::StaysFor(pod, taint);
+          if (!stays || taint.time_added().value_or(now) + *stays + kSettled > now) continue;
+          Problem("pod {} stays on node {} in spite of {}", KeyOf(*object), name, taint.key());
+        }
+      }
+    }
+  }
+
   void CheckSet(const api::Object& set) {
+    const int64_t wanted = set.tree().Get("spec", "replicas").AsInt();
+    const auto [active, ready] = CountPods(set);
+    if (active != wanted) Problem("{} {}: {} pods for {} replicas", set.kind(), KeyOf(set), active, wanted);
+    CheckSetStatus(set);
+    if (!set.tree().Get("status", "conditions").empty()) {
+      Problem("{} {}: still says that it failed", set.kind(), KeyOf(set));
+    }
+  }
+
+  /// The set's active pods, and those that are ready.
+  std::pair<int, int> CountPods(const api::Object& set) {
     int active = 0;
     int ready = 0;
     for (const ObjectPtr& pod : Of("pods")) {
@@ -94,10 +159,13 @@ class State {
       active++;
       if (controller::IsReady(Pod(pod->tree()))) ready++;
     }
+    return {active, ready};
+  }
+
+  void CheckSetStatus(const api::Object& set) {
+    const auto [active, ready] = CountPods(set);
     const doc::Value& tree = set.tree();
-    const int64_t wanted = tree.Get("spec", "replicas").AsInt();
     auto status = [&](std::string_view name) { return tree.Get("status", name).AsInt(); };
-    if (active != wanted) Problem("{} {}: {} pods for {} replicas", set.kind(), KeyOf(set), active, wanted);
     if (status("replicas") != active || status("readyReplicas") != ready || status("availableReplicas") != ready ||
         status("fullyLabeledReplicas") != active) {
       Problem("{} {}: {} pods, {} ready, but its status says {}, {} ready, {} available", set.kind(), KeyOf(set),
@@ -105,9 +173,6 @@ class State {
     }
     if (status("observedGeneration") != tree.Get("metadata", "generation").AsInt()) {
       Problem("{} {}: generation not observed", set.kind(), KeyOf(set));
-    }
-    if (!tree.Get("status", "conditions").empty()) {
-      Problem("{} {}: still says that it failed", set.kind(), KeyOf(set));
     }
   }
 
@@ -261,5 +326,10 @@ class State {
 }  // namespace
 
 std::vector<std::string> Unconverged(store::Store& store) { return State(store).Check(); }
+
+std::vector<std::string> Overdue(store::Store& store, const std::vector<Silence>& silent, Duration undisturbed,
+                                 Duration settled, WallTime now) {
+  return State(store).CheckOverdue(silent, undisturbed, settled, now);
+}
 
 }  // namespace knarr::sim

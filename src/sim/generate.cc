@@ -113,7 +113,7 @@ class Generator {
         {2, &Generator::MakeBudget},   {3, &Generator::EvictPod},        {2, &Generator::Hold},
         {3, &Generator::Count},        {2, &Generator::TaintNode},       {1, &Generator::DropMaps},
         {2, &Generator::ReplacePod},   {1, &Generator::FillDisk},        {2, &Generator::FreeDisk},
-        {2, &Generator::Mistake},
+        {2, &Generator::Mistake},      {2, &Generator::ReplaceMap},      {1, &Generator::ReplaceNamespace},
     };
     for (const Choice& choice : kChoices) {
       if (Draw(4) == 0) continue;
@@ -136,6 +136,15 @@ class Generator {
 
   void MakeNamespace() {
     Line("try create {}", Json("Namespace", kNamespaces[1 + Draw(2)], ""));
+  }
+  /// Whoever still looks at the one before does nothing to the next one of the name.
+  void ReplaceNamespace() {
+    const char* name = kNamespaces[1 + Draw(2)];
+    Line("try delete namespace/{}", name);
+    for (int i = 0; i < 8; ++i) {
+      Line("advance {}ms", Draw(1500));
+      Line("try create {}", Json("Namespace", name, ""));
+    }
   }
   void DropNamespace() { Line("try delete namespace/{}", kNamespaces[1 + Draw(2)]); }
 
@@ -270,6 +279,13 @@ class Generator {
   void DropMap() {
     static constexpr const char* kWays[] = {"background", "foreground", "orphan"};
     Line("try delete configmap/{}/{} propagation={}", Namespace(), Pick(kMaps), Pick(kWays));
+  }
+  /// An owner of a name that comes again: what the one before owned is not its own.
+  void ReplaceMap() {
+    const std::string ns = Namespace();
+    const char* map = Pick(kMaps);
+    Line("try delete configmap/{}/{}", ns, map);
+    Line("try create in={} {}", ns, Json("ConfigMap", map, ""));
   }
   void DropMaps() { Line("try delete-all configmap/{}", kNamespaces[1 + Draw(2)]); }
   void Hold() { Line("try hold configmap/{}/{}", Namespace(), Pick(kMaps)); }

@@ -457,7 +457,6 @@ bool IsOrdinaryRefusal(const Status& status) {
     case Reason::kAlreadyExists:
     case Reason::kConflict:
     case Reason::kForbidden:
-    case Reason::kInvalid:  // nothing new may hold what is being deleted
     case Reason::kTooManyRequests:
     case Reason::kCancelled:
       return true;

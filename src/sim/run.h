@@ -33,7 +33,7 @@ struct RunResult {
   Duration converged_after{};  ///< the last time it was asked to
   std::string why;             ///< it failed or was skipped
   std::string journal;         ///< what happened, when it is not ok or was asked for
-  /// How often what happens seldom did (sim/probes.h).
+  /// How often what happens seldom did (Auditor::probes).
   std::map<std::string, uint64_t, std::less<>> probes;
 };
 

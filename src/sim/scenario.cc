@@ -38,18 +38,19 @@ constexpr std::string_view kAfterOption[] = {"after"};
 constexpr Form kForms[] = {
     {"seed", 1, 1, Body::kNone, {}, "seed NUMBER"},
     {"disk", 1, 1, Body::kNone, {}, "disk fast|slow"},
-    {"nodes", 1, 1, Body::kNone, kNodeOptions, "nodes NUMBER [cpu=2] [memory=4Gi] [pods=20] [zone=a]"},
+    {"nodes", 1, 1, Body::kNone, kNodeOptions, "nodes NUMBER [cpu=2] [memory=4Gi] [pods=20] [zone=a] [crash=0] [fail=0]"},
     {"pods-live", 0, 0, Body::kMust, {}, "pods-live, and a block as hollow nodes' pods entries"},
     {"namespace", 1, 1, Body::kNone, {}, "namespace NAME"},
     {"create", 0, 1, Body::kMay, kInOption, "create [FILE] [in=NAMESPACE] [JSON], or a block of YAML"},
     {"apply", 0, 1, Body::kMay, kInOption, "apply [FILE] [in=NAMESPACE] [JSON], or a block of YAML"},
-    {"delete", 1, 1, Body::kNone, kDeleteOptions, "delete KIND/NAME [grace=SECONDS] [propagation=orphan|…]"},
+    {"delete", 1, 1, Body::kNone, kDeleteOptions,
+     "delete KIND/NAME [grace=SECONDS] [propagation=orphan|background|foreground]"},
     {"scale", 2, 2, Body::kNone, {}, "scale KIND/NAME REPLICAS"},
     {"patch", 1, 1, Body::kMust, kPatchOptions, "patch KIND/NAME [type=merge|strategic|json] [sub=status] JSON"},
-    {"label", 2, 2, Body::kNone, {}, "label KIND/NAME KEY:VALUE, or KEY- to take it away"},
+    {"label", 2, 2, Body::kNone, {}, "label KIND/NAME KEY=VALUE, or KEY- to take it away"},
     {"cordon", 1, 1, Body::kNone, {}, "cordon node/NAME"},
     {"uncordon", 1, 1, Body::kNone, {}, "uncordon node/NAME"},
-    {"taint", 2, 2, Body::kNone, {}, "taint node/NAME KEY[:VALUE]:EFFECT, or KEY- to take it away"},
+    {"taint", 2, 2, Body::kNone, {}, "taint node/NAME KEY[=VALUE]:EFFECT, or KEY- to take it away"},
     {"evict", 1, 1, Body::kNone, {}, "evict pod/NAME"},
     {"bind", 2, 2, Body::kNone, {}, "bind pod/NAME node/NAME"},
     {"own", 2, 2, Body::kNone, {}, "own KIND/NAME KIND/OWNER"},
@@ -249,7 +250,31 @@ class Parser {
       }
     }
     if (const std::string after = statement.Option("after"); !after.empty()) TRY(ReadDuration(after));
-    return {};
+    return CheckValues(statement);
+  }
+
+  /// What can only be one of a few words is one of them.
+  static Ok CheckValues(const Statement& statement) {
+    const std::string& verb = statement.verb;
+    const std::string first = statement.words.empty() ? "" : statement.words[0];
+    bool known = true;
+    if (verb == "disk") known = IsOneOf(first, {"fast", "slow"});
+    if (verb == "faults") known = IsOneOf(first, {"", "none"}) && (first.empty() || statement.options.empty());
+    if (verb == "delete") known = IsOneOf(statement.Option("propagation"), {"", "orphan", "background", "foreground"});
+    if (verb == "patch") known = IsOneOf(statement.Option("type"), {"", "merge", "strategic", "json"});
+    if (verb == "fault") {
+      const std::string what = statement.words.size() > 1 ? statement.words[1] : "";
+      known = first == "lost"            ? IsOneOf(what, {"heal", "remove"})
+              : first == "disk"          ? IsOneOf(what, {"full", "heal"})
+              : first == "control-plane" ? what == "restart"
+                                         : first.starts_with("node/") && IsOneOf(what, {"crash", "cut", "heal"});
+      known = known && (first == "control-plane" || statement.options.empty());
+    }
+    if (verb == "expect") known = statement.options.empty() || statement.words[1] == "count";
+    return known ? Ok() : BadRequest(fmt::format("usage: {}", FindForm(verb)->usage));
+  }
+  static bool IsOneOf(std::string_view word, std::initializer_list<std::string_view> words) {
+    return std::ranges::find(words, word) != words.end();
   }
 
   Ok Attach(const Statement& error) {

@@ -20,6 +20,8 @@ constexpr int kNodeLooks = 100;
 // The store looks every few seconds whether a full disk has room again.
 constexpr Duration kDiskHealsMost = 60s;
 constexpr Duration kDiskExcuses = 5s;
+// The longest pause between two tries of anybody.
+constexpr Duration kPauseMost = 70s;
 // How long a pod may wait that would fit: the informers' longest pause between tries, and the longest back-off.
 constexpr Duration kWaitMost = 90s;
 // A cluster at rest stays so, and writes nothing.
@@ -119,6 +121,7 @@ Ok SimulatedStage::SetFaults(const Statement& statement) {
   plan_.slow_most = TRY(ParseDuration(statement.Option("slow-most", "2s")));
   faulty_ = statement.words.empty();
   cluster_.SetFaults(faulty_ ? &plan_ : nullptr);
+  disturbed_ = runtime_.Mono();
   auditor_.SetStaleness(faulty_ ? kStaleUnderFaults : kStaleWhenCalm);
   return {};
 }
@@ -133,6 +136,7 @@ Ok SimulatedStage::Fault(const Statement& statement) {
     const Duration after = TRY(ParseDuration(statement.Option("after", "1s")));
     TRY(runtime_.Sleep(after));
     cluster_.StartControlPlane();
+    disturbed_ = runtime_.Mono();
     return {};
   }
   return FaultNode(target, what);
@@ -203,7 +207,20 @@ Ok SimulatedStage::FaultLost(const std::string& what) {
   return {};
 }
 
+Duration SimulatedStage::Undisturbed() const {
+  const SimDisk& disk = cluster_.disk();
+  if (faulty_ || disk.full) return {};
+  // Whoever was refused tries again after a pause.
+  const MonoTime refused = disk.refused == MonoTime{} ? MonoTime{} : disk.refused + kPauseMost;
+  return std::max(Duration(0), runtime_.Mono() - std::max(disturbed_, refused));
+}
+
 Ok SimulatedStage::Calm() {
+  const std::vector<std::string> late =
+      Overdue(cluster_.store(), auditor_.Silent(), Undisturbed(), runtime_.Mono() - auditor_.last_change(),
+              runtime_.Wall());
+  for (const std::string& problem : late) journal_.Violation("overdue: " + problem);
+  if (faulty_) disturbed_ = runtime_.Mono();
   faulty_ = false;
   cluster_.SetFaults(nullptr);
   TRY(FaultDisk("heal"));
@@ -275,38 +292,49 @@ Ok SimulatedStage::Rest() {
   return {};
 }
 
-/// Several fibers raise one number, each some times; every rise that was acknowledged counts.
+/// Several fibers make one object, one of them succeeds, and raise the number in it, each some times; every rise that was
+/// acknowledged counts.
 Ok SimulatedStage::Count(const Statement& statement) {
   const api::KindInfo& kind = api::core_v1::ConfigMapInfo();
   const ObjectName name{"default", "tally"};
   const doc::Document fresh = MUST(doc::ParseJson(R"({"metadata":{"name":"tally"},"data":{"n":"0"}})"));
-  const Ok made = Drop(client().Create(kind, name.ns, fresh.root));
-  if (!made.ok() && !IsOrdinaryRefusal(made.status())) return made;
+  const Ok gone = Drop(client().Delete(kind, name));
+  if (!gone.ok() && !IsOrdinaryRefusal(gone.status())) return gone;
+  const int64_t fibers = TRY(ParseInt64(statement.words[0]));
+  Ok failed;
+  int64_t made = 0;
+  const auto together = [&](const std::function<void()>& act) {
+    rt::TaskGroup group(runtime_, "count");
+    for (int64_t i = 0; i < fibers; ++i) group.Spawn("count", act);
+    group.Join();
+  };
+  together([&] {
+    const Ok created = Drop(client().Create(kind, name.ns, fresh.root));
+    if (created.ok()) made++;
+    if (!created.ok() && !IsOrdinaryRefusal(created.status())) failed = created;
+  });
+  TRY(std::move(failed));
+  if (made > 1) journal_.Violation(fmt::format("{} was made {} times at once", name.ToString(), made));
   const auto number = [&]() -> Result<int64_t> {
     const api::ObjectPtr map = TRY(client().Get(kind, name));
     return ParseInt64(map->tree().Get("data", "n").AsString());
   };
   const Result<int64_t> before = number();
   if (!before.ok()) return {};  // it was deleted, or is being
-  const int64_t fibers = TRY(ParseInt64(statement.words[0]));
   int64_t raised = 0;
-  rt::TaskGroup group(runtime_, "count");
-  for (int64_t i = 0; i < fibers; ++i) {
-    group.Spawn("count", [&] {
-      for (int round = 0; round < 3; ++round) {
-        const Result<api::ObjectPtr> written =
-            client::UpdateWithRetry(runtime_, client(), kind, name, "", [&](doc::Document& document) {
-              doc::Value& data = document.root.Ensure(document.arena, "data");
-              const int64_t now = ParseInt64(data.At("n").AsString()).ok() ? *ParseInt64(data.At("n").AsString()) : 0;
-              data.Set(document.arena, "n", doc::Value::String(document.arena, std::to_string(now + 1)));
-              runtime_.Yield();
-              return true;
-            });
-        if (written.ok()) raised++;
-      }
-    });
-  }
-  group.Join();
+  together([&] {
+    for (int round = 0; round < 3; ++round) {
+      const Result<api::ObjectPtr> written =
+          client::UpdateWithRetry(runtime_, client(), kind, name, "", [&](doc::Document& document) {
+            doc::Value& data = document.root.Ensure(document.arena, "data");
+            const int64_t now = ParseInt64(data.At("n").AsString()).ok() ? *ParseInt64(data.At("n").AsString()) : 0;
+            data.Set(document.arena, "n", doc::Value::String(document.arena, std::to_string(now + 1)));
+            runtime_.Yield();
+            return true;
+          });
+      if (written.ok()) raised++;
+    }
+  });
   const Result<int64_t> after = number();
   if (after.ok() && *after != *before + raised) {
     journal_.Violation(fmt::format("a number that was {} and raised {} times is {}", *before, raised, *after));

@@ -39,6 +39,8 @@ class SimulatedStage : public Stage {
   Ok FaultLost(const std::string& what);
   Ok SetFaults(const Statement& statement);
   Ok Calm();
+  /// For how long the control plane has run without a fault.
+  Duration Undisturbed() const;
   Ok Converge();
   Ok Rest();
   Ok Count(const Statement& statement);
@@ -52,6 +54,7 @@ class SimulatedStage : public Stage {
   std::function<Result<std::string>(const std::string& path)> read_file_;
   std::string lives_;
   bool faulty_ = false;
+  MonoTime disturbed_{};  ///< the last time that something ended which disturbs the control plane
   FaultPlan plan_;
   Duration converged_after_{};
   std::map<std::string, MonoTime> waiting_;  // pods that would fit, since when
