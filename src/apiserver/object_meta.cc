@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
+#include <unordered_set>
+#include <vector>
 
 #include "apiserver/errors.h"
 #include "base/uuid.h"
+#include "doc/json.h"
 
 namespace knarr::apiserver {
 
@@ -65,23 +69,41 @@ void WipeSystemFields(doc::Document& object) {
   }
 }
 
+namespace {
+
+// Of equal references the same, whatever the order of their members.
+std::string OwnerText(const Value& owner) {
+  std::vector<doc::Member> members(owner.members().begin(), owner.members().end());
+  std::ranges::sort(members, {}, &doc::Member::key);
+  std::string text;
+  for (const doc::Member& member : members) {
+    doc::WriteJson(Value::Borrow(member.key), text);
+    doc::WriteJson(member.value, text);
+  }
+  return text;
+}
+
+}  // namespace
+
 void MergeOwners(RequestContext& context, OwnersOf whose, doc::Document& object) {
   const Value& owners = object.root.Get("metadata", "ownerReferences");
   if (owners.size() < 2) return;
   Value kept = Value::Array();
+  std::unordered_set<std::string> known;
   std::string twice;
   for (const Value& owner : owners.items()) {
-    if (std::ranges::none_of(kept.items(), [&](const Value& other) { return other.Equals(owner); })) {
+    if (known.insert(OwnerText(owner)).second) {
       kept.Append(object.arena, owner);
       continue;
     }
-    twice += (twice.empty() ? "" : ", ") + std::string(owner.At("uid").AsString());
+    twice.append(twice.empty() ? "" : ", ").append(owner.At("uid").AsString());
   }
   if (kept.size() == owners.size()) return;
-  context.warnings.Add(fmt::format(".metadata.ownerReferences contains duplicate entries{}; API server dedups owner "
-                            "references in 1.20+, and may reject such requests as early as 1.24; please fix your "
-                            "requests; duplicate UID(s) observed: {}",
-                            whose == OwnersOf::kAdmitted ? " after mutating admission happens" : "", twice));
+  context.warnings.Add(
+      fmt::format(".metadata.ownerReferences contains duplicate entries{}; API server dedups owner references in "
+                  "1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) "
+                  "observed: {}",
+                  whose == OwnersOf::kAdmitted ? " after mutating admission happens" : "", twice));
   Metadata(object).Set(object.arena, "ownerReferences", kept);
 }
 

@@ -267,5 +267,42 @@ TEST(Registry, SelectorsFilter) {
   });
 }
 
+// As many as fit into a request: none is held against all others.
+TEST(Registry, ManyOwnersAreMergedInTime) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    constexpr size_t kOwners = 30'000;
+    std::string owners;
+    for (size_t i = 0; i < kOwners; ++i) {
+      // The first ones once more, with their members in another order.
+      owners += fmt::format(R"({{"apiVersion":"v1","kind":"Pod","name":"n","uid":"u{}"}},)", i);
+      if (i < 3) owners += fmt::format(R"({{"uid":"u{}","name":"n","kind":"Pod","apiVersion":"v1"}},)", i);
+    }
+    owners.pop_back();
+    const auto made =
+        MUST(server.Create("ConfigMap", R"({"metadata":{"name":"m","ownerReferences":[)" + owners + "]}}"));
+    EXPECT_EQ(made->tree().Get("metadata", "ownerReferences").size(), kOwners);
+  });
+}
+
+TEST(Registry, ManyLabelKeysBecomeRequirementsInTime) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime);
+    constexpr size_t kKeys = 60'000;
+    std::string keys;
+    for (size_t i = 0; i < kKeys; ++i) keys += "\"a\",";
+    keys.pop_back();
+    const std::string pod = R"({"metadata":{"name":"p","labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":)"
+                            R"("i"}],"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"z",)"
+                            R"("whenUnsatisfiable":"DoNotSchedule","labelSelector":{},"matchLabelKeys":[)";
+    const auto refused = server.Create("Pod", pod + keys + "]}]}}");
+    ASSERT_TRUE(refused.Failed(Reason::kInvalid)) << refused.status().ToString();
+    EXPECT_NE(refused.status().message().find("exists in both matchLabelKeys and labelSelector"), std::string::npos);
+    const auto made = MUST(server.Create("Pod", pod + "\"a\"]}]}}"));
+    EXPECT_EQ(doc::ToJson(made->tree().Get("spec", "topologySpreadConstraints")[0].At("labelSelector")),
+              R"({"matchExpressions":[{"key":"a","operator":"In","values":["b"]}]})");
+  });
+}
+
 }  // namespace
 }  // namespace knarr::apiserver

@@ -66,19 +66,32 @@ void Errors::Add(const Path& path, const std::string& shown, std::string_view de
 }
 
 void Errors::Add(FieldErrorType type, const Path& path, std::string body, std::string_view detail) {
-  if (!detail.empty()) body += ": " + std::string(detail);
-  list_.push_back({type, std::string(path.text()), std::move(body)});
+  if (!detail.empty()) body.append(": ").append(detail);
+  Put({type, std::string(path.text()), std::move(body)});
+}
+
+void Errors::Put(FieldError&& error) {
+  bytes_ += sizeof error + error.field.size() + error.body.size();
+  list_.push_back(std::move(error));
+}
+
+ErrorList Errors::Take() && {
+  if (left_out_ > 0) list_.push_back({FieldErrorType::kTooMany, {}, "Too many errors: the rest is not shown"});
+  return std::move(list_);
 }
 
 void Errors::InvalidUnshown(const Path& path, std::string_view detail) {
+  if (Full()) return;
   Add(FieldErrorType::kInvalid, path, "Invalid value", detail);
 }
 
 void Errors::TypeInvalid(const Path& path, std::string_view value, std::string_view detail) {
+  if (Full()) return;
   Add(FieldErrorType::kTypeInvalid, path, "Invalid value: " + Shown(value), detail);
 }
 
 void Errors::Required(const Path& path, std::string_view detail) {
+  if (Full()) return;
   Add(FieldErrorType::kRequired, path, "Required value", detail);
 }
 
@@ -93,29 +106,37 @@ std::string SupportedValues(std::span<const std::string_view> supported) {
 }  // namespace
 
 void Errors::NotSupported(const Path& path, std::string_view value, std::span<const std::string_view> supported) {
+  if (Full()) return;
   Add(FieldErrorType::kNotSupported, path, "Unsupported value: " + Shown(value), SupportedValues(supported));
 }
 void Errors::NotSupported(const Path& path, const doc::Value& value, std::span<const std::string_view> supported) {
+  if (Full()) return;
   Add(FieldErrorType::kNotSupported, path, "Unsupported value: " + Shown(value), SupportedValues(supported));
 }
 
 void Errors::Duplicate(const Path& path, std::string_view value) {
+  if (Full()) return;
   Add(FieldErrorType::kDuplicate, path, "Duplicate value: " + Shown(value), {});
 }
 void Errors::Duplicate(const Path& path, const doc::Value& value, std::string_view detail) {
+  if (Full()) return;
   Add(FieldErrorType::kDuplicate, path, "Duplicate value: " + Shown(value), detail);
 }
 void Errors::NotFound(const Path& path, std::string_view value, std::string_view detail) {
+  if (Full()) return;
   Add(FieldErrorType::kNotFound, path, "Not found: " + Shown(value), detail);
 }
 void Errors::Forbidden(const Path& path, std::string_view detail) {
+  if (Full()) return;
   Add(FieldErrorType::kForbidden, path, "Forbidden", detail);
 }
 void Errors::TooLong(const Path& path, int64_t most) {
+  if (Full()) return;
   const std::string bound = "may not be more than " + std::to_string(most) + (most == 1 ? " byte" : " bytes");
   Add(FieldErrorType::kTooLong, path, "Too long", most < 0 ? "value is too long" : bound);
 }
 void Errors::TooMany(const Path& path, size_t actual, int64_t most) {
+  if (Full()) return;
   const std::string bound = "must have at most " + std::to_string(most) + (most == 1 ? " item" : " items");
   Add(FieldErrorType::kTooMany, path, "Too many: " + std::to_string(actual), most < 0 ? "has too many items" : bound);
 }
@@ -134,9 +155,14 @@ void Errors::NonNegative(const Path& path, int64_t value) {
 
 void Errors::Append(Errors&& other) {
   Append(std::move(other.list_));
-  other.list_.clear();
+  left_out_ += other.left_out_;
+  other = {};
 }
-void Errors::Append(ErrorList&& list) { std::ranges::move(list, std::back_inserter(list_)); }
+void Errors::Append(ErrorList&& list) {
+  for (FieldError& error : list) {
+    if (!Full()) Put(std::move(error));
+  }
+}
 
 namespace {
 

@@ -45,13 +45,23 @@ std::string Shown(const doc::Value& value);
 std::string Shown(std::string_view text);
 std::string Shown(int64_t number);
 
+/// What is wrong with an object. A hostile one can have very many errors, each of which shows all of it: once they come
+/// to kBytesMax, the rest is left out, and the last one says so.
 class Errors {
  public:
   void Required(const Path& path, std::string_view detail = {});
-  void Invalid(const Path& path, std::string_view value, std::string_view detail) { Add(path, Shown(value), detail); }
-  void Invalid(const Path& path, const char* value, std::string_view detail) { Add(path, Shown(value), detail); }
-  void Invalid(const Path& path, int64_t value, std::string_view detail) { Add(path, Shown(value), detail); }
-  void Invalid(const Path& path, const doc::Value& value, std::string_view detail) { Add(path, Shown(value), detail); }
+  void Invalid(const Path& path, std::string_view value, std::string_view detail) {
+    if (!Full()) Add(path, Shown(value), detail);
+  }
+  void Invalid(const Path& path, const char* value, std::string_view detail) {
+    if (!Full()) Add(path, Shown(value), detail);
+  }
+  void Invalid(const Path& path, int64_t value, std::string_view detail) {
+    if (!Full()) Add(path, Shown(value), detail);
+  }
+  void Invalid(const Path& path, const doc::Value& value, std::string_view detail) {
+    if (!Full()) Add(path, Shown(value), detail);
+  }
   /// The same of something that is not shown.
   void InvalidUnshown(const Path& path, std::string_view detail);
   /// One error for each problem.
@@ -83,16 +93,29 @@ class Errors {
   void OneOf(const Path& path, std::string_view value, std::initializer_list<std::string_view> supported);
   void NonNegative(const Path& path, int64_t value);
 
-  bool empty() const { return list_.empty(); }
-  size_t size() const { return list_.size(); }
+  bool empty() const { return size() == 0; }
+  /// Also of those that were left out.
+  size_t size() const { return list_.size() + left_out_; }
+  /// Nothing more will be told.
+  bool full() const { return bytes_ >= kBytesMax; }
   void Append(Errors&& other);
   void Append(ErrorList&& list);
-  ErrorList Take() && { return std::move(list_); }
+  ErrorList Take() &&;
+
+  static constexpr size_t kBytesMax = size_t{4} << 20;
 
  private:
+  /// Before each error: true when it is left out.
+  bool Full() {
+    left_out_ += full() ? 1 : 0;
+    return full();
+  }
   void Add(const Path& path, const std::string& shown, std::string_view detail);
   void Add(FieldErrorType type, const Path& path, std::string body, std::string_view detail);
+  void Put(FieldError&& error);
   ErrorList list_;
+  size_t bytes_ = 0;
+  size_t left_out_ = 0;
 };
 
 inline constexpr std::string_view kImmutable = "field is immutable";

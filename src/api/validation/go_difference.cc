@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -61,78 +63,105 @@ struct Block {
   size_t length;
 };
 
-/// Finds what two texts have in common as Python's difflib does, which upstream's library follows.
+/// A part of both texts.
+struct Range {
+  size_t before, before_end, after, after_end;
+};
+
+/// Finds what two texts have in common as Python's difflib does, which upstream's library follows. That can cost more
+/// than the square of their length: after kStepsMax the rest counts as different.
 class Matching {
  public:
   Matching(const Lines& before, const Lines& after) : before_(before), after_(after) {
     for (size_t i = 0; i < after.size(); ++i) places_[after[i]].push_back(i);
-    if (after.size() < kPopularFrom) return;
-    const size_t most = after.size() / 100 + 1;
-    std::erase_if(places_, [most](const auto& entry) { return entry.second.size() > most; });
-  }
-
-  std::vector<Block> Blocks() const {
-    std::vector<Block> out;
-    Find(0, before_.size(), 0, after_.size(), out);
-    std::vector<Block> joined;
-    for (const Block& block : out) {
-      if (!joined.empty() && joined.back().before + joined.back().length == block.before &&
-          joined.back().after + joined.back().length == block.after) {
-        joined.back().length += block.length;
-      } else {
-        joined.push_back(block);
-      }
+    const size_t most = after.size() < kPopularFrom ? after.size() : after.size() / 100 + 1;
+    for (const std::string& line : before) {
+      const auto found = places_.find(line);
+      const bool begins = found != places_.end() && found->second.size() <= most;
+      begins_.push_back(begins ? std::span<const size_t>(found->second) : std::span<const size_t>());
     }
-    joined.push_back({before_.size(), after_.size(), 0});
-    return joined;
+    Find();
   }
+  Matching(const Matching&) = delete;
+  Matching& operator=(const Matching&) = delete;
+
+  const std::vector<Block>& blocks() const { return blocks_; }
+  /// Whether all has been compared.
+  bool complete() const { return steps_ <= kStepsMax; }
 
  private:
-  Block Longest(size_t before, size_t before_end, size_t after, size_t after_end) const {
-    Block best{before, after, 0};
-    std::map<size_t, size_t> lengths;  // of matches that end at a line of the second text
-    for (size_t i = before; i < before_end; ++i) {
-      std::map<size_t, size_t> next;
-      const auto places = places_.find(before_[i]);
-      if (places != places_.end()) {
-        for (const size_t j : places->second) {
-          if (j < after) continue;
-          if (j >= after_end) break;
-          const auto found = j > 0 ? lengths.find(j - 1) : lengths.end();
-          const size_t length = next[j] = (found == lengths.end() ? 0 : found->second) + 1;
-          if (length > best.length) best = {i - length + 1, j - length + 1, length};
-        }
+  static constexpr size_t kStepsMax = 10'000'000;
+
+  /// A line of the second text, and how long the match is that ends there.
+  struct Match {
+    size_t at;
+    size_t length;
+  };
+
+  Block Longest(const Range& range) {
+    Block best{range.before, range.after, 0};
+    std::vector<Match> above;  // of the line before, by their place
+    std::vector<Match> here;
+    for (size_t i = range.before; i < range.before_end && complete(); ++i) {
+      here.clear();
+      auto last = above.begin();
+      const auto first = std::ranges::lower_bound(begins_[i], range.after);
+      for (const size_t at : std::span(first, std::ranges::lower_bound(begins_[i], range.after_end))) {
+        while (last != above.end() && last->at + 1 < at) ++last;
+        const size_t length = last != above.end() && last->at + 1 == at ? last->length + 1 : 1;
+        here.push_back({at, length});
+        if (length > best.length) best = {i + 1 - length, at + 1 - length, length};
       }
-      lengths = std::move(next);
+      steps_ += 1 + above.size() + here.size();
+      std::swap(above, here);
     }
-    while (best.before > before && best.after > after && before_[best.before - 1] == after_[best.after - 1]) {
+    while (best.before > range.before && best.after > range.after &&
+           before_[best.before - 1] == after_[best.after - 1]) {
       best = {best.before - 1, best.after - 1, best.length + 1};
     }
-    while (best.before + best.length < before_end && best.after + best.length < after_end &&
+    while (best.before + best.length < range.before_end && best.after + best.length < range.after_end &&
            before_[best.before + best.length] == after_[best.after + best.length]) {
       ++best.length;
     }
     return best;
   }
 
-  void Find(size_t before, size_t before_end, size_t after, size_t after_end, std::vector<Block>& out) const {
-    if (before >= before_end || after >= after_end) return;
-    const Block block = Longest(before, before_end, after, after_end);
-    if (block.length == 0) return;
-    Find(before, block.before, after, block.after, out);
-    out.push_back(block);
-    Find(block.before + block.length, before_end, block.after + block.length, after_end, out);
+  void Find() {
+    std::vector<Block> found;
+    std::vector<Range> open = {{0, before_.size(), 0, after_.size()}};
+    while (!open.empty() && complete()) {
+      const Range range = open.back();
+      open.pop_back();
+      if (range.before == range.before_end || range.after == range.after_end) continue;
+      const Block block = Longest(range);
+      if (block.length == 0) continue;
+      found.push_back(block);
+      open.push_back({block.before + block.length, range.before_end, block.after + block.length, range.after_end});
+      open.push_back({range.before, block.before, range.after, block.after});
+    }
+    std::ranges::sort(found, {}, &Block::before);
+    for (const Block& block : found) {
+      if (!blocks_.empty() && blocks_.back().before + blocks_.back().length == block.before &&
+          blocks_.back().after + blocks_.back().length == block.after) {
+        blocks_.back().length += block.length;
+      } else {
+        blocks_.push_back(block);
+      }
+    }
+    blocks_.push_back({before_.size(), after_.size(), 0});
   }
 
   const Lines& before_;
   const Lines& after_;
-  std::map<std::string_view, std::vector<size_t>> places_;
+  std::map<std::string_view, std::vector<size_t>> places_;  // of the lines of the second text
+  std::vector<std::span<const size_t>> begins_;             // the same by line of the first, where a match may begin
+  std::vector<Block> blocks_;
+  size_t steps_ = 0;
 };
 
-/// A stretch of both texts; `same` when it is in both.
-struct Step {
+/// `same` when it is in both.
+struct Step : Range {
   bool same;
-  size_t before, before_end, after, after_end;
 };
 
 std::vector<Step> Steps(const std::vector<Block>& blocks) {
@@ -140,10 +169,10 @@ std::vector<Step> Steps(const std::vector<Block>& blocks) {
   size_t before = 0;
   size_t after = 0;
   for (const Block& block : blocks) {
-    if (before < block.before || after < block.after) out.push_back({false, before, block.before, after, block.after});
+    if (before < block.before || after < block.after) out.push_back({{before, block.before, after, block.after}, false});
     before = block.before + block.length;
     after = block.after + block.length;
-    if (block.length > 0) out.push_back({true, block.before, before, block.after, after});
+    if (block.length > 0) out.push_back({{block.before, before, block.after, after}, true});
   }
   return out;
 }
@@ -175,7 +204,7 @@ std::vector<std::vector<Step>> Hunks(std::vector<Step> steps) {
   return out;
 }
 
-std::string Range(size_t begin, size_t end) {
+std::string RangeText(size_t begin, size_t end) {
   const size_t length = end - begin;
   if (length == 1) return std::to_string(begin + 1);
   return std::to_string(length == 0 ? begin : begin + 1) + "," + std::to_string(length);
@@ -186,14 +215,14 @@ std::string Range(size_t begin, size_t end) {
 std::string GoDifference(const Type& type, const Value& before, const Value& after) {
   const Lines old_lines = LinesOf(type, before);
   const Lines new_lines = LinesOf(type, after);
-  const std::vector<Block> blocks = Matching(old_lines, new_lines).Blocks();
+  const Matching matching(old_lines, new_lines);
   std::string out;
   const auto write = [&out](char mark, const Lines& lines, size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) out += mark + lines[i] + "\n";
   };
-  for (const std::vector<Step>& hunk : Hunks(Steps(blocks))) {
-    out += "@@ -" + Range(hunk.front().before, hunk.back().before_end) + " +" +
-           Range(hunk.front().after, hunk.back().after_end) + " @@\n";
+  for (const std::vector<Step>& hunk : Hunks(Steps(matching.blocks()))) {
+    out += "@@ -" + RangeText(hunk.front().before, hunk.back().before_end) + " +" +
+           RangeText(hunk.front().after, hunk.back().after_end) + " @@\n";
     for (const Step& step : hunk) {
       if (step.same) {
         write(' ', old_lines, step.before, step.before_end);
@@ -203,6 +232,7 @@ std::string GoDifference(const Type& type, const Value& before, const Value& aft
       write('+', new_lines, step.after, step.after_end);
     }
   }
+  if (!matching.complete()) out += "(too long to compare in full: some of these lines may be in both)\n";
   return out;
 }
 

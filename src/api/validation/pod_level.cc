@@ -2,6 +2,8 @@
 
 #include <array>
 #include <functional>
+#include <map>
+#include <set>
 
 #include "api/pod_resources.h"
 #include "api/validation/go_form.h"
@@ -190,6 +192,7 @@ void ValidateOs(const PodSpec& spec, const Path& path, Errors& errors) {
 }
 
 void ValidateFileKeys(const PodSpec& spec, const Path& path, Errors& errors) {
+  std::map<std::string_view, const Value*> volumes;  // filled when one is asked for
   ForEachContainer(spec, path, [&](const Value& container, const Path& at) {
     size_t index = 0;
     for (const Value& variable : container.At("env").items()) {
@@ -198,13 +201,13 @@ void ValidateFileKeys(const PodSpec& spec, const Path& path, Errors& errors) {
       if (key.is_null()) continue;
       const std::string_view name = key.At("volumeName").AsString();
       const Path name_path = env / "valueFrom" / "fileKeyRef" / "volumeName";
-      const Value* volume = nullptr;
-      for (const Value& each : spec.tree().At("volumes").items()) {
-        if (each.At("name").AsString() == name) volume = &each;
+      if (volumes.empty()) {
+        for (const Value& each : spec.tree().At("volumes").items()) volumes[each.At("name").AsString()] = &each;
       }
-      if (volume == nullptr) {
+      const auto volume = volumes.find(name);
+      if (volume == volumes.end()) {
         errors.NotFound(name_path, name);
-      } else if (volume->At("emptyDir").is_null()) {
+      } else if (volume->second->At("emptyDir").is_null()) {
         errors.Invalid(name_path, name, "referenced volume must be of type emptyDir");
       }
     }

@@ -45,6 +45,7 @@ void ValidateAmounts(const Value& amounts, const Path& path, Errors& errors) {
 void ValidateScopeResources(std::string_view scope, const Value& hard, const Value& shown, const Path& path,
                             Errors& errors) {
   for (const doc::Member& entry : hard.members()) {
+    if (errors.full()) return;
     if (IsQuotaResource(entry.key) && !ScopeHas(scope, entry.key)) {
       errors.Invalid(path, shown, "unsupported scope applied to resource");
     }

@@ -100,6 +100,7 @@ bool IsStandard(std::string_view resource) {
 void ValidateClaimUse(const core_v1::ResourceRequirements& resources, const std::set<std::string_view>& claims,
                       const Path& path, Errors& errors) {
   std::set<std::string, std::less<>> used;  // "claim" or "claim/request"
+  std::string known;
   size_t index = 0;
   for (const core_v1::ResourceClaim claim : resources.claims()) {
     const Path at = path[index++];
@@ -117,14 +118,16 @@ void ValidateClaimUse(const core_v1::ResourceRequirements& resources, const std:
       if (used.contains(key)) errors.Duplicate(at, key);
       // A whole claim, of which a part is wanted already.
       const std::string part = name + "/";
-      for (const std::string& other : used) {
-        if (request.empty() && other.starts_with(part)) errors.Duplicate(at, name);
-      }
+      auto other = request.empty() ? used.lower_bound(part) : used.end();
+      for (; other != used.end() && other->starts_with(part); ++other) errors.Duplicate(at, name);
       used.insert(key);
     }
     if (claims.contains(name)) continue;
-    const std::string known = claims.empty() ? " which is empty" : ": " + Join(claims, ", ");
-    errors.NotFound(at, name, "must be one of the names in pod.spec.resourceClaims" + known);
+    if (known.empty()) {
+      known = "must be one of the names in pod.spec.resourceClaims";
+      known += claims.empty() ? " which is empty" : ": " + Join(claims, ", ");
+    }
+    errors.NotFound(at, name, known);
   }
 }
 

@@ -1,7 +1,7 @@
 // Affinity, tolerations and spreading: where a pod may run.
 
-#include <map>
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "api/validation/metadata.h"
@@ -84,24 +84,24 @@ void ValidateNodeAffinity(const core_v1::NodeAffinity& affinity, const Path& pat
   }
 }
 
-// Keys that the server turns into selector terms: they must not be selected by already.
 // The keys have become requirements of the selector by now (the pod's strategy adds them), which may have had none of
 // its own for them.
 void ValidateMergedKeys(const Value& keys, const meta_v1::LabelSelector& selector, const Path& path, Errors& errors) {
   if (keys.empty()) return;
+  std::map<std::string_view, size_t> last;
+  for (size_t i = 0; i < keys.size(); ++i) last[keys[i].AsString()] = i;
   std::set<std::string_view> selected;
   for (const auto& [key, value] : selector.match_labels()) selected.insert(key);
   for (const meta_v1::LabelSelectorRequirement requirement : selector.match_expressions()) {
     const std::string_view key = requirement.key();
-    const bool twice = !selected.insert(key).second;
-    for (size_t i = keys.size(); twice && i-- > 0;) {
-      if (keys[i].AsString() != key) continue;
-      errors.Invalid(path[i], key, "exists in both matchLabelKeys and labelSelector");
-      break;
-    }
+    if (selected.insert(key).second) continue;
+    const auto merged = last.find(key);
+    if (merged == last.end()) continue;
+    errors.Invalid(path[merged->second], key, "exists in both matchLabelKeys and labelSelector");
   }
 }
 
+// Keys that the server turns into selector terms: they must not be selected by already.
 void ValidateMatchKeys(const Value& holder, const meta_v1::LabelSelector& selector, const Path& path, Errors& errors) {
   for (const std::string_view name : {"matchLabelKeys", "mismatchLabelKeys"}) {
     const Value& keys = holder.At(name);
@@ -114,11 +114,12 @@ void ValidateMatchKeys(const Value& holder, const meta_v1::LabelSelector& select
     for (const Value& key : keys.items()) ValidateLabelName(key.AsString(), (path / name)[index++], errors);
   }
   ValidateMergedKeys(holder.At("matchLabelKeys"), selector, path, errors);
+  std::set<std::string_view> mismatched;
+  for (const Value& key : holder.At("mismatchLabelKeys").items()) mismatched.insert(key.AsString());
   size_t index = 0;
   for (const Value& key : holder.At("matchLabelKeys").items()) {
     const Path at = (path / "matchLabelKeys")[index++];
-    const auto same = [&key](const Value& other) { return other.AsString() == key.AsString(); };
-    if (std::ranges::any_of(holder.At("mismatchLabelKeys").items(), same)) {
+    if (mismatched.contains(key.AsString())) {
       errors.Invalid(at, key.AsString(), "exists in both matchLabelKeys and mismatchLabelKeys");
     }
   }

@@ -30,6 +30,9 @@ void MarkGated(WallTime now, doc::Document& pod) {
 void MergeKeys(const Value& labels, doc::Arena& arena, Value& holder) {
   Value* selector = holder.Find("labelSelector");
   if (selector == nullptr || !selector->is_object()) return;
+  const Value* given = selector->Find("matchExpressions");
+  Value all = given != nullptr && given->is_array() ? given->Clone(arena) : Value::Array();
+  const size_t before = all.size();
   for (const auto& [name, op] : {std::pair("matchLabelKeys", "In"), std::pair("mismatchLabelKeys", "NotIn")}) {
     for (const Value& key : std::as_const(holder).At(name).items()) {
       const Value& label = labels.At(key.AsString());
@@ -40,12 +43,10 @@ void MergeKeys(const Value& labels, doc::Arena& arena, Value& holder) {
       Value values = Value::Array();
       values.Append(arena, Value::String(arena, label.AsString()));
       requirement.Set(arena, "values", values);
-      const Value* given = selector->Find("matchExpressions");
-      Value all = given != nullptr && given->is_array() ? given->Clone(arena) : Value::Array();
       all.Append(arena, requirement);
-      selector->Set(arena, "matchExpressions", all);
     }
   }
+  if (all.size() > before) selector->Set(arena, "matchExpressions", all);
 }
 
 void MergeLabelKeys(doc::Document& pod) {
