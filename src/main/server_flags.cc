@@ -144,7 +144,8 @@ Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std
   if (io_threads < 1 || io_threads > 64) return BadRequest("--io-threads: want 1 to 64");
   out.options.io_threads = static_cast<int>(io_threads);
   // An empty one would mean a store of this server's own, which nobody who gives the flag wants.
-  if (flags.Changed("etcd-servers") && out.options.etcd.servers.empty()) return BadRequest("--etcd-servers: want a URL");
+  if (flags.Changed("etcd-servers") && out.options.etcd.servers.empty())
+    return BadRequest("--etcd-servers: want a URL");
   const HollowFlags& hollow = out.options.hollow;
   if (hollow.count < 0) return BadRequest("--hollow-nodes: want a number of nodes");
   if (hollow.count == 0 && !hollow.config.empty()) return BadRequest("--hollow-nodes-config: wants --hollow-nodes");

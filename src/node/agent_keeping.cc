@@ -136,8 +136,8 @@ Ok Agent::RemoveUnusedImage(const image::Image& image) {
   return {};
 }
 
-/// Removes images that nothing uses, those used longest ago first, until so many bytes are free again; how many are. One
-/// that can't be removed does not keep the others.
+/// Removes images that nothing uses, those used longest ago first, until so many bytes are free again; how many are.
+/// One that can't be removed does not keep the others.
 Result<int64_t> Agent::CollectImages(int64_t bytes) {
   TRY(NoteImages(runtime_.Wall()));
   const std::vector<image::Image> images = TRY(images_.List());

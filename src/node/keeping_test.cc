@@ -76,8 +76,8 @@ TEST(LocalStorage, EvictsWhoTakesMore) {
 TEST(LocalStorage, OfTheDiskIsWhatIsNotInMemory) {
   const doc::Document document = MUST(doc::ParseJson(R"({"spec":{"volumes":[{"name":"v","emptyDir":{}},
       {"name":"m","emptyDir":{"medium":"Memory"}},{"name":"h","hostPath":{"path":"/"}}]}})"));
-  const runtime::DiskUse used =
-      UsedOfDisk(Pod(document.root), {.empty_dirs = {{"v", {100, 1}}, {"m", {1000, 10}}}, .containers = {{"a", {7, 3}}}});
+  const runtime::DiskUse used = UsedOfDisk(
+      Pod(document.root), {.empty_dirs = {{"v", {100, 1}}, {"m", {1000, 10}}}, .containers = {{"a", {7, 3}}}});
   EXPECT_EQ(used.bytes, 107);
   EXPECT_EQ(used.inodes, 4);
 }

@@ -111,7 +111,8 @@ class State {
   /// Nothing is left on a node whose object is gone.
   void CheckRemoved(std::string_view node) {
     for (const ObjectPtr& pod : Of("pods")) {
-      if (Pod(pod->tree()).spec().node_name() == node) Problem("pod {} is on node {}, which is gone", KeyOf(*pod), node);
+      if (Pod(pod->tree()).spec().node_name() == node)
+        Problem("pod {} is on node {}, which is gone", KeyOf(*pod), node);
     }
   }
 

@@ -21,8 +21,8 @@ struct Silence {
   Duration lasts{};
 };
 
-/// What a control plane that nothing disturbs for `undisturbed` should have done about silent nodes by now, and is yet to
-/// do. `settled`: nothing has changed for so long.
+/// What a control plane that nothing disturbs for `undisturbed` should have done about silent nodes by now, and is yet
+/// to do. `settled`: nothing has changed for so long.
 std::vector<std::string> Overdue(store::Store& store, const std::vector<Silence>& silent, Duration undisturbed,
                                  Duration settled, WallTime now);
 

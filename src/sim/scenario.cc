@@ -38,7 +38,8 @@ constexpr std::string_view kAfterOption[] = {"after"};
 constexpr Form kForms[] = {
     {"seed", 1, 1, Body::kNone, {}, "seed NUMBER"},
     {"disk", 1, 1, Body::kNone, {}, "disk fast|slow"},
-    {"nodes", 1, 1, Body::kNone, kNodeOptions, "nodes NUMBER [cpu=2] [memory=4Gi] [pods=20] [zone=a] [crash=0] [fail=0]"},
+    {"nodes", 1, 1, Body::kNone, kNodeOptions,
+     "nodes NUMBER [cpu=2] [memory=4Gi] [pods=20] [zone=a] [crash=0] [fail=0]"},
     {"pods-live", 0, 0, Body::kMust, {}, "pods-live, and a block as hollow nodes' pods entries"},
     {"namespace", 1, 1, Body::kNone, {}, "namespace NAME"},
     {"create", 0, 1, Body::kMay, kInOption, "create [FILE] [in=NAMESPACE] [JSON], or a block of YAML"},

@@ -292,8 +292,8 @@ Ok SimulatedStage::Rest() {
   return {};
 }
 
-/// Several fibers make one object, one of them succeeds, and raise the number in it, each some times; every rise that was
-/// acknowledged counts.
+/// Several fibers make one object, one of them succeeds, and raise the number in it, each some times; every rise that
+/// was acknowledged counts.
 Ok SimulatedStage::Count(const Statement& statement) {
   const api::KindInfo& kind = api::core_v1::ConfigMapInfo();
   const ObjectName name{"default", "tally"};

@@ -284,7 +284,8 @@ void Core::Fail(const Group& in_flight, const Status& why) {
   // What was surely not written, a client may send again without a thought.
   const bool surely = why.Is(Reason::kServerTimeout);
   const Status told = why.WithContext(surely ? "the change was not saved" : "the change may not have been saved");
-  const Status failure = why.code() != kInsufficientStorage ? Unavailable(told.message()) : NoSpace(surely ? why : told);
+  const Status failure =
+      why.code() != kInsufficientStorage ? Unavailable(told.message()) : NoSpace(surely ? why : told);
   SetBroken(why);
   newest_ = timeline_.tree();
   newest_revision_ = timeline_.revision();

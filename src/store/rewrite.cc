@@ -24,7 +24,8 @@ Replacement::~Replacement() {
   insert_.reset();
   if (database_.is_open()) runtime_.Blocking([this] { database_.Close(true); });
   const Ok removed = RemovePartial(runtime_.files(), path_);
-  if (!removed.ok()) LOG_WARN("store: an unfinished database is left, until the next start", {"error", removed.status()});
+  if (!removed.ok())
+    LOG_WARN("store: an unfinished database is left, until the next start", {"error", removed.status()});
 }
 
 Ok Replacement::Begin() {

@@ -169,7 +169,8 @@ std::vector<Step> Steps(const std::vector<Block>& blocks) {
   size_t before = 0;
   size_t after = 0;
   for (const Block& block : blocks) {
-    if (before < block.before || after < block.after) out.push_back({{before, block.before, after, block.after}, false});
+    if (before < block.before || after < block.after)
+      out.push_back({{before, block.before, after, block.after}, false});
     before = block.before + block.length;
     after = block.after + block.length;
     if (block.length > 0) out.push_back({{block.before, before, block.after, after}, true});

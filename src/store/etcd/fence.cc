@@ -18,7 +18,8 @@ Ok Engine::CatchUp(rt::Runtime& here) {
     Leave();
     // It is not the caller's time that ran out.
     if (done.Failed(Reason::kTimeout) && world_.CheckCancelled().ok()) {
-      return Unavailable("etcd does not say what is newest: " + (trouble_.empty() ? done.status().message() : trouble_));
+      return Unavailable("etcd does not say what is newest: " +
+                         (trouble_.empty() ? done.status().message() : trouble_));
     }
     return done;
   });
