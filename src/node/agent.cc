@@ -250,7 +250,7 @@ Result<const ContainerRecord*> Agent::PickContainer(PodWorker& worker, std::stri
   const ContainerRecord* record = state.Find(container);
   if (container.empty()) {
     for (const ContainerRecord& candidate : state.containers) {
-      if (!candidate.init && record == nullptr) record = &candidate;
+      if (candidate.main() && record == nullptr) record = &candidate;
     }
   }
   if (record == nullptr) {

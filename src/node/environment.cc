@@ -159,6 +159,10 @@ std::optional<Container> FindContainer(Pod pod, std::string_view name) {
   for (Container container : pod.spec().init_containers()) {
     if (container.name() == name) return container;
   }
+  // These have a container's fields, and one more.
+  for (const auto container : pod.spec().ephemeral_containers()) {
+    if (container.name() == name) return Container(container.tree());
+  }
   return std::nullopt;
 }
 

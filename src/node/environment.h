@@ -36,7 +36,7 @@ Result<std::string> FieldValue(api::core_v1::Pod pod, std::string_view path, con
 Result<std::string> ResourceFieldValue(api::core_v1::Pod pod, api::core_v1::ResourceFieldSelector ref,
                                        const PodFacts& facts, api::core_v1::Container fallback = {});
 
-/// A container or init container of the pod's spec.
+/// A container, init container or ephemeral container of the pod's spec.
 std::optional<api::core_v1::Container> FindContainer(api::core_v1::Pod pod, std::string_view name);
 
 struct Environment {

@@ -229,7 +229,9 @@ Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container co
     TRY(CheckNonRoot(pod, container, image.config.user));
     TRY(MakeTerminationLog(environment_.runtime, inputs.termination_log));
     inputs.sub_paths = TRY(BindSubPaths(environment_.runtime, container, volumes_, inputs.environment, directory));
-    return MakeContainerSpec(pod, container, volumes_, inputs);
+    runtime::ContainerSpec made = TRY(MakeContainerSpec(pod, container, volumes_, inputs));
+    made.pid_target = TRY(PidTargetOf(state_, container));
+    return made;
   }();
   if (!spec.ok() && !spec.Failed(Reason::kCancelled)) {
     NoteStartFailure(record, "CreateContainerConfigError", spec.status());

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <span>
 
 #include "node/environment.h"
 
@@ -56,12 +55,12 @@ InitResult PlanFurthest(Pod pod, const ContainerRecord& record, WallTime now, Po
 
 /// Init containers run one after the other; the furthest decides. Sidecars before it are kept running.
 InitResult PlanInit(Pod pod, const PodState& state, WallTime now, PodPlan& plan) {
-  const auto first_main = std::ranges::find(state.containers, false, &ContainerRecord::init);
-  const std::span<const ContainerRecord> inits(state.containers.begin(), first_main);
-  if (inits.empty()) return InitResult::kDone;
+  const auto& inits = state.containers;  // the first so many of them
+  const auto count = static_cast<size_t>(std::ranges::count_if(inits, &ContainerRecord::init));
+  if (count == 0) return InitResult::kDone;
   // Once the others have come up, regular init containers are never run again.
-  const bool initialized = std::any_of(first_main, state.containers.end(), [](const auto& r) { return r.running(); });
-  size_t furthest = inits.size();
+  const bool initialized = std::ranges::any_of(inits, [](const auto& r) { return r.main() && r.running(); });
+  size_t furthest = count;
   if (!initialized) {
     while (furthest > 0 && !IsBegun(state, inits[furthest - 1])) --furthest;
     if (furthest == 0) {
@@ -70,12 +69,12 @@ InitResult PlanInit(Pod pod, const PodState& state, WallTime now, PodPlan& plan)
     }
     --furthest;
   }
-  for (const ContainerRecord& record : inits.first(std::min(furthest, inits.size()))) {
-    if (record.sidecar && !record.running()) PlanStart(record, now, plan);
+  for (size_t i = 0; i < furthest; ++i) {
+    if (inits[i].sidecar && !inits[i].running()) PlanStart(inits[i], now, plan);
   }
   if (initialized) return InitResult::kDone;
   const InitResult result = PlanFurthest(pod, inits[furthest], now, plan);
-  if (result != InitResult::kDone || furthest + 1 == inits.size()) return result;
+  if (result != InitResult::kDone || furthest + 1 == count) return result;
   PlanStart(inits[furthest + 1], now, plan);
   return InitResult::kWaiting;
 }
@@ -99,8 +98,24 @@ PodState InitialState(Pod pod) {
   for (api::core_v1::Container container : pod.spec().containers()) {
     state.containers.push_back({.name = std::string(container.name())});
   }
+  AddEphemeral(state, pod);
   for (ContainerRecord& record : state.containers) record.waiting_reason = "";
   return state;
+}
+
+void AddEphemeral(PodState& state, Pod pod) {
+  for (const auto container : pod.spec().ephemeral_containers()) {
+    if (state.Find(container.name()) != nullptr) continue;
+    state.containers.push_back({.name = std::string(container.name()), .ephemeral = true});
+  }
+}
+
+Result<std::string> PidTargetOf(const PodState& state, Container container) {
+  const std::string_view name = container.tree().At("targetContainerName").AsString();
+  if (name.empty()) return std::string();
+  const ContainerRecord* target = state.Find(name);
+  if (target == nullptr || !target->current) return NotFound(fmt::format("unable to find target container {}", name));
+  return target->current->id;
 }
 
 std::vector<std::string> AdoptContainers(PodState& state, std::vector<ContainerStatus> found) {
@@ -133,14 +148,18 @@ PodPlan PlanPod(Pod pod, const PodState& state, WallTime now) {
   // Sidecars do not keep a pod alive.
   bool over = !state.containers.empty();
   for (const ContainerRecord& record : state.containers) {
-    over &= record.init || (record.exited() && !ShouldRestart(pod, record));
+    over &= !record.main() || (record.exited() && !ShouldRestart(pod, record));
   }
   if (over) return {.finished = true};
+  // Whoever looks into a pod may do so before it is up, and when it never gets up.
+  for (const ContainerRecord& record : state.containers) {
+    if (record.ephemeral && IsToBeMade(record) && record.next_attempt() == 0) PlanStart(record, now, plan);
+  }
   const InitResult init = PlanInit(pod, state, now, plan);
   if (init == InitResult::kFailed) return {.finished = true};
   if (init != InitResult::kDone) return plan;
   for (const ContainerRecord& record : state.containers) {
-    if (record.init) continue;
+    if (!record.main()) continue;
     if (IsToBeMade(record) || (record.exited() && ShouldRestart(pod, record))) PlanStart(record, now, plan);
   }
   return plan;
@@ -190,6 +209,7 @@ bool ShouldRestart(Pod pod, Container container, int exit_code) {
 }
 
 bool ShouldRestart(Pod pod, const ContainerRecord& record) {
+  if (record.ephemeral) return false;
   const auto container = FindContainer(pod, record.name);
   return container && ShouldRestart(pod, *container, record.current->exit_code);
 }
@@ -202,7 +222,7 @@ bool MayStop(const PodState& state, const ContainerRecord& record) {
   if (!record.sidecar) return true;
   bool behind = false;
   for (const ContainerRecord& other : state.containers) {
-    if (other.running() && (!other.init || (behind && other.sidecar))) return false;
+    if (other.running() && (other.main() || (behind && other.sidecar))) return false;
     behind |= other.name == record.name;
   }
   return true;

@@ -3,12 +3,14 @@
 // What the node agent knows of one pod besides its API object: the facts from which its status is computed and its next
 // steps are planned. Plain data, so that both are pure functions with table tests.
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "api/core_v1.h"
+#include "base/status.h"
 #include "base/time.h"
 #include "runtime/runtime.h"
 
@@ -20,6 +22,8 @@ struct ContainerRecord {
   bool init = false;
   /// An init container that goes on beside the others: restartPolicy Always.
   bool sidecar = false;
+  /// Added to the running pod for a while, to look at the others: it is started once, and nothing waits for it.
+  bool ephemeral = false;
   /// The newest container made for it; absent before the first.
   std::optional<runtime::ContainerStatus> current;
   /// The one before, which has ended.
@@ -50,8 +54,10 @@ struct ContainerRecord {
   bool exited() const { return current && current->state == runtime::ContainerState::kExited; }
   /// Running in the eyes of others.
   bool up() const { return running() && !in_post_start; }
+  /// One of those whose work is the pod's.
+  bool main() const { return !init && !ephemeral; }
   /// It goes on for as long as the pod does: has probes, and is ready or not.
-  bool lasting() const { return !init || sidecar; }
+  bool lasting() const { return main() || sidecar; }
   /// The number of the next start when nothing is left of those before: they were removed, and an agent came anew.
   uint32_t first_attempt = 0;
   /// How often it was started again.
@@ -64,7 +70,9 @@ struct ContainerRecord {
 };
 
 struct PodState {
-  std::vector<ContainerRecord> containers;  ///< init containers first, each group in the spec's order
+  /// Init containers first and ephemeral ones last, each group in the spec's order. What is added moves no other:
+  /// fibers hold on to records.
+  std::deque<ContainerRecord> containers;
   bool sandbox_ready = false;
   /// The present sandbox; "" while there is none. What ran in one before it is no part of this beginning.
   std::string sandbox_id;
@@ -90,6 +98,14 @@ struct PodState {
 
 /// The records a new pod begins with.
 PodState InitialState(api::core_v1::Pod pod);
+
+/// Records for the ephemeral containers that the pod has and the state has not. Nobody may be in the middle of walking
+/// over the records.
+void AddEphemeral(PodState& state, api::core_v1::Pod pod);
+
+/// The id of the container whose processes an ephemeral one is to see; "" when it names none. NotFound when there is
+/// none by that name.
+Result<std::string> PidTargetOf(const PodState& state, api::core_v1::Container container);
 
 /// Puts what the runtime has of the pod's containers (of all its sandboxes) into the records: the newest of each name
 /// is `current`, the one before `last`. Gives back the ids that are older still.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "doc/json.h"
+#include "node/environment.h"
 
 namespace knarr::node {
 namespace {
@@ -107,6 +108,33 @@ TEST(PlanPod, BeginsAnewInANewSandbox) {
   EXPECT_EQ(PlanPod(pod, state, kNow).start, std::vector<std::string>{"i2"});
   put("i2", Exited("i2", 0, 1), "s2");
   EXPECT_EQ(PlanPod(pod, state, kNow).start, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(PlanPod, EphemeralContainersAreStartedOnceAndNothingWaitsForThem) {
+  doc::Document document = ParsePod("Never", true);
+  PodState state = InitialState(Pod(document.root));
+  const doc::Document more = MUST(doc::ParseJson(
+      R"({"metadata":{"name":"web"},"spec":{"restartPolicy":"Never","initContainers":[{"name":"i1"},{"name":"i2"}],
+          "containers":[{"name":"a"},{"name":"b"}],
+          "ephemeralContainers":[{"name":"d","targetContainerName":"a"},{"name":"e"}]}})"));
+  const Pod pod(more.root);
+  AddEphemeral(state, pod);
+  AddEphemeral(state, pod);
+  ASSERT_EQ(state.containers.size(), 6U);
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(PlanPod(pod, state, kNow).start, (Names{"d", "e", "i1"}));
+  EXPECT_TRUE(PidTargetOf(state, *FindContainer(pod, "d")).Failed(Reason::kNotFound));
+  state.Find("d")->current = Running("d");
+  state.Find("e")->current = Exited("e", 1);
+  EXPECT_EQ(PlanPod(pod, state, kNow).start, Names{"i1"});
+  for (const char* name : {"i1", "i2"}) state.Find(name)->current = Exited(name, 0);
+  EXPECT_EQ(PlanPod(pod, state, kNow).start, (Names{"a", "b"}));
+  state.Find("a")->current = Exited("a", 0);
+  EXPECT_EQ(MUST(PidTargetOf(state, *FindContainer(pod, "d"))), "a0");
+  EXPECT_EQ(MUST(PidTargetOf(state, *FindContainer(pod, "e"))), "");
+  EXPECT_FALSE(PlanPod(pod, state, kNow).finished);
+  state.Find("b")->current = Exited("b", 0);
+  EXPECT_TRUE(PlanPod(pod, state, kNow).finished);
 }
 
 TEST(PlanPod, FailedInitContainerEndsAPodThatNeverRestarts) {

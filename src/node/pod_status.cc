@@ -79,7 +79,8 @@ void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, Con
   to.set_image_id("");
   to.set_ready(false);
   to.set_restart_count(0);
-  to.set_started(false);
+  const bool ephemeral = record != nullptr && record->ephemeral;
+  if (!ephemeral) to.set_started(false);
   to.last_state();
   WriteMounts(spec, to);
   if (record == nullptr) {
@@ -97,6 +98,8 @@ void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, Con
   to.set_restart_count(record->restarts());
   if (!record->image_id.empty()) to.set_image_id(record->image_id);
   if (record->current) to.set_container_id("knarr://" + record->current->id);
+  // Of ephemeral ones, nobody asks.
+  if (ephemeral) return;
   to.set_ready(record->lasting() ? record->ready && record->up() : InitDone(*record));
   to.set_started(record->up() && record->startup_passed);
 }
@@ -132,6 +135,7 @@ std::string_view Phase(Pod pod, const PodState& state) {
   bool sidecars_pending = false;
   bool init_pending = false;
   for (const ContainerRecord& record : state.containers) {
+    if (record.ephemeral) continue;
     if (!record.init) {
       Count(pod, record, main);
     } else if (record.sidecar) {
@@ -205,7 +209,7 @@ void WriteConditions(Pod pod, const PodState& state, std::string_view phase, Wal
     if (record.init && !(record.sidecar ? record.up() && record.startup_passed : InitDone(record))) {
       incomplete.push_back(record.name);
     }
-    begun |= !record.init && (record.up() || record.exited() || record.last);
+    begun |= record.main() && (record.up() || record.exited() || record.last);
   }
   // Once initialized it stays so, although sidecars may be started again.
   if (begun) incomplete.clear();
@@ -305,6 +309,9 @@ void ComputePodStatus(Pod pod, const PodState& state, WallTime now, PodStatusEdi
   }
   for (api::core_v1::Container container : pod.spec().containers()) {
     WriteContainer(pod, state, container, now, status.add_container_statuses());
+  }
+  for (const auto container : pod.spec().ephemeral_containers()) {
+    WriteContainer(pod, state, container, now, status.add_ephemeral_container_statuses());
   }
   if (!pod.status().qos_class().empty()) status.set_qos_class(pod.status().qos_class());
 }

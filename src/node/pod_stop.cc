@@ -110,14 +110,17 @@ Ok PodWorker::SyncTerminating() {
 /// An agent that comes in the middle of it finds one of those, and goes on.
 Result<bool> PodWorker::RestartAll() {
   state_.restarting_all = true;
+  bool any_running = false;
   for (const ContainerRecord& record : state_.containers) {
-    if (record.running()) StopContainer(record, Duration::zero(), "killing", StopOrder::kAtOnce);
+    if (record.ephemeral || !record.running()) continue;
+    any_running = true;
+    StopContainer(record, Duration::zero(), "killing", StopOrder::kAtOnce);
   }
-  const bool any_running = std::ranges::any_of(state_.containers, [](const auto& record) { return record.running(); });
   if (any_running || !stops_.empty() || starting_) return false;
   const api::ObjectPtr keep = pod_;
   for (const bool source : {false, true}) {
     for (ContainerRecord& record : state_.containers) {
+      if (record.ephemeral) continue;
       if (record.current && RestartsAll(Pod(keep->tree()), record) == source) TRY(ResetContainer(record));
     }
   }

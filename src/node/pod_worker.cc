@@ -30,6 +30,12 @@ constexpr Duration kVolumesRetry = 1min;
 constexpr const char* kStatusUnknown = "ContainerStatusUnknown";
 constexpr std::string_view kRootCa = "kube-root-ca.crt";
 
+/// Where the pod's status tells of such containers.
+api::ListView<api::core_v1::ContainerStatus> StatusesOf(Pod pod, const ContainerRecord& record) {
+  if (record.ephemeral) return pod.status().ephemeral_container_statuses();
+  return record.init ? pod.status().init_container_statuses() : pod.status().container_statuses();
+}
+
 }  // namespace
 
 PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std::function<void()> finished)
@@ -82,18 +88,14 @@ void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector
     const auto container = FindContainer(view(), record.name);
     record.startup_passed = container && !container->startup_probe();
     record.ready = record.lasting() && record.running() && container && !container->readiness_probe();
-    const auto status = view().status();
-    for (auto before : record.init ? status.init_container_statuses() : status.container_statuses()) {
+    for (const auto before : StatusesOf(view(), record)) {
       if (before.name() != record.name) continue;
       record.startup_passed |= before.started().value_or(false);
       record.ready = (record.ready || before.ready()) && record.running() && record.startup_passed;
       record.image_id = std::string(before.image_id());
+      if (before.container_id() != "") record.first_attempt = static_cast<uint32_t>(before.restart_count()) + 1;
     }
-    for (auto before : record.init ? status.init_container_statuses() : status.container_statuses()) {
-      if (before.name() == record.name && before.container_id() != "") {
-        record.first_attempt = static_cast<uint32_t>(before.restart_count()) + 1;
-      }
-    }
+    if (record.ephemeral && !record.current && record.first_attempt > 0) record.current = LostContainer(record);
     if (record.exited() && record.restarts() > 0) NoteExit(record);
   }
 }
@@ -197,6 +199,7 @@ void PodWorker::Admit() {
 }
 
 Ok PodWorker::Sync() {
+  AddEphemeral(state_, view());
   if (refresh_) {
     refresh_ = false;
     TRY(RefreshContainers());
@@ -232,12 +235,7 @@ Ok PodWorker::RefreshContainers() {
     Result<ContainerStatus> status = environment_.containers.GetContainer(record.current->id);
     if (status.Failed(Reason::kNotFound)) {
       // It went with its sandbox, and how it ended is not known.
-      status = *record.current;
-      status->state = ContainerState::kExited;
-      status->exit_code = 137;
-      status->reason = kStatusUnknown;
-      status->message = "The container could not be located when the pod was terminated";
-      status->finished = environment_.runtime.Wall();
+      status = LostContainer(record);
     }
     if (!status.ok()) return status.status();
     if (record.current && status->id == record.current->id) NoteContainer(record, *status);
@@ -260,6 +258,17 @@ Ok PodWorker::RefreshContainers() {
     }
   }
   return {};
+}
+
+/// The end of a container of which nothing is left.
+ContainerStatus PodWorker::LostContainer(const ContainerRecord& record) const {
+  ContainerStatus out = record.current.value_or(ContainerStatus{.name = record.name});
+  out.state = ContainerState::kExited;
+  out.exit_code = 137;
+  out.reason = kStatusUnknown;
+  out.message = "The container could not be located when the pod was terminated";
+  out.finished = environment_.runtime.Wall();
+  return out;
 }
 
 void PodWorker::NoteContainer(ContainerRecord& record, const ContainerStatus& status) {
@@ -404,7 +413,13 @@ void PodWorker::RecordEvent(EventKind kind, std::string_view reason, std::string
   std::string path;
   if (!container.empty()) {
     const ContainerRecord* record = state_.Find(container);
-    path = fmt::format("spec.{}{{{}}}", record != nullptr && record->init ? "initContainers" : "containers", container);
+    const bool debug = record != nullptr && record->ephemeral;
+    const bool init = record != nullptr && record->init;
+    path = fmt::format("spec.{}{{{}}}",
+                       debug  ? "ephemeralContainers"
+                       : init ? "initContainers"
+                              : "containers",
+                       container);
   }
   environment_.events.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod_, std::move(path)), kind, reason,
                              std::move(message));

@@ -95,6 +95,7 @@ class PodWorker {
   void Admit();
   std::optional<WallTime> Deadline() const;
   Ok RefreshContainers();
+  runtime::ContainerStatus LostContainer(const ContainerRecord& record) const;
   void NoteContainer(ContainerRecord& record, const runtime::ContainerStatus& status);
   void NoteEnd(ContainerRecord& record);
   void AddLastWords(std::optional<runtime::ContainerStatus>& ended);

@@ -55,6 +55,7 @@ class FakeRuntime : public runtime::Runtime {
 
   std::function<Result<runtime::ExecResult>(const std::string& id)> on_exec;
   std::function<Ok(const runtime::SandboxSpec& spec)> on_run_sandbox;
+  std::function<void(const runtime::ContainerSpec& spec)> on_create;
   /// Asked before a container is started or told to stop; an error is the call's.
   std::function<Ok(const std::string& id)> on_start;
   std::function<Ok(const std::string& id)> on_stop;
@@ -101,6 +102,7 @@ class FakeRuntime : public runtime::Runtime {
   }
   Result<std::string> CreateContainer(const std::string& sandbox_id, const runtime::ContainerSpec& spec) override {
     if (!sandboxes_.contains(sandbox_id)) return NotFound("sandbox " + sandbox_id + " not found");
+    if (on_create) on_create(spec);
     runtime::ContainerStatus status;
     status.id = "container-" + std::to_string(++number_);
     status.sandbox_id = sandbox_id;

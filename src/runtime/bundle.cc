@@ -180,15 +180,17 @@ Value Config::Mounts() {
 
 Value Config::Namespaces() {
   Value out = Value::Array();
-  const auto add = [&](std::string_view type, std::string_view file) {
+  const auto join = [&](std::string_view type, std::string_view file, int pid) {
     Value one = Value::Object();
     Set(one, "type", Text(type));
-    if (!file.empty())
-      Set(one, "path", Text("/proc/" + std::to_string(spec_.sandbox.infra_pid) + "/ns/" + std::string(file)));
+    if (!file.empty()) Set(one, "path", Text("/proc/" + std::to_string(pid) + "/ns/" + std::string(file)));
     out.Append(arena_, one);
   };
   const BundleSandbox& sandbox = spec_.sandbox;
-  if (sandbox.pid_per_container) {
+  const auto add = [&](std::string_view type, std::string_view file) { join(type, file, sandbox.infra_pid); };
+  if (sandbox.pid_target > 0) {
+    join("pid", "pid", sandbox.pid_target);
+  } else if (sandbox.pid_per_container) {
     add("pid", "");
   } else if (sandbox.pid == NamespaceMode::kPod) {
     add("pid", "pid");

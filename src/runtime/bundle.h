@@ -20,6 +20,7 @@ struct BundleSandbox {
   NamespaceMode network = NamespaceMode::kPod;
   NamespaceMode pid = NamespaceMode::kNode;
   bool pid_per_container = true;
+  int pid_target = 0;  ///< a process whose PID namespace is joined; 0 for none
   NamespaceMode ipc = NamespaceMode::kPod;
   std::string shm_path;  ///< the pod's /dev/shm
 };

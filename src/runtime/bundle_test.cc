@@ -133,6 +133,16 @@ TEST_F(BundleTest, SharedPidNamespaceWithV2) {
   ExpectGolden("shared_pid_v2", MakeConfig(spec_));
 }
 
+TEST_F(BundleTest, SeesAnothersProcesses) {
+  spec_.sandbox.pid_target = 77;
+  const auto config = MakeConfig(spec_);
+  ASSERT_TRUE(config.ok());
+  const doc::Document parsed = MUST(doc::ParseJson(*config));
+  const doc::Value& first = parsed.root.Get("linux", "namespaces").items()[0];
+  EXPECT_EQ(first.At("type").AsString(), "pid");
+  EXPECT_EQ(first.At("path").AsString(), "/proc/77/ns/pid");
+}
+
 TEST_F(BundleTest, CommandAndArgs) {
   using Words = std::vector<std::string>;
   struct Case {

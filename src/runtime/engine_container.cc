@@ -105,6 +105,17 @@ Result<std::vector<ContainerStatus>> EngineImpl::ListContainers(const std::strin
   return out;
 }
 
+/// 0 when the container has processes of its own.
+Result<int> EngineImpl::FindPidTarget(const SandboxEntry& sandbox, const ContainerSpec& spec) {
+  if (spec.pid_target.empty() || !sandbox.record.spec.pid_per_container) return 0;
+  const auto target = sandbox.containers.find(spec.pid_target);
+  if (target == sandbox.containers.end()) return NotFound("container " + GoQuote(spec.pid_target) + " not found");
+  if (target->second->state != ContainerState::kRunning) {
+    return Conflict("container " + GoQuote(spec.pid_target) + " is not running");
+  }
+  return target->second->pid;
+}
+
 Result<BundleSpec> EngineImpl::MakeBundle(const SandboxEntry& sandbox, const ContainerSpec& spec,
                                           const image::Image& image) {
   const SecuritySpec& security = spec.security;
@@ -122,6 +133,7 @@ Result<BundleSpec> EngineImpl::MakeBundle(const SandboxEntry& sandbox, const Con
   out.sandbox.network = pod.network;
   out.sandbox.pid = pod.pid;
   out.sandbox.pid_per_container = pod.pid_per_container;
+  out.sandbox.pid_target = TRY(FindPidTarget(sandbox, spec));
   out.sandbox.ipc = pod.ipc;
   out.sandbox.shm_path = pod.ipc == NamespaceMode::kPod ? sandbox.directory + "/shm" : "/dev/shm";
   out.host = host_;
@@ -139,6 +151,7 @@ Result<std::string> EngineImpl::CreateContainer(const std::string& sandbox_id, c
   if (!bundle.ok()) return context(bundle.status());
 
   auto container = std::make_shared<ContainerEntry>(runtime_);
+  container->joins_pid = bundle->sandbox.pid_target > 0;
   ContainerRecord& record = container->record;
   record.id = NewId(32);
   record.sandbox_id = sandbox_id;
@@ -209,7 +222,7 @@ Ok EngineImpl::StartContainer(const std::string& id) {
   std::string flags;
   if (record.tty) flags += 't';
   if (record.stdin_open) flags += 'i';
-  if (found.sandbox->record.spec.pid_per_container) flags += 'p';
+  if (found.sandbox->record.spec.pid_per_container && !container.joins_pid) flags += 'p';
   container.starting = true;
   const auto reply = client->Call({"start", id, flags + "-", record.log_path, cgroups_.OomFile(record.cgroup_path),
                                    cgroups_.ProcessesFile(record.cgroup_path)});

@@ -34,6 +34,7 @@ struct ContainerEntry {
   std::string directory;
   ContainerState state = ContainerState::kCreated;
   bool starting = false;
+  bool joins_pid = false;  ///< it sees another's processes
   bool removing = false;
   int pid = 0;
   uint64_t pid_start = 0;
@@ -131,6 +132,7 @@ class EngineImpl final : public Engine {
   // engine_container.cc
   Result<Found> FindContainer(const std::string& id) const;
   ContainerStatus StatusOf(const SandboxEntry& sandbox, const ContainerEntry& container) const;
+  Result<int> FindPidTarget(const SandboxEntry& sandbox, const ContainerSpec& spec);
   Result<BundleSpec> MakeBundle(const SandboxEntry& sandbox, const ContainerSpec& spec, const image::Image& image);
   Ok PrepareContainer(const ContainerEntry& container, BundleSpec& bundle, const image::Image& image);
   Ok Kill(const Found& found, int signal);

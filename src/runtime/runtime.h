@@ -105,6 +105,8 @@ struct ContainerSpec {
   std::vector<MountSpec> mounts;
   CgroupResources resources;
   SecuritySpec security;
+  /// A running container of the same sandbox whose processes it sees, where each has a PID namespace of its own.
+  std::string pid_target;
   bool stdin_open = false;
   bool stdin_once = false;
   bool tty = false;
