@@ -86,7 +86,8 @@ class GrpcSession : public Http2Session {
   GrpcSession(rt::Runtime& runtime, std::unique_ptr<Stream> stream, const GrpcOptions& options)
       : Http2Session(runtime, std::move(stream), SessionOptions()),
         secure_(options.tls != nullptr),
-        authority_(options.endpoint.ToString()),
+        // A path is no name that a server could check.
+        authority_(options.endpoint.unix_path.empty() ? options.endpoint.ToString() : "localhost"),
         silence_max_(options.silence_max),
         pong_max_(options.pong_max),
         ended_(runtime) {}

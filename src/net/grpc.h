@@ -28,7 +28,7 @@ class GrpcSession;
 struct GrpcStream;
 
 struct GrpcOptions {
-  Endpoint endpoint;
+  Endpoint endpoint;                      ///< also a Unix socket
   std::shared_ptr<TlsClientContext> tls;  ///< null: in the clear
   Duration dial_timeout = std::chrono::seconds(5);
   /// A server that says nothing for this long while a call waits is asked whether it is still there…

@@ -182,6 +182,35 @@ TEST(Grpc, AUnaryCallGoesThereAndBack) {
   EXPECT_EQ(by_name.at("token"), "t");
 }
 
+TEST(Grpc, AUnixSocketIsAServerLikeAnother) {
+  RunReal([](rt::RealRuntime& runtime) {
+    Endpoint endpoint;
+    endpoint.unix_path = ::testing::TempDir() + "knarr-grpc-test.sock";
+    auto listener = MUST(Listen(runtime, endpoint));
+    std::string authority;
+    rt::TaskGroup group(runtime, "grpc test");
+    group.Spawn("server", [&] {
+      ScriptedServer server(MUST(listener->Accept()), [&](const Fields& headers, const std::string& body) {
+        authority = std::map<std::string, std::string>(headers.begin(), headers.end()).at(":authority");
+        Answer answer;
+        answer.body = body;
+        return answer;
+      });
+      server.Serve();
+    });
+    GrpcOptions options;
+    options.endpoint = endpoint;
+    auto connection = MUST(GrpcConnection::Connect(runtime, group, options));
+    bool sent = false;
+    EXPECT_EQ(MUST(connection->Unary({"/a.B/C", {}, 5s}, "question", sent)), "question");
+    EXPECT_EQ(authority, "localhost");
+    connection.reset();
+    group.StopAndJoin();
+    options.endpoint.unix_path += ".none";
+    EXPECT_TRUE(GrpcConnection::Connect(runtime, group, options).Failed(Reason::kServiceUnavailable));
+  });
+}
+
 TEST(Grpc, LargeMessagesGoBothWays) {
   const std::string large(3 << 20, 'x');
   WithServer([&](const Fields&, const std::string& given) { return Plain(std::to_string(given.size()) + large); },
