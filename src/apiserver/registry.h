@@ -139,7 +139,10 @@ class ResourceRegistry {
   Result<store::KeyValue> Write(store::Compare compare, store::Op op, std::vector<SideWrite> sides);
   Result<store::KeyValue> CommitDelete(RequestContext& context, Resource& resource, const std::string& key,
                                        store::Revision expected, const doc::Value& old);
-  std::optional<store::KeyValue> Newest(RequestContext& context, const std::string& key) const;
+  /// What a retry starts from, perhaps not durable yet; that there is nothing is.
+  Result<std::optional<store::KeyValue>> Newest(RequestContext& context, const std::string& key) const;
+  /// The state when all that is under way now is durable: what a client may be told.
+  Result<std::optional<store::KeyValue>> Settled(RequestContext& context, const std::string& key) const;
 
   rt::Runtime& world_;
   store::Store& store_;

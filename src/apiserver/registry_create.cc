@@ -127,7 +127,7 @@ Result<ObjectPtr> ResourceRegistry::CreateNamed(RequestContext& context, Resourc
   Result<store::KeyValue> written = CommitPut(context, resource, put);
   if (written.ok()) return api::Object::FromBytes(std::move(written->value));
   if (!written.Failed(Reason::kConflict)) return written.status();
-  const auto newest = Newest(context, key);
+  const auto newest = TRY(Settled(context, key));
   return newest.has_value() ? exists(newest->value) : AlreadyExistsError(ResourceOf(*resource.kind), name);
 }
 
@@ -213,8 +213,16 @@ Result<store::KeyValue> ResourceRegistry::CommitDelete(RequestContext& context, 
   });
 }
 
-std::optional<store::KeyValue> ResourceRegistry::Newest(RequestContext& context, const std::string& key) const {
-  return rt::CallOn(context.runtime, world_, [&] { return store_.Newest(key); });
+Result<std::optional<store::KeyValue>> ResourceRegistry::Newest(RequestContext& context, const std::string& key) const {
+  std::optional<store::KeyValue> newest = rt::CallOn(context.runtime, world_, [&] { return store_.Newest(key); });
+  if (newest.has_value()) return newest;
+  return Settled(context, key);
+}
+
+Result<std::optional<store::KeyValue>> ResourceRegistry::Settled(RequestContext& context,
+                                                                 const std::string& key) const {
+  TRY(rt::CallOn(context.runtime, world_, [&] { return store_.Txn({}, {}); }));
+  return store_.Latest()->Get(key);
 }
 
 }  // namespace knarr::apiserver

@@ -194,7 +194,7 @@ Result<DeleteOutcome> ResourceRegistry::Delete(RequestContext& context, Resource
     Result<DeleteOutcome> outcome = DeleteRun(*this, context, resource, options, admission, *current).Run();
     if (!outcome.Failed(Reason::kConflict) || !outcome.status().details().kind.empty()) return outcome;
     TRY(context.runtime.CheckCancelled());
-    current = Newest(context, key);
+    current = TRY(Newest(context, key));
   }
   return ModifiedError(ResourceOf(*resource.kind), name.name);
 }

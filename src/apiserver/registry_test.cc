@@ -179,7 +179,7 @@ TEST(Registry, UpdateKeepsStatusAndCountsGeneration) {
     ASSERT_TRUE(scaled.ok()) << scaled.status().ToString();
     EXPECT_EQ((*scaled)->kind(), "Scale");
     EXPECT_EQ((*scaled)->tree().Get("status", "selector").AsString(), "a=b");
-    const auto now = server.client().Get(kind, name);
+    const auto now = server.client().Get(kind, name, "");
     EXPECT_EQ((*now)->tree().Get("spec", "replicas").AsInt(), 5);
     EXPECT_EQ((*now)->tree().Get("metadata", "generation").AsInt(), 2);
     const auto same = server.client().Update(kind, name, (*now)->tree());
@@ -264,6 +264,42 @@ TEST(Registry, SelectorsFilter) {
     client::ListOptions bad;
     bad.field_selector = "spec.foo=1";
     EXPECT_TRUE(server.client().List(pods, "", bad).Failed(Reason::kBadRequest));
+  });
+}
+
+// What is on its way to the disk may yet be lost: nobody is told of it before.
+TEST(Registry, WhatIsToldOfAnothersWriteIsDurable) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime, {}, store::OpenMemory(runtime, 10ms));
+    const api::KindInfo& kind = TestServer::Kind("ConfigMap");
+    const client::ObjectName name{"default", "m"};
+    const auto race = [&](const std::function<Result<api::ObjectPtr>()>& write,
+                          const std::function<void(const Result<api::ObjectPtr>&)>& judge) {
+      rt::TaskGroup group(runtime, "writers");
+      for (const Duration after : {0ms, 3ms, 6ms}) {
+        group.Spawn("writer", [&, after] {
+          MUST(runtime.Sleep(after));
+          judge(write());
+        });
+      }
+      group.Join();
+    };
+    int made = 0;
+    race([&] { return server.Create("ConfigMap", R"({"metadata":{"name":"m"}})"); },
+         [&](const Result<api::ObjectPtr>& done) {
+           made += done.ok() ? 1 : 0;
+           EXPECT_TRUE(done.ok() || done.Failed(Reason::kAlreadyExists));
+           EXPECT_TRUE(server.client().Get(kind, name, "").ok());
+         });
+    int gone = 0;
+    race([&] { return server.client().Delete(kind, name, {}); },
+         [&](const Result<api::ObjectPtr>& done) {
+           gone += done.ok() ? 1 : 0;
+           EXPECT_TRUE(done.ok() || done.Failed(Reason::kNotFound));
+           EXPECT_TRUE(server.client().Get(kind, name, "").Failed(Reason::kNotFound));
+         });
+    EXPECT_EQ(made, 1);
+    EXPECT_EQ(gone, 1);
   });
 }
 

@@ -82,7 +82,7 @@ Result<UpdateOutcome> ResourceRegistry::Update(RequestContext& context, Resource
       if (!AnotherWasFaster(outcome)) return outcome;
       TRY(context.runtime.CheckCancelled());
     }
-    current = Newest(context, key);
+    current = TRY(Newest(context, key));
   }
   return ModifiedError(ResourceOf(*resource.kind), request.name.name);
 }

@@ -132,6 +132,7 @@ class Auditor : public CallObserver {
   std::map<std::string, std::set<std::string>, std::less<>> owners_of_;  // uid → owners' uids
   std::map<std::string, std::set<std::string>, std::less<>> spared_;     // uid of a left owner → what it left behind
   std::set<std::string, std::less<>> released_;
+  std::set<std::string, std::less<>> hurried_;  // owners that somebody wants gone before what they own
   std::set<std::string, std::less<>> by_hand_;    // "namespace/name" of pods that a user gave a node
   std::set<std::string, std::less<>> graceless_;  // pods that somebody wants gone at once
   std::map<std::string, MonoTime, std::less<>> shrunk_;  // pods that their set wants to delete, and since when

@@ -61,6 +61,10 @@ std::vector<Silence> Auditor::Silent() const {
 
 void Auditor::Deletes(std::string_view who, const KindInfo& kind, const client::ObjectName& name,
                       const client::DeleteOptions& options) {
+  if (options.propagation == Propagation::kBackground || options.propagation == Propagation::kOrphan) {
+    const ObjectPtr owner = Now(kind, name.ns, name.name);
+    if (owner != nullptr) hurried_.emplace(owner->uid());
+  }
   if (!IsPod(kind)) return;
   if (options.grace_seconds == 0) {
     const ObjectPtr pod = Now(kind, name.ns, name.name);

@@ -142,7 +142,8 @@ void Auditor::SeeGone(std::string_view key, const api::Object& before) {
     Probe("a held object was let go");
     if (!released_.contains(uid)) journal_.Violation(fmt::format("{} is gone, and nobody let it go", key));
   }
-  if (HasFinalizer(before, "foregroundDeletion")) {
+  // A second delete that asks for something else lets it go.
+  if (HasFinalizer(before, "foregroundDeletion") && !hurried_.contains(uid)) {
     Probe("an owner waited for its dependents");
     for (const auto& [dependent, since] : dependents_[uid]) {
       if (runtime_.Mono() - since <= staleness_ || !owners_of_.contains(dependent)) continue;
