@@ -229,6 +229,7 @@ class Server {
     agent.data_directory = data;
     agent.log_directory = LogDirectory(options_);
     agent.cgroup_root = CgroupRoot(options_);
+    agent.eviction = TRY(node::ParseEviction(options_.node.eviction));
     parts.agent = std::make_unique<node::Agent>(world_, *parts.client, *parts.engine, *parts.images, *parts.network,
                                                 std::move(agent));
     TRY(parts.agent->Start());

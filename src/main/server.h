@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "main/etcd_flags.h"
 #include "main/hollow.h"
+#include "main/node_flags.h"
 #include "main/policy_flags.h"
 #include "main/security_flags.h"
 #include "rt/real.h"
@@ -30,6 +31,7 @@ struct ServerOptions {
   EtcdFlags etcd;
   SecurityFlags security;
   PolicyFlags policy;
+  NodeFlags node;
 };
 
 /// Runs until SIGTERM or SIGINT. World fiber.

@@ -63,6 +63,7 @@ void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_
   RegisterEtcdFlags(flags, options.etcd);
   RegisterSecurityFlags(flags, options.security);
   RegisterPolicyFlags(flags, options.policy);
+  RegisterNodeFlags(flags, options.node);
 }
 
 Result<std::string> FlagText(const doc::Value& value) {
@@ -154,6 +155,7 @@ Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std
   if (!out.options.log_directory.empty()) {
     out.options.log_directory = TRY(FolderName(out.options.log_directory).Context("--log-dir"));
   }
+  TRY(CheckNodeFlags(out.options.node));
   if (out.options.kubeconfig.empty()) out.options.kubeconfig = DefaultKubeconfig(env);
   return out;
 }

@@ -10,6 +10,7 @@
 #include "node/log_rotation.h"
 #include "node/logs.h"
 #include "node/node_status.h"
+#include "node/stats.h"
 #include "rt/file_system.h"
 
 namespace knarr::node {
@@ -17,9 +18,6 @@ namespace {
 
 using api::core_v1::Pod;
 using runtime::ContainerStatus;
-
-// The kubelet's containerLogMonitorInterval.
-constexpr Duration kLogsEvery = 10s;
 using runtime::SandboxStatus;
 
 }  // namespace
@@ -52,6 +50,7 @@ Agent::Agent(rt::Runtime& runtime, client::Client& client, runtime::Runtime& con
       options_(std::move(options)),
       informers_(runtime, client),
       events_(runtime, client, "kubelet", options_.node_name),
+      pressures_(options_.eviction),
       tasks_(runtime, "node agent") {}
 
 Agent::~Agent() = default;
@@ -62,6 +61,7 @@ Ok Agent::Start() {
   apparmor_ = runtime_.files().ReadFile("/sys/module/apparmor/parameters/enabled").value_or("").starts_with('Y');
   status_ = std::make_unique<NodeStatus>(runtime_, client_, images_, options_);
   TRY(status_->Register());
+  MakeStats();
   TRY(AdoptPods());
   tasks_.Spawn("runtime events", [this] { RunEvents(); });
   tasks_.Spawn("status", [this] { status_->Run(); });
@@ -195,6 +195,7 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .cgroup_root = options_.cgroup_root,
                              .apparmor = apparmor_,
                              .pressures = pressures_,
+                             .probe_counts = probe_counts_,
                              .machine_cpu_milli = status_->cpu_milli(),
                              .machine_memory = status_->memory_bytes()};
   auto worker = std::make_unique<PodWorker>(environment, pod, [this, uid] { WorkerFinished(uid); });
@@ -215,6 +216,7 @@ void Agent::WorkerFinished(const std::string& uid) {
     std::unique_ptr<PodWorker> worker = std::move(at->second);
     workers_.erase(at);
     worker->Stop();
+    probe_counts_.Forget(uid);
   });
 }
 

@@ -19,6 +19,7 @@
 #include "node/image_collector.h"
 #include "node/pod_worker.h"
 #include "node/pressure.h"
+#include "node/probe_counts.h"
 #include "rt/runtime.h"
 #include "runtime/runtime.h"
 
@@ -32,11 +33,14 @@ struct AgentOptions {
   std::string log_directory = "/var/log/pods";
   std::string cgroup_root = "/knarr";         ///< the engine's
   std::map<std::string, std::string> labels;  ///< added to the node
+  EvictionConfig eviction = DefaultEviction();
   /// How much room there is where the folder lies; asked of the machine when empty. Blocking.
   std::function<Result<DiskSpace>(const std::string& directory)> disk_space;
 };
 
 class LogReader;
+class StatsReader;
+struct PodToMeasure;
 
 class Agent : public client::NodeAccess {
  public:
@@ -76,12 +80,15 @@ class Agent : public client::NodeAccess {
   Ok NoteImages(WallTime now);
   Ok RemoveUnusedImage(const image::Image& image);
   Result<int64_t> CollectImages(int64_t bytes);
-  Ok CollectExcess(const Observation& observation);
+  Ok CollectExcess();
   Ok LookAtImages();
   Ok LookAtPressure();
-  Observation Observe();
-  Ok EvictOne(const ThresholdMet& met);
-  Ok MeasureCandidate(Candidate& candidate, Starved resource);
+  Observations Observe();
+  DiskSpace SpaceOf(const std::string& directory);
+  void TellPressures(const Pressures::Conditions& before);
+  Ok EvictOne(const Threshold& threshold, const Observations& observations);
+  Result<std::vector<Candidate>> FindCandidates(Starved resource);
+  Ok WaitEnded(const std::string& uid);
   void RecordNodeEvent(client::EventKind kind, std::string_view reason, std::string message);
   PodWorker* FindWorker(std::string_view ns, std::string_view pod);
   Result<const ContainerRecord*> PickContainer(PodWorker& worker, std::string_view container);
@@ -91,6 +98,14 @@ class Agent : public client::NodeAccess {
   void ServeHttp(net::Request& request, net::Response& response);
   Ok ServeContainerLog(net::Request& request, net::Response& response);
   Ok ServePods(net::Response& response) const;
+  // agent_stats.cc: what it all uses
+  void MakeStats();
+  std::vector<PodToMeasure> PodsToMeasure() const;
+  /// The paths of figures; nullopt for any other.
+  std::optional<Ok> ServeStats(net::Request& request, net::Response& response);
+  Result<std::string> OwnMetrics();
+  std::string ConfigJson() const;
+  std::string RunningPodsJson() const;
 
   rt::Runtime& runtime_;
   client::Client& client_;
@@ -104,6 +119,9 @@ class Agent : public client::NodeAccess {
   bool apparmor_ = false;
   ImageCollector collector_;
   Pressures pressures_;
+  ProbeCounts probe_counts_;
+  std::unique_ptr<StatsReader> stats_;
+  std::map<Signal, int64_t> evictions_;  // counted
   bool collection_failed_ = false;
   std::map<std::string, std::unique_ptr<PodWorker>, std::less<>> workers_;  // by uid
   std::multimap<std::string, FollowedLog*> followed_;                       // by container id

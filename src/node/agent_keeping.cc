@@ -2,7 +2,6 @@
 // pressure.
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <limits>
@@ -12,7 +11,9 @@
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "node/agent.h"
+#include "node/environment.h"
 #include "node/node_status.h"
+#include "node/stats.h"
 #include "node/volumes.h"
 #include "rt/file_system.h"
 
@@ -26,25 +27,50 @@ using client::EventKind;
 constexpr Duration kLookEvery = 10s;
 constexpr Duration kImagesEvery = 5min;
 
-Result<DiskSpace> AskMachine(const std::string& directory) {
-  struct statvfs disk;
-  if (statvfs(directory.c_str(), &disk) != 0) return FromErrno(errno, "statvfs " + directory);
-  const auto unit = static_cast<int64_t>(disk.f_frsize);
-  return DiskSpace{.capacity = static_cast<int64_t>(disk.f_blocks) * unit,
-                   .available = static_cast<int64_t>(disk.f_bavail) * unit,
-                   .inodes = static_cast<int64_t>(disk.f_files),
-                   .inodes_free = static_cast<int64_t>(disk.f_favail)};
+// The kubelet's podCleanupTimeout and podCleanupPollFreq.
+constexpr Duration kEndedMost = 30s;
+constexpr Duration kEndedEvery = 1s;
+
+/// What of the resource a container uses; nullopt when that is not known, or not told of.
+std::optional<int64_t> UsedBy(const ContainerStats& container, Starved resource) {
+  if (resource == Starved::kMemory) return container.group.use.memory_working_set_bytes;
+  if (resource != Starved::kDisk || !container.rootfs || !container.logs) return std::nullopt;
+  return container.rootfs->bytes + container.logs->bytes;
 }
 
-/// "MemAvailable:   123 kB" of /proc/meminfo, in bytes.
-std::optional<int64_t> MemoryAvailable(std::string_view meminfo) {
-  for (const std::string_view line : Lines(meminfo)) {
-    const auto words = Fields(line);
-    if (words.size() < 2 || words[0] != "MemAvailable:") continue;
-    const auto kib = ParseInt64(words[1]);
-    return kib.ok() ? std::optional(*kib << 10) : std::nullopt;
+int64_t UsedBy(const PodStats& pod, Starved resource) {
+  switch (resource) {
+    case Starved::kMemory:
+      return pod.group.use.memory_working_set_bytes;
+    case Starved::kPids:
+      return pod.group.use.processes;
+    case Starved::kDisk:
+      return pod.disk ? pod.disk->bytes : 0;
+    case Starved::kInodes:
+      return pod.disk ? pod.disk->inodes : 0;
   }
-  return std::nullopt;
+  return 0;
+}
+
+int64_t RequestOf(api::core_v1::Container container, Starved resource, std::string& text) {
+  text = "0";
+  const auto found = container.resources().requests().Find(ResourceName(resource));
+  if (!found) return 0;
+  text = *found;
+  const auto quantity = Quantity::Parse(*found);
+  return quantity.ok() ? quantity->Value() : 0;
+}
+
+void Fill(Pod pod, const PodStats& stats, Starved resource, Candidate& candidate) {
+  candidate.used = UsedBy(stats, resource);
+  for (const ContainerStats& container : stats.containers) {
+    const auto spec = FindContainer(pod, container.name);
+    if (!spec) continue;
+    Candidate::Container& one = candidate.containers.emplace_back();
+    one.name = container.name;
+    one.requested = RequestOf(*spec, resource, one.requested_text);
+    one.used = UsedBy(container, resource).value_or(0);
+  }
 }
 
 }  // namespace
@@ -78,19 +104,30 @@ void Agent::RecordNodeEvent(EventKind kind, std::string_view reason, std::string
                  kind, reason, std::move(message));
 }
 
-Observation Agent::Observe() {
-  Observation out;
-  const auto meminfo = runtime_.files().ReadFile("/proc/meminfo");
-  if (meminfo.ok()) out.memory_available = MemoryAvailable(*meminfo);
+DiskSpace Agent::SpaceOf(const std::string& directory) {
   Result<DiskSpace> disk = NotFound("");
+  runtime_.Blocking([&] { disk = options_.disk_space ? options_.disk_space(directory) : AskDisk(directory); });
+  if (!disk.ok()) LOG_WARN("the disk's space is not known", {"error", disk.status()});
+  return disk.ok() ? *disk : DiskSpace();
+}
+
+Observations Agent::Observe() {
+  Observations out;
+  std::optional<MemoryInfo> memory;
+  std::optional<ProcessCount> processes;
   runtime_.Blocking([&] {
-    disk = options_.disk_space ? options_.disk_space(options_.data_directory) : AskMachine(options_.data_directory);
+    memory = ReadMemoryInfo();
+    processes = ReadProcessCount();
   });
-  if (disk.ok()) {
-    out.disk = *disk;
-  } else {
-    LOG_WARN("the disk's space is not known", {"error", disk.status()});
-  }
+  if (memory) out[Signal::kMemoryAvailable] = {memory->available(), memory->total};
+  if (processes) out[Signal::kPidAvailable] = {processes->most - processes->running, processes->most};
+  const auto put = [&](const DiskSpace& disk, Signal bytes, Signal inodes) {
+    if (disk.capacity > 0) out[bytes] = {disk.available, disk.capacity};
+    // Some file systems make inodes as they need them, and say 0.
+    if (disk.inodes > 0) out[inodes] = {disk.inodes_free, disk.inodes};
+  };
+  put(SpaceOf(options_.data_directory), Signal::kNodeFsAvailable, Signal::kNodeFsInodesFree);
+  put(SpaceOf(options_.data_directory + "/images"), Signal::kImageFsAvailable, Signal::kImageFsInodesFree);
   return out;
 }
 
@@ -159,8 +196,8 @@ Result<int64_t> Agent::CollectImages(int64_t bytes) {
 }
 
 /// As much as the disk's mark asks for. The event is the kubelet's.
-Ok Agent::CollectExcess(const Observation& observation) {
-  const int64_t bytes = observation.disk ? ImageCollector::Excess(*observation.disk) : 0;
+Ok Agent::CollectExcess() {
+  const int64_t bytes = ImageCollector::Excess(SpaceOf(options_.data_directory + "/images"));
   const int64_t freed = TRY(CollectImages(bytes));
   if (freed >= bytes) return {};
   const std::string message = fmt::format(
@@ -173,7 +210,7 @@ Ok Agent::CollectExcess(const Observation& observation) {
 
 /// Every few minutes; also so that it is known what was used when.
 Ok Agent::LookAtImages() {
-  const Ok collected = CollectExcess(Observe());
+  const Ok collected = CollectExcess();
   if (collected.Failed(Reason::kCancelled)) return collected;
   // The first failure may be one of a moment.
   if (!collected.ok() && collection_failed_) {
@@ -183,94 +220,96 @@ Ok Agent::LookAtImages() {
   return {};
 }
 
+void Agent::TellPressures(const Pressures::Conditions& before) {
+  const Pressures::Conditions& now = pressures_.conditions();
+  const auto tell = [this](bool was, bool is, const char* on, const char* off) {
+    if (was == is) return;
+    RecordNodeEvent(EventKind::kNormal, is ? on : off,
+                    fmt::format("Node {} status is now: {}", options_.node_name, is ? on : off));
+  };
+  tell(before.memory, now.memory, "NodeHasInsufficientMemory", "NodeHasSufficientMemory");
+  tell(before.disk, now.disk, "NodeHasDiskPressure", "NodeHasNoDiskPressure");
+  tell(before.pids, now.pids, "NodeHasInsufficientPID", "NodeHasSufficientPID");
+}
+
 Ok Agent::LookAtPressure() {
-  std::vector<ThresholdMet> met = ThresholdsMet(Observe());
-  const bool memory = pressures_.memory();
-  const bool disk = pressures_.disk();
-  pressures_.Look(met, runtime_.Wall());
-  if (pressures_.memory() != memory || pressures_.disk() != disk) {
-    const auto tell = [this](bool before, bool now, const char* on, const char* off) {
-      if (before == now) return;
-      RecordNodeEvent(EventKind::kNormal, now ? on : off,
-                      fmt::format("Node {} status is now: {}", options_.node_name, now ? on : off));
-    };
-    tell(memory, pressures_.memory(), "NodeHasInsufficientMemory", "NodeHasSufficientMemory");
-    tell(disk, pressures_.disk(), "NodeHasDiskPressure", "NodeHasNoDiskPressure");
+  Observations observations = Observe();
+  const Pressures::Conditions before = pressures_.conditions();
+  const std::vector<Threshold> due = pressures_.Look(observations, runtime_.Wall());
+  if (pressures_.conditions() != before) {
+    TellPressures(before);
     // Who can't be told hears it with the node's next status; what has to be done can't wait for that.
-    const Ok written = status_->SetPressures(pressures_.memory(), pressures_.disk());
+    const Ok written = status_->SetPressures(pressures_.conditions());
     if (written.Failed(Reason::kCancelled)) return written;
     if (!written.ok()) LOG_WARN("the node's conditions were not written", {"error", written.status()});
   }
-  if (met.empty()) return {};
+  if (due.empty()) return {};
+  const Starved resource = ResourceOf(due.front().signal);
   RecordNodeEvent(EventKind::kWarning, "EvictionThresholdMet",
-                  fmt::format("Attempting to reclaim {}", ResourceName(met.front().resource)));
-  if (met.front().resource != Starved::kMemory) {
+                  fmt::format("Attempting to reclaim {}", ResourceName(resource)));
+  if (resource == Starved::kDisk || resource == Starved::kInodes) {
     // What no pod needs goes before any pod does.
     const auto collected = CollectImages(std::numeric_limits<int64_t>::max());
     if (collected.Failed(Reason::kCancelled)) return collected.status();
     if (!collected.ok()) LOG_WARN("images were not removed", {"error", collected.status()});
-    met = ThresholdsMet(Observe());
-    if (met.empty()) return {};
+    if (ThresholdsMet(pressures_.config().thresholds, Observe(), true).empty()) return {};
   }
-  return EvictOne(met.front());
+  return EvictOne(due.front(), observations);
 }
 
 /// One at a time: then it is looked again whether that was enough.
-Ok Agent::EvictOne(const ThresholdMet& met) {
-  std::vector<Candidate> candidates;
-  for (const auto& [uid, worker] : workers_) {
-    const Pod pod(worker->pod().tree());
-    if (!worker->active() || IsCritical(pod)) continue;
-    candidates.push_back({.uid = uid, .priority = pod.spec().priority().value_or(0)});
-  }
-  for (Candidate& candidate : candidates) TRY(MeasureCandidate(candidate, met.resource));
-  Rank(candidates);
+Ok Agent::EvictOne(const Threshold& threshold, const Observations& observations) {
+  const ThresholdMet met = Describe(threshold, observations);
+  std::vector<Candidate> candidates = TRY(FindCandidates(met.resource));
+  Rank(candidates, met.resource);
   for (const Candidate& candidate : candidates) {
-    const auto worker = workers_.find(candidate.uid);
-    if (worker == workers_.end() || !worker->second->active()) continue;
-    worker->second->Evict(EvictionMessage(met, candidate), PodWorker::EvictedFor::kTheNode);
-    return {};
+    const auto at = workers_.find(candidate.uid);
+    if (at == workers_.end() || !at->second->active()) continue;
+    PodWorker& worker = *at->second;
+    Duration grace = kEvictionGrace;
+    if (threshold.grace > Duration::zero()) {
+      const int64_t most = pressures_.config().pod_grace_most;
+      const int64_t own = Pod(worker.pod().tree()).spec().termination_grace_period_seconds().value_or(most);
+      grace = std::chrono::seconds(most < 0 ? own : std::min(most, own));
+    }
+    worker.Evict(EvictionMessage(met, candidate), PodWorker::EvictedFor::kTheNode, grace);
+    ++evictions_[threshold.signal];
+    return WaitEnded(candidate.uid);
   }
   return {};
 }
 
-Ok Agent::MeasureCandidate(Candidate& candidate, Starved resource) {
-  const auto worker = workers_.find(candidate.uid);
-  if (worker == workers_.end()) return {};
-  // Measuring waits, and the worker may be gone then.
-  const api::ObjectPtr keep = worker->second->object();
-  const LocalStoragePlaces places = worker->second->StoragePlaces();
-  std::vector<std::string> running;
-  for (const ContainerRecord& record : worker->second->state().containers) {
-    if (!record.running()) continue;
-    running.push_back(record.current->id);
-    Candidate::Container container{.name = record.name, .used = 0, .requested_text = "0", .requested = 0};
-    const auto spec = FindContainer(Pod(worker->second->pod().tree()), record.name);
-    if (const auto text = spec ? spec->resources().requests().Find(ResourceName(resource)) : std::nullopt) {
-      container.requested_text = *text;
-      const auto quantity = Quantity::Parse(*text);
-      container.requested = quantity.ok() ? quantity->Value() : 0;
+/// What it used is not free before that.
+Ok Agent::WaitEnded(const std::string& uid) {
+  const MonoTime until = runtime_.Mono() + kEndedMost;
+  while (runtime_.Mono() < until) {
+    const auto at = workers_.find(uid);
+    if (at == workers_.end() || at->second->ended()) return {};
+    TRY(runtime_.Sleep(kEndedEvery));
+  }
+  LOG_WARN("a pod that is evicted has not ended yet", {"uid", uid});
+  return {};
+}
+
+/// The pods that may go, and what they use.
+Result<std::vector<Candidate>> Agent::FindCandidates(Starved resource) {
+  const bool of_disk = resource == Starved::kDisk || resource == Starved::kInodes;
+  const auto summary = TRY(stats_->Read(of_disk ? StatsDetail::kAll : StatsDetail::kCpuAndMemory));
+  std::vector<Candidate> out;
+  for (const auto& [uid, worker] : workers_) {
+    const Pod pod(worker->pod().tree());
+    if (!worker->active() || IsCritical(pod)) continue;
+    Candidate candidate{.uid = uid, .priority = pod.spec().priority().value_or(0)};
+    const auto stats = std::ranges::find(summary->pods, uid, &PodStats::uid);
+    candidate.measured = stats != summary->pods.end();
+    if (candidate.measured) Fill(pod, *stats, resource, candidate);
+    for (const auto container : pod.spec().containers()) {
+      std::string text;
+      candidate.requested += RequestOf(container, resource, text);
     }
-    candidate.containers.push_back(std::move(container));
+    out.push_back(std::move(candidate));
   }
-  for (const Candidate::Container& container : candidate.containers) candidate.requested += container.requested;
-  if (resource == Starved::kMemory) {
-    for (size_t i = 0; i < running.size(); ++i) {
-      const auto usage = containers_.Usage(running[i]);
-      if (usage.ok()) candidate.containers[i].used = usage->memory_working_set_bytes;
-      candidate.used += candidate.containers[i].used;
-    }
-    return runtime_.CheckCancelled();
-  }
-  const LocalStorageUsage usage = MeasureLocalStorage(runtime_, containers_, places);
-  const runtime::DiskUse all = UsedOfDisk(Pod(keep->tree()), usage);
-  candidate.used = resource == Starved::kDisk ? all.bytes : all.inodes;
-  // Of inodes, nothing is said of the single containers.
-  for (Candidate::Container& container : candidate.containers) {
-    const auto at = usage.containers.find(container.name);
-    if (resource == Starved::kDisk && at != usage.containers.end()) container.used = at->second.bytes;
-  }
-  return runtime_.CheckCancelled();
+  return out;
 }
 
 }  // namespace knarr::node

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include "doc/json.h"
 #include "node/image_collector.h"
@@ -99,55 +100,140 @@ TEST(DiskUsage, CountsWhatLiesThereOnce) {
   EXPECT_EQ(runtime::DiskUsage(name).inodes, 0);
 }
 
-TEST(Pressure, ThresholdsAndTheWordsForThem) {
-  EXPECT_TRUE(ThresholdsMet({}).empty());
-  const DiskSpace plenty{.capacity = 1 << 30, .available = 1 << 29, .inodes = 1000, .inodes_free = 500};
-  EXPECT_TRUE(ThresholdsMet({.memory_available = 200 << 20, .disk = plenty}).empty());
-  DiskSpace little = plenty;
-  little.available = 100 << 20;
-  little.inodes_free = 10;
-  const auto met = ThresholdsMet({.memory_available = 50 << 20, .disk = little});
+EvictionConfig Parsed(const EvictionFlags& flags) {
+  auto config = ParseEviction(flags);
+  EXPECT_TRUE(config.ok()) << config.status().message();
+  return config.ok() ? *config : EvictionConfig();
+}
+
+TEST(Eviction, FlagsAreTheKubelets) {
+  EXPECT_EQ(Parsed({}).thresholds.size(), 5U);
+  const EvictionConfig config = Parsed({.hard = "nodefs.available<1Gi, memory.available<5%,pid.available<0%",
+                                        .soft = "memory.available<300Mi",
+                                        .soft_grace = "memory.available=1m30s",
+                                        .reclaim = "memory.available=100Mi,nodefs.available=1%"});
+  ASSERT_EQ(config.thresholds.size(), 3U);
+  EXPECT_EQ(SignalName(config.thresholds[0].signal), "memory.available");
+  EXPECT_EQ(config.thresholds[0].value.ToString(), "5%");
+  EXPECT_EQ(config.thresholds[0].value.Of(1000), 50);
+  EXPECT_EQ(config.thresholds[1].grace, 90s);
+  EXPECT_EQ(config.thresholds[1].reclaim->ToString(), "100Mi");
+  EXPECT_EQ(config.thresholds[2].value.ToString(), "1Gi");
+  struct Bad {
+    EvictionFlags flags;
+    const char* message;
+  };
+  const Bad bad[] = {
+      {{.hard = "memory.available"},
+       R"(invalid argument "memory.available" for "--eviction-hard" flag: malformed pair, expect string<string)"},
+      {{.hard = "memory.free<1"}, "unsupported eviction signal memory.free"},
+      {{.hard = "memory.available<-5%"}, "eviction percentage threshold memory.available must be >= 0%: -5%"},
+      {{.hard = "memory.available<101%"}, "eviction percentage threshold memory.available must be <= 100%: 101%"},
+      {{.hard = "memory.available<0"}, "eviction threshold memory.available must be positive: 0"},
+      {{.soft = "memory.available<1Gi"},
+       "grace period must be specified for the soft eviction threshold memory.available"},
+      {{.soft_grace = "memory.available=-1s"},
+       "invalid eviction grace period specified: -1s, must be a positive value"},
+      {{.soft_grace = "memory.available<1s"},
+       R"(invalid argument "memory.available<1s" for "--eviction-soft-grace-period" flag: malformed pair, expect )"
+       "string=string"},
+      {{.reclaim = "memory.available=0%"},
+       "eviction percentage minimum reclaim memory.available must be positive: 0%"},
+      {{.reclaim = "memory.available=-1"}, "negative eviction minimum reclaim specified for memory.available"},
+  };
+  for (const Bad& b : bad) {
+    const auto parsed = ParseEviction(b.flags);
+    ASSERT_FALSE(parsed.ok()) << b.message;
+    EXPECT_EQ(parsed.status().message(), b.message);
+  }
+}
+
+constexpr int64_t kMi = 1 << 20;
+
+TEST(Eviction, SoftThresholdsWaitAndReclaimHolds) {
+  Pressures pressures(Parsed({.hard = "nodefs.available<10%",
+                              .soft = "memory.available<300Mi",
+                              .soft_grace = "memory.available=30s",
+                              .reclaim = "memory.available=100Mi"}));
+  const auto seen = [](int64_t memory, int64_t disk) {
+    return Observations{{Signal::kMemoryAvailable, {memory * kMi, 1000 * kMi}},
+                        {Signal::kNodeFsAvailable, {disk, 100}}};
+  };
+  EXPECT_TRUE(pressures.Look(seen(500, 50), kNow).empty());
+  EXPECT_FALSE(pressures.memory());
+  // Met, but not for long enough: the node says so, and nobody has to go.
+  EXPECT_TRUE(pressures.Look(seen(200, 50), kNow + 10s).empty());
+  EXPECT_TRUE(pressures.memory());
+  // Not met in between: it counts from the start.
+  EXPECT_TRUE(pressures.Look(seen(350, 50), kNow + 20s).empty());
+  EXPECT_TRUE(pressures.Look(seen(200, 50), kNow + 30s).empty());
+  EXPECT_TRUE(pressures.Look(seen(200, 50), kNow + 50s).empty());
+  ASSERT_EQ(pressures.Look(seen(200, 5), kNow + 60s).size(), 2U);
+  // More than the threshold, but not as much as is to be reclaimed.
+  auto due = pressures.Look(seen(350, 50), kNow + 70s);
+  ASSERT_EQ(due.size(), 1U);
+  EXPECT_EQ(due[0].signal, Signal::kMemoryAvailable);
+  EXPECT_TRUE(pressures.Look(seen(450, 50), kNow + 80s).empty());
+  EXPECT_TRUE(pressures.memory());
+  EXPECT_TRUE(pressures.disk());
+  EXPECT_TRUE(pressures.Look(seen(450, 50), kNow + 60s + 5min).empty());
+  EXPECT_TRUE(pressures.memory());
+  EXPECT_FALSE(pressures.disk());
+  EXPECT_TRUE(pressures.Look(seen(450, 50), kNow + 70s + 5min).empty());
+  EXPECT_FALSE(pressures.memory());
+}
+
+TEST(Pressure, TheWordsForIt) {
+  const Observations observations = {{Signal::kMemoryAvailable, {50 * kMi, 1000 * kMi}},
+                                     {Signal::kNodeFsInodesFree, {5000, 1 << 20}},
+                                     {Signal::kPidAvailable, {10, 32768}}};
+  const EvictionConfig config =
+      Parsed({.hard = "memory.available<100Mi,nodefs.inodesFree<25%,nodefs.available<10%,pid.available<1k"});
+  // What was not seen is not met.
+  const auto met = ThresholdsMet(config.thresholds, observations, false);
   ASSERT_EQ(met.size(), 3U);
-  EXPECT_EQ(ResourceName(met[1].resource), "ephemeral-storage");
-  EXPECT_EQ(met[1].available, "100Mi");
-  EXPECT_EQ(met[2].threshold, "50");
+  EXPECT_EQ(Describe(met[1], observations).threshold, "256Ki");
+  EXPECT_EQ(Describe(met[1], observations).available, "5k");
+  EXPECT_EQ(ResourceName(ResourceOf(met[1].signal)), "inodes");
+  EXPECT_EQ(Describe(met[2], observations).threshold, "1k");
+  EXPECT_EQ(ResourceName(ResourceOf(met[2].signal)), "pids");
   const Candidate candidate{
       .uid = "u",
       .containers = {{.name = "a", .used = 3 << 20, .requested_text = "1Mi", .requested = 1 << 20},
                      {.name = "b", .used = 1, .requested_text = "5", .requested = 5}}};
-  EXPECT_EQ(EvictionMessage(met[0], candidate),
+  EXPECT_EQ(EvictionMessage(Describe(met[0], observations), candidate),
             "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. Container a was using "
             "3Mi, request is 1Mi, has larger consumption of memory. ");
-}
-
-TEST(Pressure, LastsFiveMinutes) {
-  Pressures pressures;
-  const std::vector<ThresholdMet> met = {{Starved::kMemory, "100Mi", "1Mi"}};
-  pressures.Look(met, kNow);
-  EXPECT_TRUE(pressures.memory());
-  EXPECT_FALSE(pressures.disk());
-  pressures.Look({}, kNow + 4min);
-  EXPECT_TRUE(pressures.memory());
-  pressures.Look({}, kNow + 5min);
-  EXPECT_FALSE(pressures.memory());
 }
 
 TEST(Pressure, RanksByExcessThenPriorityThenUse) {
   std::vector<Candidate> candidates = {{.uid = "within", .priority = 0, .used = 9, .requested = 10},
                                        {.uid = "important", .priority = 100, .used = 99, .requested = 0},
                                        {.uid = "little", .priority = 0, .used = 11, .requested = 10},
-                                       {.uid = "much", .priority = 0, .used = 30, .requested = 10}};
-  Rank(candidates);
-  std::string order;
-  for (const Candidate& candidate : candidates) order += candidate.uid + " ";
-  EXPECT_EQ(order, "much little important within ");
+                                       {.uid = "much", .priority = 0, .used = 30, .requested = 10},
+                                       {.uid = "unknown", .priority = 1000, .measured = false}};
+  const auto order = [&](Starved resource) {
+    Rank(candidates, resource);
+    std::string out;
+    for (const Candidate& candidate : candidates) out += candidate.uid + " ";
+    return out;
+  };
+  EXPECT_EQ(order(Starved::kMemory), "unknown much little important within ");
+  EXPECT_EQ(order(Starved::kPids), "unknown much little within important ");
 }
 
 TEST(Pressure, RefusesWhoMayNotBeginNow) {
-  Pressures memory;
-  memory.Look({{Starved::kMemory, "", ""}}, kNow);
-  Pressures both;
-  both.Look({{Starved::kMemory, "", ""}, {Starved::kInodes, "", ""}}, kNow);
+  const EvictionFlags flags{.hard = "memory.available<1,nodefs.available<1,pid.available<1"};
+  const auto under = [&](std::initializer_list<Signal> signals) {
+    Observations observations;
+    for (const Signal signal : signals) observations[signal] = {0, 100};
+    auto out = std::make_unique<Pressures>(Parsed(flags));
+    (void)out->Look(observations, kNow);  // its conditions count
+    return out;
+  };
+  const auto memory = under({Signal::kMemoryAvailable});
+  const auto both = under({Signal::kMemoryAvailable, Signal::kNodeFsAvailable});
+  const auto pids = under({Signal::kPidAvailable});
   struct Case {
     const char* spec;
     const char* by_memory;
@@ -164,9 +250,12 @@ TEST(Pressure, RefusesWhoMayNotBeginNow) {
   };
   for (const Case& c : cases) {
     const doc::Document pod = MUST(doc::ParseJson(std::string(R"({"spec":)") + c.spec + "}"));
-    EXPECT_EQ(RefusedByPressure(Pod(pod.root), memory).value_or(""), c.by_memory);
-    EXPECT_EQ(RefusedByPressure(Pod(pod.root), both).value_or(""), c.by_both);
-    EXPECT_FALSE(RefusedByPressure(Pod(pod.root), {}));
+    EXPECT_EQ(RefusedByPressure(Pod(pod.root), *memory).value_or(""), c.by_memory);
+    EXPECT_EQ(RefusedByPressure(Pod(pod.root), *both).value_or(""), c.by_both);
+    EXPECT_FALSE(RefusedByPressure(Pod(pod.root), Pressures()));
+    const bool critical = *c.by_both == '\0';
+    EXPECT_EQ(RefusedByPressure(Pod(pod.root), *pids).value_or(""),
+              critical ? "" : "The node had condition: [PIDPressure]. ");
   }
 }
 

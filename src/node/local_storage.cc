@@ -49,10 +49,15 @@ LocalStorageUsage MeasureLocalStorage(rt::Runtime& runtime, runtime::Runtime& co
     runtime.Blocking([&] { used = runtime::DiskUsage(folder); });
   }
   for (const LocalStoragePlaces::Container& container : places.containers) {
-    runtime::DiskUse& used = out.containers[container.name];
-    used = containers.Written(container.id).value_or({});
-    if (container.log_directory.empty()) continue;
-    runtime.Blocking([&] { used += runtime::DiskUsage(container.log_directory); });
+    runtime::DiskUse& written = out.written[container.name];
+    written = containers.Written(container.id).value_or({});
+    runtime::DiskUse& logs = out.logs[container.name];
+    if (!container.log_directory.empty()) {
+      runtime.Blocking([&] { logs = runtime::DiskUsage(container.log_directory); });
+    }
+    runtime::DiskUse& both = out.containers[container.name];
+    both = written;
+    both += logs;
   }
   return out;
 }

@@ -31,6 +31,9 @@ struct LocalStoragePlaces {
 struct LocalStorageUsage {
   std::map<std::string, runtime::DiskUse, std::less<>> empty_dirs;  ///< by volume
   std::map<std::string, runtime::DiskUse, std::less<>> containers;  ///< what it wrote, and its log
+  // The two apart.
+  std::map<std::string, runtime::DiskUse, std::less<>> written = {};
+  std::map<std::string, runtime::DiskUse, std::less<>> logs = {};
 };
 
 /// Waits for as long as there are files to look at; what is gone meanwhile counts for nothing.

@@ -10,8 +10,6 @@ namespace knarr::node {
 namespace {
 
 // The kubelet's containerLogMaxSize and containerLogMaxFiles.
-constexpr int64_t kSizeMax = 10 << 20;
-constexpr size_t kFilesMax = 5;
 
 /// What was rotated of a log, the oldest first: whole paths.
 Result<std::vector<std::string>> RotatedOf(rt::FileSystem& files, const std::string& path) {
@@ -43,7 +41,7 @@ Ok Rotate(rt::Runtime& runtime, runtime::Runtime& containers, const runtime::Con
   const std::string& path = container.log_path;
   const std::vector<std::string> rotated = TRY(RotatedOf(files, path));
   // With the one that is made now, and the one that is written.
-  for (size_t i = 0; i + kFilesMax < rotated.size() + 2; ++i) TRY(files.Remove(rotated[i]));
+  for (size_t i = 0; i + kLogFilesMax < rotated.size() + 2; ++i) TRY(files.Remove(rotated[i]));
   const std::string aside = path + "." + Stamp(runtime.Wall());
   TRY(files.Rename(path, aside));
   const Ok reopened = containers.ReopenLog(container.id);
@@ -60,7 +58,7 @@ Ok RotateLogs(rt::Runtime& runtime, runtime::Runtime& containers) {
   for (const runtime::ContainerStatus& container : TRY(containers.ListContainers())) {
     if (container.state != runtime::ContainerState::kRunning || container.log_path.empty()) continue;
     const auto info = runtime.files().Stat(container.log_path);
-    if (!info.ok() || info->size <= kSizeMax) continue;
+    if (!info.ok() || info->size <= kLogSizeMax) continue;
     const Ok rotated = Rotate(runtime, containers, container);
     TRY(runtime.CheckCancelled());
     // Its end may have come between.

@@ -59,6 +59,7 @@ void Agent::ServeHttp(net::Request& request, net::Response& response) {
     if (path == "/healthz" || path == "/healthz/ping") return response.Send(200, ContentType(kText), "ok");
     if (path == "/pods" || path == "/pods/") return ServePods(response);
     if (path.starts_with("/containerLogs/")) return ServeContainerLog(request, response);
+    if (const std::optional<Ok> served = ServeStats(request, response)) return *served;
     return response.Send(404, ContentType(kText), "404 page not found\n");
   };
   const Ok answered = answer();

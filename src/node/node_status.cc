@@ -26,9 +26,6 @@ using api::core_v1::NodeEdit;
 using client::ObjectName;
 
 constexpr Duration kLeaseEvery = 10s;
-constexpr int kLeaseSeconds = 40;
-constexpr Duration kStatusEvery = 5min;
-constexpr int kPodsMax = 110;
 // The kubelet's nodeStatusMaxImages and MaxNamesPerImageInNodeStatus.
 constexpr size_t kImagesMax = 50;
 constexpr size_t kNamesMax = 5;
@@ -66,12 +63,22 @@ struct ConditionText {
 constexpr ConditionText kMemoryPressure = {"MemoryPressure", "True", "KubeletHasInsufficientMemory",
                                            "kubelet has insufficient memory available"};
 constexpr ConditionText kDiskPressure = {"DiskPressure", "True", "KubeletHasDiskPressure", "kubelet has disk pressure"};
+constexpr ConditionText kPidPressure = {"PIDPressure", "True", "KubeletHasInsufficientPID",
+                                        "kubelet has insufficient PID available"};
 constexpr ConditionText kConditions[] = {
     {"MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"},
     {"DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"},
     {"PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"},
     {"Ready", "True", "KubeletReady", "kubelet is posting ready status"},
 };
+
+/// The condition as it is now.
+const ConditionText& TextNow(const ConditionText& usual, const Pressures::Conditions& pressures) {
+  if (pressures.memory && usual.type == kMemoryPressure.type) return kMemoryPressure;
+  if (pressures.disk && usual.type == kDiskPressure.type) return kDiskPressure;
+  if (pressures.pids && usual.type == kPidPressure.type) return kPidPressure;
+  return usual;
+}
 
 }  // namespace
 
@@ -137,9 +144,7 @@ void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
     status.put_allocatable(resource, amount);
   }
   for (const ConditionText& usual : kConditions) {
-    const bool memory = memory_pressure_ && usual.type == kMemoryPressure.type;
-    const bool disk = disk_pressure_ && usual.type == kDiskPressure.type;
-    const ConditionText& text = memory ? kMemoryPressure : disk ? kDiskPressure : usual;
+    const ConditionText& text = TextNow(usual, pressures_);
     WallTime since = now;
     for (auto old : Node(before).status().conditions()) {
       if (old.type() == text.type && old.status() == text.status) since = old.last_transition_time().value_or(now);
@@ -189,9 +194,8 @@ void NodeStatus::FillImages(doc::Document& document, const std::vector<image::Im
   }
 }
 
-Ok NodeStatus::SetPressures(bool memory, bool disk) {
-  memory_pressure_ = memory;
-  disk_pressure_ = disk;
+Ok NodeStatus::SetPressures(const Pressures::Conditions& pressures) {
+  pressures_ = pressures;
   return WriteNode();
 }
 

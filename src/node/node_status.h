@@ -8,13 +8,20 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "client/client.h"
 #include "image/store.h"
+#include "node/eviction.h"
 #include "rt/runtime.h"
 
 namespace knarr::node {
 
 struct AgentOptions;
+
+/// The kubelet's maxPods, nodeLeaseDurationSeconds and nodeStatusReportFrequency.
+inline constexpr int kPodsMax = 110;
+inline constexpr int kLeaseSeconds = 40;
+inline constexpr Duration kStatusEvery = 5min;
 
 /// What the machine says of itself.
 struct MachineInfo {
@@ -39,7 +46,7 @@ class NodeStatus {
   /// Renews until the fiber is cancelled.
   void Run();
   /// Writes what the node lacks into its conditions.
-  Ok SetPressures(bool memory, bool disk);
+  Ok SetPressures(const Pressures::Conditions& pressures);
   int64_t cpu_milli() const { return machine_.cpus * 1000; }
   int64_t memory_bytes() const { return machine_.memory_bytes; }
 
@@ -58,8 +65,7 @@ class NodeStatus {
   image::Store& images_;
   const AgentOptions& options_;
   MachineInfo machine_;
-  bool memory_pressure_ = false;
-  bool disk_pressure_ = false;
+  Pressures::Conditions pressures_;
 };
 
 }  // namespace knarr::node

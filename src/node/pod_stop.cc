@@ -19,8 +19,6 @@ using client::EventKind;
 
 // The kubelet's minimumGracePeriodInSeconds.
 constexpr Duration kGraceLeast = 2s;
-// The kubelet's immediateEvictionGracePeriodSeconds.
-constexpr Duration kEvictionGrace = 1s;
 constexpr const char* kRemovedMessage = "The container is removed because RestartAllContainers in place";
 // One part in so many of the time may go into measuring a pod's files.
 constexpr int kMeasureShare = 20;
@@ -55,13 +53,13 @@ Ok PodWorker::SyncFailed() { return StopAll(hurry_.value_or(Grace())) ? SyncFini
 
 bool PodWorker::active() const { return !gone_ && !over_ && !state_.ending() && !state_.finished && sandbox_; }
 
-void PodWorker::Evict(const std::string& message, EvictedFor why) {
+void PodWorker::Evict(const std::string& message, EvictedFor why, Duration grace) {
   if (!active()) return;
   RecordEvent(EventKind::kWarning, "Evicted", message);
   state_.failed_reason = "Evicted";
   state_.failed_message = message;
   state_.disrupted = why == EvictedFor::kTheNode;
-  hurry_ = kEvictionGrace;
+  hurry_ = grace;
   wake_.Set();
 }
 

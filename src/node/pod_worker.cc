@@ -437,7 +437,14 @@ void PodWorker::StartProbes(ContainerRecord& record, ProbeOrigin origin) {
   Prober::Events events{
       .decided = [this, name](ProbeKind kind, bool passed, const std::string&) { ProbeDecided(name, kind, passed); },
       .told = [this, name](std::string_view reason,
-                           const std::string& message) { RecordEvent(EventKind::kWarning, reason, message, name); }};
+                           const std::string& message) { RecordEvent(EventKind::kWarning, reason, message, name); },
+      .tried =
+          [this, name, keep](ProbeKind kind, const Result<ProbeOutcome>& outcome, Duration took) {
+            const ProbeResult result = !outcome.ok()      ? ProbeResult::kUnknown
+                                       : outcome->passed ? ProbeResult::kSuccessful
+                                                         : ProbeResult::kFailed;
+            environment_.probe_counts.Add(*keep, name, kind, result, took);
+          }};
   auto prober = std::make_unique<Prober>(environment_.runtime, environment_.containers, keep, *container,
                                          ProbeTarget{state_.pod_ip, record.current->id}, record.current->started,
                                          origin, std::move(events));

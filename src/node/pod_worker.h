@@ -19,6 +19,7 @@
 #include "node/local_storage.h"
 #include "node/pod_state.h"
 #include "node/pressure.h"
+#include "node/probe_counts.h"
 #include "node/prober.h"
 #include "node/pull_secrets.h"
 #include "node/volumes.h"
@@ -42,9 +43,13 @@ struct PodEnvironment {
   std::string cgroup_root;     ///< "/knarr"
   bool apparmor = false;       ///< the kernel has it
   const Pressures& pressures;  ///< what the node lacks now
+  ProbeCounts& probe_counts;
   int64_t machine_cpu_milli = 0;
   int64_t machine_memory = 0;
 };
+
+/// The kubelet's immediateEvictionGracePeriodSeconds.
+inline constexpr Duration kEvictionGrace = 1s;
 
 class PodWorker {
  public:
@@ -66,9 +71,11 @@ class PodWorker {
   void RuntimeChanged();
   /// Fails the pod and ends it at once, for this reason: "Usage of EmptyDir volume …".
   enum class EvictedFor : uint8_t { kItsOwnUse, kTheNode };
-  void Evict(const std::string& message, EvictedFor why);
+  void Evict(const std::string& message, EvictedFor why, Duration grace = kEvictionGrace);
   /// Whether it has begun and nothing has ended it.
   bool active() const;
+  /// Whether nothing of it runs, and nothing will.
+  bool ended() const { return gone_ || over_; }
   /// Begins to measure what its limits are about, if it has any: it is evicted if it takes more.
   void CheckStorage();
   /// What there is to measure.

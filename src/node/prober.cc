@@ -114,6 +114,7 @@ void Prober::Run(ProbeKind kind) {
     Result<ProbeOutcome> outcome = Try(kind);
     if (outcome.Failed(Reason::kCancelled)) return;
     const bool counts = !at_start || (outcome.ok() && outcome->passed);
+    if (counts && events_.tried) events_.tried(kind, outcome, runtime_.Mono() - begin);
     if (!outcome.ok() && counts) {
       events_.told("Unhealthy", fmt::format("{} probe errored and resulted in unknown state: {}", ProbeName(kind),
                                             outcome.status().message()));

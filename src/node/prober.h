@@ -33,6 +33,8 @@ class Prober {
     /// What the Unhealthy and ProbeWarning events say: every failed try, every one that could not be made, and passes
     /// that need a word.
     std::function<void(std::string_view reason, const std::string& message)> told;
+    /// Every try, and how long it took; an error: it could not be made. May be empty.
+    std::function<void(ProbeKind kind, const Result<ProbeOutcome>& outcome, Duration took)> tried = {};
   };
 
   /// `pod` is kept, so that `container` (a view into it) stays valid. `started` is when the container started.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "runtime/cgroup_stats.h"
 #include "runtime/runtime.h"
 
 namespace knarr::runtime {
@@ -45,6 +46,8 @@ class Cgroups {
   /// Sets what is not 0; kUpdate also takes back to the default what is 0.
   Ok SetLimits(const std::string& path, const CgroupResources& resources, CgroupWrite write) const;
   Result<CgroupUsage> Usage(const std::string& path) const;
+  /// Everything there is to know of the group, those below it included. NotFound.
+  Result<CgroupStats> Stats(const std::string& path) const;
   /// Sends SIGKILL to every process in the group and below.
   void KillAll(const std::string& path) const;
   /// Whether no process is in the group and below (or it is gone).
@@ -72,6 +75,8 @@ class Cgroups {
   Ok SetLimitsV1(const std::string& path, const CgroupResources& resources, CgroupWrite write) const;
   Ok SetLimitsV2(const std::string& path, const CgroupResources& resources, CgroupWrite write) const;
   Ok SetMemoryV1(const std::string& path, int64_t limit) const;
+  void ReadStatsV1(const std::string& path, CgroupStats& out) const;
+  void ReadStatsV2(const std::string& path, CgroupStats& out) const;
 
   CgroupMode mode_ = CgroupMode::kV1;
   std::vector<CgroupHierarchy> hierarchies_;

@@ -186,6 +186,88 @@ TEST_F(CgroupTest, HybridLimitsAndUsage) {
   EXPECT_EQ(Read("/freezer/knarr/pod1/freezer.state").substr(0, 6), "THAWED");
 }
 
+TEST_F(CgroupTest, V2TellsAll) {
+  const Cgroups cgroups = V2();
+  const std::string group = "/knarr/pod1/";
+  const std::pair<const char*, const char*> files[] = {
+      {"cpu.stat", "usage_usec 3\nuser_usec 2\nsystem_usec 1\nnr_periods 9\nnr_throttled 8\nthrottled_usec 7\n"},
+      {"cpu.max", "50000 100000\n"},
+      {"cpu.weight", "100\n"},
+      {"memory.current", "5000\n"},
+      {"memory.max", "max\n"},
+      {"memory.peak", "6000\n"},
+      {"memory.stat", "anon 1\nfile 2\nkernel 3\nfile_mapped 4\ninactive_file 2000\nactive_file 6\npgfault 7\n"},
+      {"memory.events", "low 0\nmax 11\noom_kill 2\n"},
+      {"memory.swap.current", "12\n"},
+      {"memory.swap.max", "100\n"},
+      {"pids.current", "5\n"},
+      {"pids.max", "max\n"},
+      {"cgroup.procs", "1\n2\n"},
+      {"io.stat", "8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\nrubbish\n"},
+      {"cpu.pressure",
+       "some avg10=1.50 avg60=0.25 avg300=0.00 total=42\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1\n"},
+  };
+  for (const auto& [file, text] : files) Write(group + file, text);
+  const auto stats = cgroups.Stats("/knarr/pod1");
+  ASSERT_TRUE(stats.ok());
+  EXPECT_EQ(stats->cpu_ns, 3000);
+  EXPECT_EQ(stats->cpu_user_ns, 2000);
+  EXPECT_EQ(stats->throttled_ns, 7000);
+  EXPECT_EQ(stats->cpu_quota_us, 50000);
+  EXPECT_EQ(CpuWeight(stats->cpu_shares), 100U);
+  EXPECT_EQ(stats->memory_working_set_bytes, 3000);
+  EXPECT_FALSE(stats->memory_limit);
+  EXPECT_EQ(stats->memory_most_bytes, 6000);
+  EXPECT_EQ(stats->limit_hits, 11);
+  EXPECT_EQ(stats->swap_bytes, 12);
+  EXPECT_EQ(stats->swap_limit, 100);
+  EXPECT_EQ(stats->oom_kills, 2);
+  EXPECT_EQ(stats->processes, 2);
+  EXPECT_FALSE(stats->threads_limit);
+  ASSERT_EQ(stats->devices.size(), 1U);
+  EXPECT_EQ(stats->devices[0].minor, 16U);
+  EXPECT_EQ(stats->devices[0].writes, 4);
+  ASSERT_TRUE(stats->cpu_pressure);
+  EXPECT_EQ(stats->cpu_pressure->some.avg10, 1.5);
+  EXPECT_EQ(stats->cpu_pressure->some.total_ns, 42000);
+  EXPECT_EQ(stats->cpu_pressure->full.total_ns, 1000);
+  EXPECT_FALSE(stats->io_pressure);
+  EXPECT_TRUE(cgroups.Stats("/knarr/gone").Failed(Reason::kNotFound));
+}
+
+TEST_F(CgroupTest, HybridTellsAll) {
+  const Cgroups cgroups = Hybrid();
+  ASSERT_TRUE(cgroups.Create("/knarr/pod1").ok());
+  const std::pair<const char*, const char*> files[] = {
+      {"cpuacct/knarr/pod1/cpuacct.usage", "777\n"},
+      {"cpuacct/knarr/pod1/cpuacct.stat", "user 3\nsystem 2\n"},
+      {"cpu/knarr/pod1/cpu.shares", "512\n"},
+      {"cpu/knarr/pod1/cpu.cfs_quota_us", "-1\n"},
+      {"cpu/knarr/pod1/cpu.stat", "nr_periods 1\nnr_throttled 2\nthrottled_time 3\n"},
+      {"memory/knarr/pod1/memory.usage_in_bytes", "5000\n"},
+      {"memory/knarr/pod1/memory.limit_in_bytes", "9223372036854771712\n"},
+      {"memory/knarr/pod1/memory.stat", "rss 1\ntotal_rss 20\ntotal_cache 30\ntotal_inactive_file 1000\n"},
+      {"pids/knarr/pod1/pids.current", "5\n"},
+      {"pids/knarr/pod1/pids.max", "99\n"},
+      {"pids/knarr/pod1/cgroup.procs", "1\n"},
+  };
+  for (const auto& [file, text] : files) Write(std::string("/") + file, text);
+  const auto stats = cgroups.Stats("/knarr/pod1");
+  ASSERT_TRUE(stats.ok());
+  EXPECT_EQ(stats->cpu_ns, 777);
+  EXPECT_EQ(stats->cpu_user_ns, 30'000'000);
+  EXPECT_EQ(stats->cpu_shares, 512);
+  EXPECT_EQ(stats->cpu_quota_us, 0);
+  EXPECT_EQ(stats->throttled_ns, 3);
+  EXPECT_EQ(stats->memory_working_set_bytes, 4000);
+  EXPECT_EQ(stats->rss_bytes, 20);
+  EXPECT_FALSE(stats->memory_limit);
+  EXPECT_FALSE(stats->swap_bytes);
+  EXPECT_EQ(stats->threads_limit, 99);
+  EXPECT_EQ(stats->processes, 1);
+  EXPECT_FALSE(stats->cpu_pressure);
+}
+
 TEST_F(CgroupTest, RemovesWholeTreesAndSaysWhatIsInUse) {
   const Cgroups cgroups = Hybrid();
   for (const char* name : {"cpu", "memory", "unified"})
