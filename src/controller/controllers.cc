@@ -1,9 +1,11 @@
 #include "controller/certificates.h"
 #include "controller/cluster_role_aggregation.h"
 #include "controller/endpoints.h"
+#include "controller/ephemeral_volumes.h"
 #include "controller/garbage_collector.h"
 #include "controller/namespace.h"
 #include "controller/node_lifecycle.h"
+#include "controller/persistent_volumes.h"
 #include "controller/pod_garbage.h"
 #include "controller/replica_set.h"
 #include "controller/resource_quota.h"
@@ -36,6 +38,8 @@ std::span<const ControllerEntry> AllControllers() {
       {"service-cidr-controller", "service-cidrs-controller", MakeServiceCidrController},
       {"resourcequota-controller", "resourcequota-controller", MakeResourceQuotaController},
       {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", MakeRootCaController},
+      {"persistentvolume-binder-controller", "persistent-volume-binder", MakePersistentVolumeController},
+      {"ephemeral-volume-controller", "ephemeral-volume-controller", MakeEphemeralVolumeController},
       {"persistentvolumeclaim-protection-controller", "pvc-protection-controller", MakeClaimProtectionController},
       {"persistentvolume-protection-controller", "pv-protection-controller", MakeVolumeProtectionController},
       {"volumeattributesclass-protection-controller", "volumeattributesclass-protection-controller",

@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "apiserver/apiserver.h"
+#include "apiserver/user.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/uuid.h"
 #include "client/events.h"
 #include "client/kubeconfig.h"
+#include "controller/local_volumes.h"
 #include "image/store.h"
 #include "main/certificates.h"
 #include "main/control_plane.h"
@@ -32,6 +34,7 @@ namespace {
 
 constexpr Duration kStopGrace = 2s;
 constexpr Duration kRenewRetry = 1h;
+constexpr Duration kStorageClassRetry = 5s;
 // How long the user's kubeconfig may be held by others.
 constexpr Duration kKubeconfigMost = 1min;
 
@@ -80,6 +83,13 @@ struct NodeParts {
   std::unique_ptr<network::PodNetwork> network;
   std::unique_ptr<node::Agent> agent;
   std::unique_ptr<network::ServiceProxy> proxy;
+};
+
+/// What makes volumes of this node's disk.
+struct StorageParts {
+  std::unique_ptr<client::Client> client;
+  std::unique_ptr<client::EventRecorder> events;
+  std::unique_ptr<controller::LocalVolumes> volumes;
 };
 
 class Server {
@@ -133,6 +143,7 @@ class Server {
     EndPhase("api");
     StartControllers();
     EndPhase("controllers");
+    if (!options_.no_local_storage) StartStorage();
     if (!options_.no_node) TRY(StartNode());
     if (options_.hollow.count > 0) {
       hollow_ = TRY(HollowNodes::Start(world_, *api_, control_->informers(), options_.hollow));
@@ -211,6 +222,29 @@ class Server {
       // Like nobody else's, also of a server that was started again.
       control_->StartElected(options_.node_name + "_" + OwnName());
     }
+  }
+
+  void StartStorage() {
+    tasks_.Spawn("storage class", [this] {
+      const auto client = api_->LocalClient(Component("system:apiserver", {"system:masters"}), "knarr");
+      Ok made = controller::EnsureLocalStorageClass(*client);
+      while (!made.ok()) {
+        LOG_WARN("the storage class of local volumes was not made", {"error", made.status()});
+        if (!world_.Sleep(kStorageClassRetry).ok()) return;
+        made = controller::EnsureLocalStorageClass(*client);
+      }
+    });
+    if (options_.no_node) return;
+    StorageParts& parts = storage_;
+    parts.client = api_->LocalClient(apiserver::ServiceAccountUser("kube-system", "persistent-volume-binder"),
+                                     "local-volumes");
+    parts.events = std::make_unique<client::EventRecorder>(world_, *parts.client, "knarr.dev/local");
+    const std::string path =
+        options_.local_storage_path.empty() ? options_.data_directory + "/storage" : options_.local_storage_path;
+    parts.volumes = std::make_unique<controller::LocalVolumes>(
+        world_, *parts.client, control_->informers(), *parts.events,
+        controller::LocalVolumesOptions{.node_name = options_.node_name, .hostname = "", .directory = path});
+    parts.volumes->Start();
   }
 
   Ok StartNode() {
@@ -311,12 +345,17 @@ class Server {
     if (hollow_ != nullptr) hollow_->Stop();
     if (node_.proxy != nullptr) node_.proxy->Stop();
     if (node_.agent != nullptr) node_.agent->Stop();
+    if (storage_.volumes != nullptr) {
+      storage_.volumes->Stop();
+      storage_.events->Stop();
+    }
     if (control_ != nullptr) control_->Stop();
     if (store_events_ != nullptr) store_events_->Stop();
     store_events_.reset();
     if (api_ != nullptr) api_->Stop(kStopGrace);
     node_ = NodeParts();
     hollow_.reset();
+    storage_ = StorageParts();
     control_.reset();
     store_client_.reset();
     api_.reset();
@@ -345,6 +384,7 @@ class Server {
   std::unique_ptr<client::Client> store_client_;
   std::unique_ptr<client::EventRecorder> store_events_;
   std::unique_ptr<ControlPlane> control_;
+  StorageParts storage_;
   NodeParts node_;
   std::unique_ptr<HollowNodes> hollow_;
   rt::TaskGroup tasks_;

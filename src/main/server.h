@@ -21,6 +21,8 @@ struct ServerOptions {
   std::string node_name;      ///< "": the host's name
   std::string node_ip;        ///< "": the address of the first link that is up
   std::string log_directory;  ///< "": /var/log/pods with the default data directory, else "<data>/log/pods"
+  std::string local_storage_path;  ///< of local volumes' folders; "": "<data>/storage"
+  bool no_local_storage = false;
   std::string oci_runtime = "crun";
   std::string cluster_cidr = "10.42.0.0/16";
   std::string service_cidr = "10.43.0.0/16";

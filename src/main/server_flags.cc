@@ -55,6 +55,10 @@ void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_
   flags.String(&options.node_name, "node-name", 0, "The node's name, instead of the host's");
   flags.String(&options.node_ip, "node-ip", 0, "The node's address, instead of its first link's");
   flags.String(&options.log_directory, "log-dir", 0, "The folder of the containers' logs");
+  flags.String(&options.local_storage_path, "local-storage-path", 0,
+               "The folder of local volumes, instead of storage in the data folder");
+  flags.Bool(&options.no_local_storage, "no-local-storage", 0,
+             "No storage class local-path, and no volumes made for claims on this node's disk");
   flags.String(&options.oci_runtime, "oci-runtime", 0, "The OCI runtime program");
   flags.String(&options.cluster_cidr, "cluster-cidr", 0, "The range of pod addresses");
   flags.String(&options.service_cidr, "service-cidr", 0, "The range of service addresses");
@@ -156,6 +160,9 @@ Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std
     out.options.log_directory = TRY(FolderName(out.options.log_directory).Context("--log-dir"));
   }
   TRY(CheckNodeFlags(out.options.node));
+  if (!out.options.local_storage_path.empty()) {
+    out.options.local_storage_path = TRY(FolderName(out.options.local_storage_path).Context("--local-storage-path"));
+  }
   if (out.options.kubeconfig.empty()) out.options.kubeconfig = DefaultKubeconfig(env);
   return out;
 }

@@ -5,6 +5,7 @@
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "node/mount.h"
+#include "node/persistent_volumes.h"
 #include "node/projected.h"
 #include "rt/file_system.h"
 
@@ -164,6 +165,8 @@ std::optional<uint32_t> GroupOf(Pod pod) {
   return group ? std::optional(static_cast<uint32_t>(*group)) : std::nullopt;
 }
 
+bool IsClaim(Volume volume) { return volume.persistent_volume_claim() || volume.ephemeral(); }
+
 /// The folder of a volume whose files are made from objects; "" for others.
 std::string_view FileFolder(Volume volume) {
   if (volume.config_map()) return "configmap";
@@ -189,6 +192,7 @@ Ok PodVolumes::SetUp(Pod pod) {
   const auto turn = TRY(busy_.Lock());
   for (Volume volume : pod.spec().volumes()) {
     Ok done = SetUpOne(pod, volume);
+    if (!done.ok() && IsClaim(volume)) return done;
     if (!done.ok()) {
       return done.status().WithContext(fmt::format("MountVolume.SetUp failed for volume \"{}\" ", volume.name()));
     }
@@ -202,7 +206,14 @@ Ok PodVolumes::SetUpOne(Pod pod, Volume volume) {
   if (volume.empty_dir()) {
     path = TRY(SetUpEmptyDir(pod, volume));
   } else if (volume.host_path()) {
-    path = TRY(SetUpHostPath(volume));
+    path = TRY(ShowHostPath(runtime_, volume.host_path()));
+  } else if (IsClaim(volume)) {
+    path = TRY(SetUpClaim(pod, volume));
+  } else if (volume.nfs()) {
+    const VolumePlace place = PlaceOf(pod, volume, volume.nfs().read_only());
+    TRY(MountNfs(runtime_, volume.nfs(), {}, place));
+    if (place.read_only) read_only_.emplace(volume.name());
+    path = place.target;
   } else if (!FileFolder(volume).empty()) {
     path = TRY(SetUpFiles(pod, volume));
     read_only_.emplace(volume.name());
@@ -211,7 +222,8 @@ Ok PodVolumes::SetUpOne(Pod pod, Volume volume) {
     return {};  // what it shows is not known before it is pulled
   } else {
     return BadRequest(
-        "this node knows only emptyDir, hostPath, configMap, secret, downwardAPI, projected and image volumes");
+        "this node knows only emptyDir, hostPath, configMap, secret, downwardAPI, projected, image, nfs, ephemeral and "
+        "persistentVolumeClaim volumes");
   }
   paths_[std::string(volume.name())] = std::move(path);
   return {};
@@ -261,43 +273,27 @@ Result<std::string> PodVolumes::SetUpEmptyDir(Pod pod, Volume volume) {
   return path;
 }
 
-Result<std::string> PodVolumes::SetUpHostPath(Volume volume) {
-  rt::FileSystem& files = runtime_.files();
-  std::string path(volume.host_path().path());
-  const std::string_view type = volume.host_path().type().value_or("");
-  Result<rt::FileInfo> info = files.Stat(path);
-  if (!info.ok() && type == "DirectoryOrCreate") {
-    TRY(files.MakeDirectories(path));
-    return path;
+/// Its errors say all there is to say: of which volume, too.
+Result<std::string> PodVolumes::SetUpClaim(Pod pod, Volume volume) {
+  const Result<ClaimedVolume> found = FindClaimedVolume(client_, pod, volume);
+  if (!found.ok()) {
+    return Status(found.status().reason(),
+                  fmt::format("Unable to attach or mount volumes: unmounted volumes=[{0}], unattached volumes=[], "
+                              "failed to process volumes=[{0}]: {1}",
+                              volume.name(), found.status().message()));
   }
-  if (!info.ok() && type == "FileOrCreate") {
-    TRY(files.Open(path, rt::OpenMode::kCreate, 0644));
-    return path;
-  }
-  if (!info.ok() && type.empty()) {
-    // As Docker and containerd do for a bind mount whose source is missing.
-    TRY(files.MakeDirectories(path));
-    return path;
-  }
-  struct Check {
-    std::string_view type;
-    rt::FileType wanted;
-    std::string_view text;
-  };
-  constexpr Check kChecks[] = {{"DirectoryOrCreate", rt::FileType::kDirectory, "directory"},
-                               {"Directory", rt::FileType::kDirectory, "directory"},
-                               {"FileOrCreate", rt::FileType::kFile, "file"},
-                               {"File", rt::FileType::kFile, "file"},
-                               {"Socket", rt::FileType::kSocket, "socket file"},
-                               {"CharDevice", rt::FileType::kCharDevice, "character device"},
-                               {"BlockDevice", rt::FileType::kBlockDevice, "block device"}};
-  if (type.empty()) return path;
-  for (const Check& check : kChecks) {
-    if (check.type != type) continue;
-    if (info.ok() && info->type == check.wanted) return path;
-    return BadRequest(fmt::format("hostPath type check failed: {} is not a {}", path, check.text));
-  }
-  return BadRequest(fmt::format("{} is an invalid volume type", type));
+  const VolumePlace place = PlaceOf(pod, volume, volume.persistent_volume_claim().read_only());
+  if (place.read_only) read_only_.emplace(volume.name());
+  return ShowPersistentVolume(runtime_, client_, api::core_v1::PersistentVolume(found->volume->tree()), place);
+}
+
+VolumePlace PodVolumes::PlaceOf(Pod pod, Volume volume, bool read_only) const {
+  const auto policy = pod.spec().security_context().fs_group_change_policy().value_or("Always");
+  return {.target = fmt::format("{}/volumes/persistent/{}", directory_, volume.name()),
+          .node_name = facts_.node_name,
+          .group = GroupOf(pod),
+          .group_always = policy != "OnRootMismatch",
+          .read_only = read_only};
 }
 
 Result<VolumeFiles> PodVolumes::FilesOf(Pod pod, Volume volume) {

@@ -1,8 +1,8 @@
 #pragma once
 
-// A pod's volumes on this node: emptyDir, hostPath, configMap, secret, downwardAPI and projected. Each is a directory
-// <pods>/<uid>/volumes/<type>/<name>; files made from objects are replaced as a whole (a symlink ..data that moves),
-// so that a reader never sees half of a change.
+// A pod's volumes on this node: emptyDir, hostPath, configMap, secret, downwardAPI and projected, and claims. Each is a
+// directory <pods>/<uid>/volumes/<type>/<name>; files made from objects are replaced as a whole (a symlink ..data that
+// moves), so that a reader never sees half of a change.
 
 #include <functional>
 #include <map>
@@ -40,6 +40,7 @@ Result<VolumeFiles> SecretFiles(client::Client& client, std::string_view ns, api
 Ok WriteVolumeFiles(rt::Runtime& runtime, const std::string& directory, const VolumeFiles& files);
 
 class PodTokens;
+struct VolumePlace;
 
 /// Ids of the images that volumes show, below the pod's folder: also of a pod that is older than this process.
 Result<std::set<std::string>> ImagesShownIn(rt::Runtime& runtime, const std::string& directory);
@@ -71,7 +72,8 @@ class PodVolumes {
  private:
   Ok SetUpOne(api::core_v1::Pod pod, api::core_v1::Volume volume);
   Result<std::string> SetUpEmptyDir(api::core_v1::Pod pod, api::core_v1::Volume volume);
-  Result<std::string> SetUpHostPath(api::core_v1::Volume volume);
+  Result<std::string> SetUpClaim(api::core_v1::Pod pod, api::core_v1::Volume volume);
+  VolumePlace PlaceOf(api::core_v1::Pod pod, api::core_v1::Volume volume, bool read_only) const;
   Result<std::string> SetUpFiles(api::core_v1::Pod pod, api::core_v1::Volume volume);
   Result<VolumeFiles> FilesOf(api::core_v1::Pod pod, api::core_v1::Volume volume);
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "scheduler/plugin.h"
+#include "scheduler/volumes.h"
 
 namespace knarr::scheduler {
 namespace {
@@ -35,6 +36,10 @@ Placement Place(const PodInfo& pod, const Snapshot& snapshot, const Plugins& plu
   Placement out;
   if (snapshot.node_count() == 0) {
     out.message = "no nodes available to schedule pods";
+    return out;
+  }
+  if (pod.volumes != nullptr && !pod.volumes->unresolvable.empty()) {
+    out.message = fmt::format("0/{} nodes are available: {}.", snapshot.node_count(), pod.volumes->unresolvable);
     return out;
   }
   std::vector<const NodeInfo*> feasible;

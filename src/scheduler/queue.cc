@@ -114,13 +114,18 @@ void Queue::Retry(const api::ObjectPtr& pod) {
 }
 
 void Queue::MoveAll() {
+  MoveIf([](const api::Object&) { return true; });
+}
+
+void Queue::MoveIf(const std::function<bool(const api::Object& pod)>& helps, When when) {
   for (auto& [uid, entry] : waiting_) {
+    if ((!entry.unschedulable && !entry.popped) || !helps(*entry.pod)) continue;
     if (entry.popped) entry.changed = true;
     if (!entry.unschedulable || entry.popped) continue;
     Deactivate(entry);
     entry.unschedulable = false;
     // The back-off counts from the last try, which was kUnschedulableMost before its present ready time.
-    entry.ready = entry.ready - kUnschedulableMost + BackOff(entry);
+    entry.ready = when == When::kNow ? runtime_.Mono() : entry.ready - kUnschedulableMost + BackOff(entry);
     Activate(entry);
   }
 }

@@ -4,6 +4,7 @@
 // until something changes in the cluster that could help, and at least their back-off (1 s doubling to 10 s), and are
 // tried again after five minutes at the latest. All on one runtime.
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -28,6 +29,9 @@ class Queue {
   void Retry(const api::ObjectPtr& pod);
   /// Something changed that may help pods that fitted nowhere.
   void MoveAll();
+  enum class When : char { kAfterBackOff, kNow };
+  /// The same, for those that `helps` is true for. kNow: what they waited for has come, they need not wait longer.
+  void MoveIf(const std::function<bool(const api::Object& pod)>& helps, When when = When::kAfterBackOff);
   /// The pod is placed: its history is forgotten.
   void Done(std::string_view uid);
   size_t size() const { return waiting_.size(); }

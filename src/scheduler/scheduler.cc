@@ -16,6 +16,8 @@ using client::ObjectName;
 
 // Bindings and conditions being written at once.
 constexpr size_t kWritesMost = 128;
+// Pods whose volumes are being bound at once; more wait their turn.
+constexpr size_t kVolumeWaitsMost = 512;
 // How often the server is asked whether a binding took effect whose answer was lost.
 constexpr Duration kLookFirst = 100ms;
 constexpr Duration kLookMost = 5s;
@@ -26,6 +28,10 @@ constexpr int kTellTries = 6;
 ObjectName NameOf(const api::Object& object) { return {std::string(object.ns()), std::string(object.name())}; }
 
 bool IsFinished(Pod pod) { return pod.status().phase() == "Succeeded" || pod.status().phase() == "Failed"; }
+
+bool UsesClaims(const api::Object& pod) {
+  return api::Mentions(pod.json(), "persistentVolumeClaim") || api::Mentions(pod.json(), "ephemeral");
+}
 
 /// Whether a node's change can make room for a pod that fitted nowhere: a heartbeat can't.
 bool MayHelp(const ObjectPtr& before, const ObjectPtr& after) {
@@ -48,13 +54,42 @@ Scheduler::Scheduler(rt::Runtime& runtime, client::Client& client, client::Infor
       nodes_(informers.For(api::core_v1::NodeInfo())),
       plugins_(DefaultPlugins()),
       queue_(runtime),
+      volumes_(runtime, client, informers),
       write_ended_(runtime),
       tasks_(runtime, "scheduler") {
   nodes_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { NodeChanged(before, after); });
   pods_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { PodChanged(before, after); });
+  volumes_.claims().AddHandler(
+      [this](const ObjectPtr& before, const ObjectPtr& after) { ClaimChanged(before, after); });
+  const auto has_claims = [](const api::Object& pod) { return UsesClaims(pod); };
+  volumes_.volumes().AddHandler([this, has_claims](const ObjectPtr&, const ObjectPtr& after) {
+    if (after != nullptr) queue_.MoveIf(has_claims);
+  });
+  volumes_.classes().AddHandler([this, has_claims](const ObjectPtr& before, const ObjectPtr& after) {
+    if (after == nullptr) return;
+    const auto where = [](const ObjectPtr& each) -> const doc::Value& { return each->tree().At("allowedTopologies"); };
+    if (before == nullptr || !where(before).Equals(where(after))) queue_.MoveIf(has_claims);
+  });
 }
 
 Scheduler::~Scheduler() = default;
+
+/// A claim that is new, or bound now, is just what some pod waited for.
+void Scheduler::ClaimChanged(const ObjectPtr& before, const ObjectPtr& after) {
+  if (after == nullptr) return;
+  const auto bound = [](const ObjectPtr& claim) {
+    return claim != nullptr && api::IsFullyBound(api::core_v1::PersistentVolumeClaim(claim->tree()));
+  };
+  const std::string key = KeyOf(*after);
+  const bool now = before == nullptr || (bound(after) && !bound(before));
+  queue_.MoveIf(
+      [&](const api::Object& pod) {
+        if (pod.ns() != after->ns() || !UsesClaims(pod)) return false;
+        const std::vector<std::string> claims = ClaimsOf(Pod(pod.tree()));
+        return std::ranges::find(claims, key) != claims.end();
+      },
+      now ? Queue::When::kNow : Queue::When::kAfterBackOff);
+}
 
 void Scheduler::Start() {
   tasks_.Spawn("scheduler", [this] { Run(); });
@@ -104,7 +139,7 @@ void Scheduler::PodChanged(const ObjectPtr& before, const ObjectPtr& after) {
 }
 
 void Scheduler::Run() {
-  if (!nodes_.WaitSynced().ok() || !pods_.WaitSynced().ok()) return;
+  if (!nodes_.WaitSynced().ok() || !pods_.WaitSynced().ok() || !volumes_.WaitSynced().ok()) return;
   while (true) {
     // Writes of earlier pods go on meanwhile, but not without bound.
     if (!write_ended_.WaitUntil([this] { return writes_ < kWritesMost; }).ok()) return;
@@ -125,27 +160,64 @@ void Scheduler::ScheduleOne(const ObjectPtr& queued) {
     return;
   }
   PodInfo info = PodInfo::Make(pod);
+  if (!info.claims.empty()) {
+    info.volumes = std::make_shared<const PodVolumes>(volumes_.Look(info.pod(), snapshot_.claim_users()));
+  }
   Placement placement = Place(info, snapshot_, plugins_, runtime_.Random());
   if (placement.node.empty()) {
     queue_.SetUnschedulable(pod);
-    SpawnWrite("tell", [this, pod, message = std::move(placement.message)] {
-      events_.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kWarning, "FailedScheduling",
-                     message);
-      Ok told = TellUnschedulable(pod, message);
-      Duration pause = kTellFirst;
-      for (int i = 1; i < kTellTries && !told.ok() && client::OutcomeUnknown(told.status()); ++i) {
-        if (!runtime_.Sleep(pause).ok()) return;
-        pause *= 2;
-        told = TellUnschedulable(pod, message);
-      }
-      if (!told.ok() && !told.Failed(Reason::kCancelled) && !told.Failed(Reason::kNotFound)) {
-        LOG_WARN("condition not written", {"pod", KeyOf(*pod)}, {"error", told.status()});
-      }
-    });
+    Refuse(pod, std::move(placement.message));
+    return;
+  }
+  VolumePlan plan;
+  if (info.volumes != nullptr) {
+    const NodeInfo& node = snapshot_.nodes().find(placement.node)->second;
+    plan = PlanVolumes(*info.volumes, {node.node().metadata().labels(), node.name()});
+  }
+  if (!plan.empty() && volume_waits_ >= kVolumeWaitsMost) {
+    queue_.Retry(pod);
     return;
   }
   snapshot_.SetPod(std::move(info), placement.node);
-  SpawnWrite("bind", [this, pod, node = std::move(placement.node)] { Bind(pod, node); });
+  if (plan.empty()) {
+    SpawnWrite("bind", [this, pod, node = std::move(placement.node)] { Bind(pod, node); });
+    return;
+  }
+  volumes_.Assume(std::string(pod->uid()), placement.node, plan);
+  volume_waits_++;
+  tasks_.Spawn("bind volumes", [this, pod, node = std::move(placement.node), plan = std::move(plan)]() mutable {
+    BindVolumes(pod, node, std::move(plan));
+    volume_waits_--;
+  });
+}
+
+void Scheduler::Refuse(const ObjectPtr& pod, std::string message) {
+  SpawnWrite("tell", [this, pod, message = std::move(message)] {
+    events_.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kWarning, "FailedScheduling",
+                   message);
+    Ok told = TellUnschedulable(pod, message);
+    Duration pause = kTellFirst;
+    for (int i = 1; i < kTellTries && !told.ok() && client::OutcomeUnknown(told.status()); ++i) {
+      if (!runtime_.Sleep(pause).ok()) return;
+      pause *= 2;
+      told = TellUnschedulable(pod, message);
+    }
+    if (!told.ok() && !told.Failed(Reason::kCancelled) && !told.Failed(Reason::kNotFound)) {
+      LOG_WARN("condition not written", {"pod", KeyOf(*pod)}, {"error", told.status()});
+    }
+  });
+}
+
+void Scheduler::BindVolumes(const ObjectPtr& pod, const std::string& node, VolumePlan plan) {
+  const Ok carried = volumes_.Carry(*pod, node, plan);
+  if (carried.ok()) Bind(pod, node);
+  volumes_.Forget(std::string(pod->uid()));
+  if (carried.ok() || carried.Failed(Reason::kCancelled)) return;
+  const ObjectPtr now = pods_.Get(NameOf(*pod));
+  if (now == nullptr || now->uid() != pod->uid()) return TakeBack(pod);
+  events_.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), EventKind::kWarning, "FailedScheduling",
+                 fmt::format("running PreBind plugin \"VolumeBinding\": {}", carried.status().message()));
+  TakeBack(pod);
 }
 
 void Scheduler::SpawnWrite(std::string_view name, std::function<void()> write) {
@@ -187,18 +259,22 @@ void Scheduler::Bind(const ObjectPtr& pod, const std::string& node) {
     return;
   }
   if (bound.Failed(Reason::kCancelled)) return;
-  // Not there after all: what was assumed is taken back, unless the watch says by now that it is bound.
+  // Also when the server knows of no such pod: one that is gone leaves the queue when the watch says so, and one that a
+  // server has yet to hear of would otherwise never be tried again.
+  if (!bound.Failed(Reason::kConflict)) {
+    LOG_WARN("pod not bound; trying again", {"pod", KeyOf(*pod)}, {"node", node}, {"error", bound.status()});
+  }
+  TakeBack(pod);
+}
+
+/// What was assumed is taken back, unless the watch says by now that it is bound.
+void Scheduler::TakeBack(const ObjectPtr& pod) {
   ObjectPtr now = pods_.Get(NameOf(*pod));
   const bool gone = now == nullptr || now->uid() != pod->uid();
   if ((gone || Pod(now->tree()).spec().node_name().empty()) && snapshot_.RemovePod(pod->uid())) queue_.MoveAll();
   if (gone) {
     queue_.Remove(pod->uid());
     return;
-  }
-  // Also when the server knows of no such pod: one that is gone leaves the queue when the watch says so, and one that a
-  // server has yet to hear of would otherwise never be tried again.
-  if (!bound.Failed(Reason::kConflict)) {
-    LOG_WARN("pod not bound; trying again", {"pod", KeyOf(*pod)}, {"node", node}, {"error", bound.status()});
   }
   queue_.Retry(pod);
 }

@@ -14,6 +14,7 @@
 #include "scheduler/plugin.h"
 #include "scheduler/queue.h"
 #include "scheduler/snapshot.h"
+#include "scheduler/volumes.h"
 
 namespace knarr::scheduler {
 
@@ -28,12 +29,18 @@ class Scheduler {
  private:
   void PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
   void NodeChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void ClaimChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
   void Run();
   void ScheduleOne(const api::ObjectPtr& pod);
   void SpawnWrite(std::string_view name, std::function<void()> write);
   /// The pod when it is bound to the node after all; `failure` when it is bound nowhere. Asks until there is an answer.
   Result<api::ObjectPtr> LookAfterBind(const api::Object& pod, const std::string& node, const Status& failure);
   void Bind(const api::ObjectPtr& pod, const std::string& node);
+  /// Carries out what was decided about the pod's claims, then binds it.
+  void BindVolumes(const api::ObjectPtr& pod, const std::string& node, VolumePlan plan);
+  /// The pod is not where it was assumed to be.
+  void TakeBack(const api::ObjectPtr& pod);
+  void Refuse(const api::ObjectPtr& pod, std::string message);
   Ok TellUnschedulable(const api::ObjectPtr& pod, const std::string& message);
   bool IsOurs(const api::Object& pod) const;
 
@@ -46,7 +53,9 @@ class Scheduler {
   const Plugins plugins_;
   Snapshot snapshot_;
   Queue queue_;
-  size_t writes_ = 0;  // bindings and conditions on their way
+  VolumeBinder volumes_;
+  size_t writes_ = 0;         // bindings and conditions on their way
+  size_t volume_waits_ = 0;   // pods whose volumes are being bound
   rt::WaitQueue write_ended_;
   rt::TaskGroup tasks_;
 };

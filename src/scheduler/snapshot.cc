@@ -4,6 +4,7 @@
 
 #include "api/pod_resources.h"
 #include "base/quantity.h"
+#include "scheduler/volumes.h"
 
 namespace knarr::scheduler {
 namespace {
@@ -98,6 +99,7 @@ PodInfo PodInfo::Make(api::ObjectPtr object) {
   info.requests = PodRequests(pod);
   info.host_ports = HostPorts(pod);
   info.owner_uid = OwnerUid(*object);
+  info.claims = ClaimsOf(pod);
   info.object = std::move(object);
   return info;
 }
@@ -128,10 +130,12 @@ void Snapshot::SetPod(PodInfo pod, std::string_view node) {
   const std::string uid(pod.object->uid());
   // What plugins ask of pods that are there was worked out: nobody else may forget the decoded tree while it is held.
   pod.object.reset();
+  pod.volumes.reset();
   RemovePod(uid);
   NodeInfo& info = nodes_[std::string(node)];
   info.requested.Add(pod.requests);
   if (!pod.owner_uid.empty()) info.pods_of_owner[pod.owner_uid]++;
+  for (const std::string& claim : pod.claims) claim_users_[claim]++;
   info.pods.emplace(uid, std::move(pod));
   node_of_[uid] = std::string(node);
 }
@@ -144,6 +148,9 @@ bool Snapshot::RemovePod(std::string_view uid) {
   node->second.requested.Subtract(at->second.requests);
   if (auto owner = node->second.pods_of_owner.find(at->second.owner_uid); owner != node->second.pods_of_owner.end()) {
     if (--owner->second == 0) node->second.pods_of_owner.erase(owner);
+  }
+  for (const std::string& claim : at->second.claims) {
+    if (const auto users = claim_users_.find(claim); --users->second == 0) claim_users_.erase(users);
   }
   node->second.pods.erase(at);
   if (node->second.pods.empty() && node->second.object == nullptr) nodes_.erase(node);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -43,12 +44,17 @@ struct HostPort {
 };
 std::vector<HostPort> HostPorts(api::core_v1::Pod pod);
 
+struct PodVolumes;
+
 /// A pod to be placed, with what plugins ask of it worked out once.
 struct PodInfo {
   api::ObjectPtr object;  ///< null in a snapshot
   Resources requests;
   std::vector<HostPort> host_ports;
-  std::string owner_uid;  ///< of its controller, "" without one
+  std::string owner_uid;            ///< of its controller, "" without one
+  std::vector<std::string> claims;  ///< keys of those it uses
+  /// What is known of those (scheduler/volumes.h); null without any, and in a snapshot.
+  std::shared_ptr<const PodVolumes> volumes = nullptr;
 
   static PodInfo Make(api::ObjectPtr object);
   api::core_v1::Pod pod() const { return api::core_v1::Pod(object->tree()); }
@@ -77,10 +83,13 @@ class Snapshot {
   /// Nodes that exist, by name.
   const std::map<std::string, NodeInfo, std::less<>>& nodes() const { return nodes_; }
   size_t node_count() const { return node_count_; }
+  /// How many of its pods use a claim, by the claim's key.
+  const std::map<std::string, int, std::less<>>& claim_users() const { return claim_users_; }
 
  private:
   std::map<std::string, NodeInfo, std::less<>> nodes_;
   std::map<std::string, std::string, std::less<>> node_of_;  // pod's uid → node
+  std::map<std::string, int, std::less<>> claim_users_;
   size_t node_count_ = 0;
 };
 

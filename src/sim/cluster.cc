@@ -1,6 +1,7 @@
 #include "sim/cluster.h"
 
 #include "base/check.h"
+#include "controller/local_volumes.h"
 #include "store/core.h"
 
 namespace knarr::sim {
@@ -21,6 +22,7 @@ Cluster::Cluster(rt::Runtime& runtime, Journal& journal, const ClusterOptions& o
   api_ = MUST(apiserver::ApiServer::Create(runtime, {&runtime}, *store_, std::move(server)));
   MUST(api_->Bootstrap());
   way_ = api_->LocalClient({.name = "simulation", .uid = "", .groups = {"system:masters"}}, "simulation");
+  MUST(controller::EnsureLocalStorageClass(*way_));
   client_ = MakeFaultClient(runtime, *way_, no_faults_, "user");
 }
 
@@ -78,7 +80,10 @@ void Cluster::StopControlPlane() {
 HollowNode& Cluster::AddNode(const HollowNodeOptions& options) {
   node_clients_.push_back(
       ClientOf("system:node:" + HollowNode::NameOf(options.index), {std::string(apiserver::kNodes)}));
-  nodes_.push_back(std::make_unique<HollowNode>(runtime_, *node_clients_.back(), options, running_, journal_));
+  client::Client& agent = *node_clients_.back();
+  node_clients_.push_back(api_->LocalClient(apiserver::ServiceAccountUser("kube-system", "persistent-volume-binder")));
+  const HollowNode::Ways ways{.agent = agent, .volumes = *node_clients_.back()};
+  nodes_.push_back(std::make_unique<HollowNode>(runtime_, ways, options, running_, journal_));
   nodes_.back()->faults().observer = no_faults_.observer;
   return *nodes_.back();
 }

@@ -34,11 +34,12 @@ hollow::LifeCycles CyclesOf(const HollowNodeOptions& options) {
 
 }  // namespace
 
-HollowNode::HollowNode(rt::Runtime& runtime, client::Client& inner, const HollowNodeOptions& options,
-                       RunningPods& running, Journal& journal)
+HollowNode::HollowNode(rt::Runtime& runtime, Ways ways, const HollowNodeOptions& options, RunningPods& running,
+                       Journal& journal)
     : runtime_(runtime),
       name_(NameOf(options.index)),
-      client_(MakeFaultClient(runtime, inner, faults_, "node")),
+      client_(MakeFaultClient(runtime, ways.agent, faults_, "node")),
+      volumes_client_(MakeFaultClient(runtime, ways.volumes, faults_, "volumes")),
       books_(1) {
   options_.first = options.index;
   options_.cycles = CyclesOf(options);
@@ -62,7 +63,9 @@ HollowNode::~HollowNode() { CHECK(agent_ == nullptr); }
 
 void HollowNode::Start() {
   if (agent_ != nullptr) return;
-  agent_ = std::make_unique<Agent>(runtime_, *client_, options_);
+  agent_ = std::make_unique<Agent>(
+      runtime_, *client_, options_, *volumes_client_,
+      controller::LocalVolumesOptions{.node_name = name_, .hostname = "", .directory = storage()});
   if (calm_) agent_->nodes.Calm();
 }
 

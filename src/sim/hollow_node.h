@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "client/client.h"
+#include "client/events.h"
 #include "client/informer.h"
+#include "controller/local_volumes.h"
+#include "api/persistent_volumes.h"
 #include "hollow/nodes.h"
 #include "rt/runtime.h"
 #include "sim/fault_client.h"
@@ -35,8 +38,12 @@ struct HollowNodeOptions {
 
 class HollowNode {
  public:
-  /// `inner` is the way to the API server, on which the node's own faults are laid.
-  HollowNode(rt::Runtime& runtime, client::Client& inner, const HollowNodeOptions& options, RunningPods& running,
+  /// The ways to the API server, on which the node's own faults are laid.
+  struct Ways {
+    client::Client& agent;
+    client::Client& volumes;  ///< of whoever keeps the node's volumes
+  };
+  HollowNode(rt::Runtime& runtime, Ways ways, const HollowNodeOptions& options, RunningPods& running,
              Journal& journal);
   ~HollowNode();
 
@@ -44,6 +51,8 @@ class HollowNode {
   const std::string& name() const { return name_; }
   Faults& faults() { return faults_; }
   bool up() const { return agent_ != nullptr; }
+  /// Where its volumes' folders are.
+  std::string storage() const { return "/" + name_ + "/storage"; }
   /// The agent starts (again).
   void Start();
   /// The machine stops: everything on it ends at once, without a word to anybody.
@@ -54,17 +63,30 @@ class HollowNode {
  private:
   /// What runs while the machine is up.
   struct Agent {
-    Agent(rt::Runtime& runtime, client::Client& client, hollow::Options options)
-        : informers(runtime, client), nodes(runtime, client, informers, std::move(options)) {
+    Agent(rt::Runtime& runtime, client::Client& client, hollow::Options options, client::Client& volumes_client,
+          controller::LocalVolumesOptions volumes_options)
+        : informers(runtime, client),
+          volume_informers(runtime, volumes_client),
+          events(runtime, volumes_client, std::string(api::kLocalProvisioner)),
+          nodes(runtime, client, informers, std::move(options)),
+          volumes(runtime, volumes_client, volume_informers, events, std::move(volumes_options)) {
       informers.Start();
+      volume_informers.Start();
       nodes.Start();
+      volumes.Start();
     }
     ~Agent() {
+      volumes.Stop();
       nodes.Stop();
+      volume_informers.Stop();
       informers.Stop();
+      events.Stop();
     }
     client::InformerFactory informers;
+    client::InformerFactory volume_informers;
+    client::EventRecorder events;
     hollow::Nodes nodes;
+    controller::LocalVolumes volumes;
   };
 
   rt::Runtime& runtime_;
@@ -72,6 +94,7 @@ class HollowNode {
   hollow::Options options_;
   Faults faults_;
   std::unique_ptr<client::Client> client_;
+  std::unique_ptr<client::Client> volumes_client_;
   std::vector<hollow::AddressBook> books_;  // the disk
   bool calm_ = false;
   std::unique_ptr<Agent> agent_;

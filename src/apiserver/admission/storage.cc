@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "api/persistent_volumes.h"
 #include "api/resource_list.h"
-#include "apiserver/admission/default_class.h"
 #include "apiserver/admission/plugins.h"
 
 namespace knarr::apiserver {
@@ -27,9 +27,7 @@ class DefaultStorageClass : public AdmissionPlugin {
     const bool named = request.root().Get("metadata", "annotations").Find(kClassAnnotation) != nullptr ||
                        !request.root().Get("spec", "storageClassName").is_null();
     if (named) return {};
-    const api::ObjectPtr found = DefaultClass(
-        request.List("storage.k8s.io", "storageclasses", ""),
-        {"storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"});
+    const api::ObjectPtr found = api::DefaultStorageClass(request.List("storage.k8s.io", "storageclasses", ""));
     if (found == nullptr) return {};
     doc::Document& object = *request.object;
     Value& spec = object.root.Ensure(object.arena, "spec");

@@ -60,6 +60,8 @@ void Worker::Run() {
   }
 }
 
+Ok Outcome(const Result<api::ObjectPtr>& written) { return written.ok() ? Ok() : Ok(written.status()); }
+
 client::ObjectName NameOf(const api::Object& object) { return {std::string(object.ns()), std::string(object.name())}; }
 
 std::optional<ControllerRef> ControllerOf(const api::Object& object) {

@@ -88,6 +88,9 @@ struct ControllerEntry {
 /// The one list of what a server starts.
 std::span<const ControllerEntry> AllControllers();
 
+/// Only whether it was written.
+Ok Outcome(const Result<api::ObjectPtr>& written);
+
 /// Keys of an object and of its controlling owner, if that is of `kind`.
 client::ObjectName NameOf(const api::Object& object);
 /// The ownerReference with controller=true, if any.

@@ -10,6 +10,9 @@ Plugins DefaultPlugins() {
   out.filters.push_back(MakeNodeAffinityFilter());
   out.filters.push_back(MakeNodePorts());
   out.filters.push_back(MakeResourcesFit());
+  out.filters.push_back(MakeVolumeRestrictions());
+  out.filters.push_back(MakeVolumeBinding());
+  out.filters.push_back(MakeVolumeZone());
   out.scorers.push_back(MakeTaintScorer());
   out.scorers.push_back(MakeNodeAffinityScorer());
   out.scorers.push_back(MakeSpread());

@@ -1,55 +1,14 @@
 // spec.nodeSelector and spec.affinity.nodeAffinity.
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
 
+#include "api/node_selector.h"
 #include "scheduler/plugins/plugins.h"
 
 namespace knarr::scheduler {
 namespace {
 
-using api::core_v1::NodeSelectorRequirement;
-using api::core_v1::NodeSelectorTerm;
-
-std::optional<int64_t> Number(std::string_view text) {
-  int64_t out = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return out;
-}
-
-bool Meets(NodeSelectorRequirement requirement, std::optional<std::string_view> value) {
-  const std::string_view op = requirement.operator_();
-  auto listed = [&] {
-    for (std::string_view wanted : requirement.values()) {
-      if (value && wanted == *value) return true;
-    }
-    return false;
-  };
-  if (op == "In") return listed();
-  if (op == "NotIn") return !listed();
-  if (op == "Exists") return value.has_value();
-  if (op == "DoesNotExist") return !value.has_value();
-  if (!value || requirement.values().size() != 1) return false;
-  std::optional<int64_t> have = Number(*value);
-  std::optional<int64_t> bound = Number(requirement.values()[0]);
-  if (!have || !bound) return false;
-  return op == "Gt" ? *have > *bound : op == "Lt" && *have < *bound;
-}
-
-/// All of a term's requirements; a term without any fits nothing.
-bool Meets(NodeSelectorTerm term, const NodeInfo& node) {
-  if (term.match_expressions().empty() && term.match_fields().empty()) return false;
-  auto labels = node.node().metadata().labels();
-  for (NodeSelectorRequirement requirement : term.match_expressions()) {
-    if (!Meets(requirement, labels.Find(requirement.key()))) return false;
-  }
-  for (NodeSelectorRequirement requirement : term.match_fields()) {
-    if (requirement.key() != "metadata.name" || !Meets(requirement, node.name())) return false;
-  }
-  return true;
-}
+api::NodeText TextOf(const NodeInfo& node) { return {node.node().metadata().labels(), node.name()}; }
 
 class NodeAffinityFilter : public Filter {
  public:
@@ -67,11 +26,7 @@ class NodeAffinityFilter : public Filter {
       if (labels.Find(key) != value) return false;
     }
     auto required = spec.affinity().node_affinity().required_during_scheduling_ignored_during_execution();
-    if (!required) return true;
-    for (NodeSelectorTerm term : required.node_selector_terms()) {
-      if (Meets(term, node)) return true;
-    }
-    return false;
+    return !required || api::Matches(required, TextOf(node));
   }
 };
 
@@ -84,7 +39,7 @@ class NodeAffinityScorer : public Scorer {
     std::vector<int64_t> sums(nodes.size(), 0);
     for (size_t i = 0; i < nodes.size(); ++i) {
       for (auto term : preferred) {
-        if (Meets(term.preference(), *nodes[i])) sums[i] += term.weight();
+        if (api::Matches(term.preference(), TextOf(*nodes[i]))) sums[i] += term.weight();
       }
     }
     const int64_t most = sums.empty() ? 0 : *std::ranges::max_element(sums);

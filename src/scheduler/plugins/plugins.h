@@ -14,6 +14,9 @@ std::unique_ptr<Filter> MakeTaintFilter();
 std::unique_ptr<Filter> MakeNodeAffinityFilter();
 std::unique_ptr<Filter> MakeNodePorts();
 std::unique_ptr<Filter> MakeResourcesFit();
+std::unique_ptr<Filter> MakeVolumeRestrictions();
+std::unique_ptr<Filter> MakeVolumeBinding();
+std::unique_ptr<Filter> MakeVolumeZone();
 
 std::unique_ptr<Scorer> MakeLeastAllocated();
 std::unique_ptr<Scorer> MakeBalancedAllocation();
