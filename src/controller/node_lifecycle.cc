@@ -63,6 +63,7 @@ class NodeLifecycleController : public Controller {
     if (node == nullptr) {
       seen_.erase(key.name);
       unhealthy_.erase(key.name);
+      undated_.erase(key.name);
       return Requeue();
     }
     // The lease is timed by this server's own clock, from when a renewal was seen: clocks may differ.
@@ -150,10 +151,11 @@ class NodeLifecycleController : public Controller {
     ObjectPtr node = nodes_.Get(key);
     if (node == nullptr) return again;
     const WallTime now = context_.runtime.Wall();
+    NoteUndated(*node, now);
     for (Taint taint : Node(node->tree()).spec().taints()) {
       if (taint.effect() != "NoExecute") continue;
       // Whatever somebody wrote there: it was added between the first of all times and now.
-      const WallTime since = std::clamp(taint.time_added().value_or(now), WallTime{}, now);
+      const WallTime since = std::clamp(SinceWhen(key.name, taint), WallTime{}, now);
       for (const ObjectPtr& pod : pods_.ByIndex(kByNode, key.name)) {
         if (pod->deleting()) continue;
         std::optional<Duration> stays = StaysFor(Pod(pod->tree()), taint);
@@ -171,6 +173,25 @@ class NodeLifecycleController : public Controller {
     return again;
   }
 
+  static std::string TextOf(Taint taint) { return fmt::format("{}={}", taint.key(), taint.value()); }
+
+  /// Who taints a node by hand does not say when: it counts from when it was first seen.
+  void NoteUndated(const api::Object& node, WallTime now) {
+    std::map<std::string, WallTime> present;
+    auto& known = undated_[std::string(node.name())];
+    for (Taint taint : Node(node.tree()).spec().taints()) {
+      if (taint.effect() != "NoExecute" || taint.time_added()) continue;
+      const auto before = known.find(TextOf(taint));
+      present[TextOf(taint)] = before == known.end() ? now : before->second;
+    }
+    known = std::move(present);
+  }
+
+  WallTime SinceWhen(const std::string& node, Taint taint) const {
+    if (taint.time_added()) return *taint.time_added();
+    return undated_.at(node).at(TextOf(taint));  // noted just before
+  }
+
   Ok Delete(const api::Object& pod) {
     client::DeleteOptions options{.uid = std::string(pod.uid())};
     Result<ObjectPtr> deleted = context_.client.Delete(api::core_v1::PodInfo(), NameOf(pod), options);
@@ -185,6 +206,8 @@ class NodeLifecycleController : public Controller {
   std::map<std::string, MonoTime, std::less<>> seen_;  // when each lease was last seen renewed
   /// Nodes that are not heard of, and the uids of their pods that were marked because of it.
   std::map<std::string, std::set<std::string, std::less<>>, std::less<>> unhealthy_;
+  /// Taints that do not say since when they are there, and since when that is, by node.
+  std::map<std::string, std::map<std::string, WallTime>, std::less<>> undated_;
   Worker worker_;
 };
 
