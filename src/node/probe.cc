@@ -203,7 +203,8 @@ Result<ProbeOutcome> TryProbe(rt::Runtime& runtime, runtime::Runtime& containers
   if (probe.exec()) return TryExec(containers, probe, container, target);
   if (probe.http_get()) return TryHttp(runtime, probe, container, target);
   if (probe.tcp_socket()) return TryTcp(runtime, probe, container, target);
-  return BadRequest("this node knows only exec, httpGet and tcpSocket probes");
+  if (probe.grpc()) return TryGrpc(runtime, probe, target);
+  return BadRequest("missing probe handler");
 }
 
 std::string_view ProbeName(ProbeKind kind) {

@@ -33,6 +33,9 @@ struct ProbeTarget {
 Result<ProbeOutcome> TryProbe(rt::Runtime& runtime, runtime::Runtime& containers, api::core_v1::Probe probe,
                               api::core_v1::Container container, const ProbeTarget& target);
 
+/// The same of a probe that asks a gRPC health service.
+Result<ProbeOutcome> TryGrpc(rt::Runtime& runtime, api::core_v1::Probe probe, const ProbeTarget& target);
+
 /// A container's port by number or by its name in the spec; BadRequest with the kubelet's words.
 Result<uint16_t> ResolvePort(api::IntOrString port, api::core_v1::Container container);
 
