@@ -1,11 +1,15 @@
 #include <fmt/format.h>
 
+#include <optional>
+#include <utility>
+
 #include "apiserver/errors.h"
 #include "apiserver/http_face.h"
 #include "apiserver/remote_call.h"
 #include "apiserver/request_info.h"
 #include "apiserver/streams.h"
 #include "base/strings.h"
+#include "net/websocket.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -63,6 +67,70 @@ Result<client::LogOptions> ReadLogOptions(const Call& call, std::string containe
   return options;
 }
 
+/// Where the log goes: an answer's body, or the messages of a WebSocket.
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  virtual Ok Write(std::string_view text) = 0;
+  virtual void End() = 0;
+};
+
+class BodySink : public LogSink {
+ public:
+  explicit BodySink(net::Response& response) : response_(response) {}
+  Ok Write(std::string_view text) override { return response_.Write(text); }
+  void End() override { (void)response_.Finish(); }
+
+ private:
+  net::Response& response_;
+};
+
+// A message is a part of the log, in binary or as base64; the first, an empty one, says that it begins.
+class WebSocketSink : public LogSink {
+ public:
+  WebSocketSink(Call& call, std::unique_ptr<net::WebSocket> socket)
+      : socket_(std::move(socket)),
+        base64_(socket_->protocol() == kBase64),
+        scope_(call.context.local, call.context.runtime),
+        reader_(call.context.runtime, "log reader") {
+    // Clients say nothing here, but to go.
+    reader_.Spawn("read", [this] {
+      Result<net::WebSocketMessage> read = socket_->Read();
+      while (read.ok()) read = socket_->Read();
+      if (!read.Failed(Reason::kCancelled)) scope_.Stop();
+    });
+  }
+  Ok Write(std::string_view text) override {
+    return base64_ ? socket_->Write(Base64Encode(text), false) : socket_->Write(text, true);
+  }
+  void End() override {
+    reader_.StopAndJoin();  // Close reads, too: one reader at a time
+    socket_->Close();
+  }
+
+  static constexpr std::string_view kBase64 = "base64.binary.k8s.io";
+
+ private:
+  const std::unique_ptr<net::WebSocket> socket_;
+  const bool base64_;
+  StreamScope scope_;
+  rt::TaskGroup reader_;
+};
+
+Result<std::unique_ptr<LogSink>> OpenSink(Call& call, net::Headers headers) {
+  std::unique_ptr<LogSink> out;
+  if (net::IsWebSocketUpgrade(call.request)) {
+    const net::WebSocketOptions options{.protocols = {"binary.k8s.io", std::string(WebSocketSink::kBase64)}};
+    out = std::make_unique<WebSocketSink>(
+        call, TRY(net::AcceptWebSocket(call.context.runtime, call.request, call.response, options)));
+    (void)out->Write("");  // a client that has gone is seen by its reader
+    return out;
+  }
+  TRY(call.response.Start(200, std::move(headers)));
+  out = std::make_unique<BodySink>(call.response);
+  return out;
+}
+
 }  // namespace
 
 Ok ServeLog(Call& call, Core& core) {
@@ -74,22 +142,29 @@ Ok ServeLog(Call& call, Core& core) {
   headers.Set("Cache-Control", "no-cache, private");
   headers.Set("Audit-Id", call.audit_id);
   // A pod that has no node yet has written nothing.
-  if (target.node.empty()) return call.response.Send(200, std::move(headers), "");
+  if (target.node.empty()) {
+    TRY(OpenSink(call, std::move(headers)))->End();
+    return {};
+  }
   client::NodeAccess* node = core.FindNode(here, target.node);
   if (node == nullptr)
     return Internal(fmt::format("the node {} of pod {} is not connected", target.node, call.attributes.name));
   rt::Runtime& there = node->runtime();
-  StreamScope scope(call);
+  std::optional<StreamScope> scope(std::in_place, call);
   std::unique_ptr<client::LogStream> stream = TRY(
       CallOnCancellable(here, there, [&] { return node->Logs(call.attributes.ns, call.attributes.name, options); }));
-  Ok sent = call.response.Start(200, std::move(headers));
+  // From then on the connection has a reader of its own, or none.
+  if (net::IsWebSocketUpgrade(call.request)) scope.reset();
+  Result<std::unique_ptr<LogSink>> sink = OpenSink(call, std::move(headers));
+  Ok sent = sink.ok() ? Ok() : Ok(sink.status());
   while (sent.ok()) {
     const Result<std::string> text = CallOnCancellable(here, there, [&] { return stream->Read(); });
     if (!text.ok() || text->empty()) break;
-    sent = call.response.Write(*text);
+    sent = (*sink)->Write(*text);
   }
   rt::CallOn(here, there, [&] { stream.reset(); });
-  (void)call.response.Finish();
+  if (!sink.ok()) return sink.status();
+  (*sink)->End();
   return {};
 }
 
