@@ -8,6 +8,7 @@ other clusters, and what a scenario leaves behind is found. Needs root. KNARR_BI
 """
 
 import argparse
+import concurrent.futures
 import glob
 import importlib
 import json
@@ -23,8 +24,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
+import conformance  # noqa: E402
 import harness  # noqa: E402
 import leaks  # noqa: E402
+
+
+# How many scenarios that may run beside others do so.
+BESIDE = 6
 
 
 def enter_namespaces():
@@ -45,6 +51,7 @@ def run_one(function, client, cluster, number):
     verdict, text = "passed", ""
     try:
         cluster.run([cluster.binary, "kubectl", "create", "namespace", namespace])
+        kit.wait("the namespace's account", lambda: kit.any("get serviceaccount default").code == 0)
         function(kit)
     except harness.Skip as skip:
         verdict, text = "skipped", str(skip)
@@ -58,6 +65,34 @@ def run_one(function, client, cluster, number):
     except harness.Failure as failure:
         verdict, text = "failed", f"{text}\n{failure}"
     return verdict, text, took
+
+
+def chosen(options):
+    """(function, client, name) of all that is to run."""
+    for function, clients in harness.SCENARIOS:
+        for client in clients:
+            name = f"{function.__module__}.{function.__name__}[{client}]"
+            if options.only in name and (not options.client or client == options.client):
+                yield function, client, name
+
+
+def run_all(options, cluster, record):
+    beside, alone = [], []
+    for number, (function, client, name) in enumerate(chosen(options), 1):
+        if client == "kubectl" and harness.kubectl_minor() is None:
+            record(name, "skipped", "no kubectl on PATH", 0)
+            continue
+        (beside if getattr(function, "beside_others", False) else alone).append((function, client, name, number))
+    with concurrent.futures.ThreadPoolExecutor(BESIDE) as pool:
+        running = {pool.submit(run_one, function, client, cluster, number): name
+                   for function, client, name, number in beside}
+        for done in concurrent.futures.as_completed(running):
+            record(running[done], *done.result())
+    for function, client, name, number in alone:
+        record(name, *run_one(function, client, cluster, number))
+    if not options.only and not options.client:
+        gaps = conformance.gaps()
+        record("every behaviour of conformance is covered", "failed" if gaps else "passed", "\n".join(gaps), 0)
 
 
 def start(options, work):
@@ -102,17 +137,7 @@ def main():
     cluster = None
     try:
         cluster = start(options, work)
-        number = 0
-        for function, clients in harness.SCENARIOS:
-            for client in clients:
-                name = f"{function.__module__}.{function.__name__}[{client}]"
-                if options.only not in name or (options.client and client != options.client):
-                    continue
-                if client == "kubectl" and harness.kubectl_minor() is None:
-                    record(name, "skipped", "no kubectl on PATH", 0)
-                    continue
-                number += 1
-                record(name, *run_one(function, client, cluster, number))
+        run_all(options, cluster, record)
     finally:
         finish(cluster, before, work, record, options)
         if options.result:

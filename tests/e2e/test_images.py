@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 
-from harness import Failure, Skip, pod_yaml, refused, scenario, wait_until
+from harness import Failure, Skip, pod_yaml, refused, scenario, shell, wait_until
 
 PORT = 15500
 
 
 @scenario(clients=["knarr"])
 def images_come_from_a_mirror(k):
+    """[sig-node] ImageVolume should succeed with pod and pull policy of Always"""
     for program in ("docker-registry", "skopeo"):
         if shutil.which(program) is None:
             raise Skip(f"no {program} on this machine")
@@ -41,6 +42,11 @@ def images_come_from_a_mirror(k):
         k.create(pod_yaml("direct", f"- name: c\n  image: 127.0.0.1:{PORT}/library/mirrored:1" + command))
         k.create(pod_yaml("mirrored", "- name: c\n  image: mirrored:1" + command))
         k.create(pod_yaml("missing", "- name: c\n  image: nothing:1"))
+        volume = "volumes:\n- name: v\n  image: {reference: mirrored:1, pullPolicy: Always}"
+        k.create(pod_yaml("shows", shell("c", "ls /v/bin/busybox; touch /v/x || echo refused; exec sleep 1000",
+                                         "volumeMounts:\n- {name: v, mountPath: /v}"), volume))
+        k.ready("shows")
+        k.wait("it sees the image", lambda: k.ok("logs shows").has(r"^/v/bin/busybox$", r"^refused$"))
         k.ready("direct")
         k.ready("mirrored")
         k.event(r'Pulling Pulling image "mirrored:1"')
