@@ -95,7 +95,7 @@ class Api:
 
 
 class PodWatch:
-    """Notes when each pod is first seen scheduled, ready and gone."""
+    """Notes when each pod is first seen scheduled, ready, with a container that has ended, and gone."""
 
     def __init__(self, port, context):
         self.api = Api(port, context, timeout=None)  # nothing happens for as long as nothing happens
@@ -106,7 +106,7 @@ class PodWatch:
         if self.answer.status != 200:
             raise RuntimeError(f"watch of pods: {self.answer.status}")
         self.changed = threading.Condition()
-        self.times = {"scheduled": {}, "ready": {}, "gone": {}}
+        self.times = {"scheduled": {}, "ready": {}, "ended": {}, "gone": {}}
         self.events = 0
         self.failure = None
         threading.Thread(target=self.run, daemon=True).start()
@@ -131,6 +131,8 @@ class PodWatch:
                 self.times["gone"].setdefault(name, when)
             if pod["spec"].get("nodeName"):
                 self.times["scheduled"].setdefault(name, when)
+            if any("terminated" in one.get("state", {}) for one in pod.get("status", {}).get("containerStatuses", [])):
+                self.times["ended"].setdefault(name, when)
             if conditions.get("Ready") == "True":
                 self.times["ready"].setdefault(name, when)
             self.changed.notify_all()

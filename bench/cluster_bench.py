@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures a whole cluster from outside; prints one JSON line per figure.
 
-    bench/cluster_bench.py [--knarr PROGRAM] [--only NAME…] [--idle-seconds N] [--pods N] [--host-network]
+    bench/cluster_bench.py [--knarr PROGRAM] [--only NAME…] [--samples N] [--idle-seconds N] [--pods N] [--host-network]
 
 Needs root, crun, busybox-static and a C compiler (for the sample image). A line says what was measured, the value, the
 bar it is held against ("bar", absent where there is none) and whether it was met; "load" is the machine's load average.
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,14 +41,14 @@ class Report:
         print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
-def pod(name, image="knarr/hello:1", command=None, probe=None, grace=30):
+def pod(name, image="knarr/hello:1", command=None, probe=None, grace=30, restart="Always"):
     container = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent"}
     if command:
         container["command"] = command
     if probe:
         container["readinessProbe"] = probe
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "bench"}},
-            "spec": {"containers": [container], "terminationGracePeriodSeconds": grace}}
+            "spec": {"containers": [container], "terminationGracePeriodSeconds": grace, "restartPolicy": restart}}
 
 
 def whole_process(command, times, environment=None):
@@ -64,6 +65,12 @@ def spread(values):
     ordered = sorted(values)
     return {"samples": len(ordered), "min": round(ordered[0], 3),
             "p90": round(ordered[min(len(ordered) - 1, len(ordered) * 9 // 10)], 3), "max": round(ordered[-1], 3)}
+
+
+def percentile(values, share):
+    """The smallest value that `share` percent of all are no larger than."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
 
 
 def program_size(path):
@@ -104,9 +111,8 @@ def bench_idle(report, cluster, options, name="idle"):
     time.sleep(options.idle_seconds)
     seconds = now() - began
     used = sum(process_cpu(pid) - before[pid] for pid in pids)
-    first = name == "idle"
-    report.figure(f"{name}_memory_pss", memory, "MB", 40 if first else None, processes=len(pids))
-    report.figure(f"{name}_cpu", used / seconds * 100, "% of a core", 0.2 if first else None,
+    report.figure(f"{name}_memory_pss", memory, "MB", 40 if name == "idle" else None, processes=len(pids))
+    report.figure(f"{name}_cpu", used / seconds * 100, "% of a core", {"idle": 0.2, "idle_110_pods": 1}.get(name),
                   seconds=round(seconds, 1), cpu_ms=round(used * 1e3, 2))
 
 
@@ -131,17 +137,62 @@ def bench_pod(report, cluster, options):
     bound, ready, gone = one_at_a_time(cluster, api, watch, "one", options.samples)
     cpu = (process_cpu(cluster.server.pid) - cpu) / options.samples
     report.figure("pod_bound", statistics.median(bound), "ms", **spread(bound))
-    report.figure("pod_ready", statistics.median(ready), "ms", 150, **spread(ready), server_cpu_ms=round(cpu * 1e3, 2))
+    report.figure("pod_ready", statistics.median(ready), "ms", 50, **spread(ready), server_cpu_ms=round(cpu * 1e3, 2))
+    report.figure("pod_ready_p99", percentile(ready, 99), "ms", 150, samples=len(ready))
     report.figure("pod_deleted", statistics.median(gone), "ms", **spread(gone))
     probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1}
     _, ready, _ = one_at_a_time(cluster, api, watch, "probed", options.samples, probe=probe)
     report.figure("pod_ready_http_probe", statistics.median(ready), "ms", **spread(ready))
 
 
-def bench_burst(report, cluster, options):
+def processes_of(command):
+    """{last argument: pid} of what runs with this first argument."""
+    out = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")[:-1]
+        except OSError:
+            continue
+        if len(words) > 1 and words[0] == command:
+            out[words[-1].decode()] = int(pid)
+    return out
+
+
+def bench_exit(report, cluster, options):
+    """From a container's death to the watch that tells of it: the node's and the API server's part, a commit and all."""
+    api, watch = cluster.api(), cluster.watch()
+    names = {str(1000000 + number): f"exit-{number}" for number in range(min(options.samples, 100))}
+    for seconds, name in names.items():
+        api.call("POST", PODS, pod(name, image="busybox:latest", command=["sleep", seconds], restart="Never"))
+    watch.wait("ready", names.values())
+    pids = processes_of(b"sleep")
+    seen = []
+    for seconds, name in names.items():
+        began = now()
+        os.kill(pids[seconds], signal.SIGKILL)
+        seen.append((watch.wait("ended", [name])[name] - began) * 1e3)
+    report.figure("container_exit_seen", statistics.median(seen), "ms", **spread(seen))
+    report.figure("container_exit_seen_p99", percentile(seen, 99), "ms", 10, samples=len(seen))
+    for name in names.values():
+        api.call("DELETE", f"{PODS}/{name}")
+    watch.wait("gone", names.values())
+
+
+def bench_full(report, cluster, options):
+    """As many pods as a node takes, with a probe each."""
+    options = argparse.Namespace(**vars(options) | {"pods": 110})
+    bench_burst(report, cluster, options, {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10})
+
+
+# Pods at once → the bar, in seconds.
+AT_ONCE = {30: 1, 110: 4}
+
+
+def bench_burst(report, cluster, options, probe=None):
     api, watch = cluster.api(), cluster.watch()
     count = options.pods
-    names = [f"burst-{number}" for number in range(count)]
+    names = [f"burst-{count}-{number}" for number in range(count)]
     time.sleep(2)
     before = cluster.memory()
     server = cluster.server.pid
@@ -149,16 +200,16 @@ def bench_burst(report, cluster, options):
     cpu = process_cpu(server)
     began = now()
     for name in names:
-        api.call("POST", PODS, pod(name))
+        api.call("POST", PODS, pod(name, probe=probe))
     posted = now() - began
     last = max(watch.wait("ready", names).values()) - began
     cpu = process_cpu(server) - cpu
-    report.figure(f"pods_{count}_at_once_ready", last, "s", 3, posted_s=round(posted, 3),
+    report.figure(f"pods_{count}_at_once_ready", last, "s", AT_ONCE.get(count), posted_s=round(posted, 3),
                   server_cpu_ms_per_pod=round(cpu * 1e3 / count, 2))
     time.sleep(options.settle_seconds)
     added = (cluster.memory() - before) / count / MB
     pids = cluster.processes()
-    report.figure("pod_memory_added", added, "MB", 1.5, processes_per_pod=round((len(pids) - 1) / count, 2),
+    report.figure("pod_memory_added", added, "MB", 1, pods=count, processes_per_pod=round((len(pids) - 1) / count, 2),
                   server_mb=round((process_memory(server) - server_before) / count / MB, 3))
     bench_idle(report, cluster, options, f"idle_{count}_pods")
     began = now()
@@ -188,7 +239,7 @@ def bench_commands(report, cluster, options):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--knarr", default=os.path.join(ROOT, "build", "release", "bin", "knarr"))
-    parser.add_argument("--only", nargs="*", default=["program", "start", "idle", "pod", "burst", "commands"])
+    parser.add_argument("--only", nargs="*", default=["program", "start", "idle", "pod", "exit", "burst", "full", "commands"])
     parser.add_argument("--starts", type=int, default=9)
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--pods", type=int, default=30)
@@ -209,11 +260,12 @@ def main():
         isolate()
     if "start" in options.only:
         bench_cold_start(report, options)
-    steps = [("idle", bench_idle), ("pod", bench_pod), ("burst", bench_burst), ("commands", bench_commands)]
+    steps = [("idle", bench_idle), ("pod", bench_pod), ("exit", bench_exit), ("burst", bench_burst),
+             ("full", bench_full), ("commands", bench_commands)]
     if any(name in options.only for name, _ in steps):
         with Cluster(options.knarr) as cluster:
             cluster.start()
-            if set(options.only) & {"pod", "burst", "commands"}:
+            if set(options.only) & {"pod", "exit", "burst", "full", "commands"}:
                 cluster.load_images()
             for name, step in steps:
                 if name in options.only:
