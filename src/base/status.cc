@@ -156,7 +156,9 @@ Status FromErrno(int error, std::string_view what) {
   }
   char buffer[128];
   const char* text = strerror_r(error, buffer, sizeof buffer);
-  return {reason, std::string(what) + ": " + text};
+  Status status(reason, std::string(what) + ": " + text);
+  constexpr int kInsufficientStorage = 507;
+  return error == ENOSPC || error == EDQUOT ? status.WithCode(kInsufficientStorage) : status;
 }
 
 void MustFailed(const char* file, int line, const Status& status) {

@@ -31,11 +31,14 @@ struct Node {
 
 using NodePtr = std::shared_ptr<Node>;
 
-void RevertToSynced(Node& node) {
-  if (node.type == FileType::kFile) node.bytes = node.synced_bytes;
+void RevertToSynced(Node& node, FileFaults* faults) {
+  if (node.type == FileType::kFile) {
+    if (faults != nullptr) faults->Crash(node.inode, node.synced_bytes);
+    node.bytes = node.synced_bytes;
+  }
   if (node.type != FileType::kDirectory) return;
   node.entries = node.synced_entries;
-  for (const auto& [name, child] : node.entries) RevertToSynced(*child);
+  for (const auto& [name, child] : node.entries) RevertToSynced(*child, faults);
 }
 
 size_t CountBytes(const Node& node) {
@@ -86,7 +89,7 @@ class MemoryFiles : public MemoryFileSystem {
   }
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode, uint32_t permissions) override {
-    Turn();
+    TRY(Begin());
     const Place place = TRY(Find(path, "open", true));
     NodePtr node = place.node;
     const bool creates = mode == OpenMode::kCreate || mode == OpenMode::kCreateNew || mode == OpenMode::kTruncate;
@@ -94,7 +97,10 @@ class MemoryFiles : public MemoryFileSystem {
     if (node != nullptr && mode == OpenMode::kCreateNew) return FromErrno(EEXIST, "open " + path);
     if (node == nullptr) node = Add(place, FileType::kFile, permissions);
     if (node->type == FileType::kDirectory) return FromErrno(EISDIR, "open " + path);
-    if (mode == OpenMode::kTruncate) node->bytes.clear();
+    if (mode == OpenMode::kTruncate) {
+      node->bytes.clear();
+      if (faults_ != nullptr) faults_->Truncate(node->inode, 0);
+    }
     return std::unique_ptr<File>(std::make_unique<MemoryFile>(*this, node, path, mode != OpenMode::kRead));
   }
 
@@ -135,7 +141,7 @@ class MemoryFiles : public MemoryFileSystem {
   }
 
   Result<std::vector<DirectoryEntry>> List(const std::string& path) override {
-    Turn();
+    TRY(Begin());
     const NodePtr node = TRY(Require(path, "open"));
     if (node->type != FileType::kDirectory) return FromErrno(ENOTDIR, "open " + path);
     std::vector<DirectoryEntry> entries;
@@ -160,7 +166,7 @@ class MemoryFiles : public MemoryFileSystem {
   }
 
   Ok Rename(const std::string& from, const std::string& to) override {
-    Turn();
+    TRY(Begin());
     const Place source = TRY(Find(from, "rename", false));
     if (source.node == nullptr || source.directory == nullptr) return FromErrno(ENOENT, "rename " + from);
     const Place target = TRY(Find(to, "rename", false));
@@ -210,7 +216,7 @@ class MemoryFiles : public MemoryFileSystem {
   }
 
   Ok SyncDirectory(const std::string& path) override {
-    Turn();
+    TRY(Begin());
     const NodePtr node = TRY(Require(path, "open"));
     if (node->type != FileType::kDirectory) return FromErrno(ENOTDIR, "open " + path);
     node->synced_entries = node->entries;
@@ -219,16 +225,24 @@ class MemoryFiles : public MemoryFileSystem {
 
   void Crash() override {
     ++epoch_;
-    RevertToSynced(*root_);
+    RevertToSynced(*root_, faults_);
   }
 
   size_t bytes() const override { return CountBytes(*root_); }
+
+  void SetFaults(FileFaults* faults) override { faults_ = faults; }
+  FileFaults* faults() const { return faults_; }
 
   uint64_t epoch() const { return epoch_; }
   WallTime Now() const { return runtime_.Wall(); }
   /// Where the real file system would let others run.
   void Turn() {
     if (runtime_.current() != nullptr) runtime_.Yield();
+  }
+  /// Turn, in front of what may fail.
+  Ok Begin() {
+    Turn();
+    return faults_ == nullptr ? Ok() : faults_->Touch();
   }
 
  private:
@@ -305,7 +319,7 @@ class MemoryFiles : public MemoryFileSystem {
   }
 
   Ok Erase(const std::string& path, bool with_all_inside) {
-    Turn();
+    TRY(Begin());
     const Result<Place> place = Find(path, "remove", false);
     if (place.Failed(Reason::kNotFound)) return {};
     if (!place.ok()) return place.status();
@@ -324,6 +338,7 @@ class MemoryFiles : public MemoryFileSystem {
   Runtime& runtime_;
   uint64_t next_inode_ = 1;
   uint64_t epoch_ = 0;
+  FileFaults* faults_ = nullptr;
   NodePtr root_;
 };
 
@@ -331,7 +346,7 @@ MemoryFile::MemoryFile(MemoryFiles& files, NodePtr node, std::string path, bool 
     : files_(files), node_(std::move(node)), path_(std::move(path)), writable_(writable), epoch_(files.epoch()) {}
 
 Ok MemoryFile::Begin(std::string_view what, bool writes) {
-  files_.Turn();
+  TRY(files_.Begin());
   const std::string where = std::string(what) + " " + path_;
   if (epoch_ != files_.epoch()) return FromErrno(EIO, where);
   if (writes && !writable_) return FromErrno(EBADF, where);
@@ -349,6 +364,9 @@ Result<std::string> MemoryFile::ReadAt(int64_t offset, size_t size) {
 Ok MemoryFile::Write(size_t offset, std::string_view bytes) {
   const size_t end = offset + bytes.size();
   if (offset > kFileMax || end > kFileMax) return FromErrno(EFBIG, "write " + path_);
+  if (FileFaults* faults = files_.faults()) {
+    TRY(faults->Write(node_->inode, node_->bytes.size(), offset, bytes));
+  }
   if (end > node_->bytes.size()) node_->bytes.resize(end);
   std::ranges::copy(bytes, node_->bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   return {};
@@ -367,6 +385,7 @@ Ok MemoryFile::Append(std::string_view bytes) {
 
 Ok MemoryFile::Sync() {
   TRY(Begin("sync", false));
+  if (FileFaults* faults = files_.faults()) return faults->Sync(node_->inode, node_->synced_bytes);
   node_->synced_bytes = node_->bytes;
   return {};
 }
@@ -375,6 +394,7 @@ Ok MemoryFile::Truncate(int64_t size) {
   TRY(Begin("truncate", true));
   if (size < 0 || static_cast<size_t>(size) > kFileMax) return FromErrno(EINVAL, "truncate " + path_);
   node_->bytes.resize(static_cast<size_t>(size));
+  if (FileFaults* faults = files_.faults()) faults->Truncate(node_->inode, node_->bytes.size());
   return {};
 }
 

@@ -46,4 +46,6 @@ uint64_t RecordChecksum(int64_t row, Revision revision, Revision created, std::s
   return value == nullptr ? sum : Mix(sum, *value);
 }
 
+uint64_t BytesChecksum(std::string_view bytes, uint64_t seed) { return Mix(Fold(seed ^ kA, kB), bytes); }
+
 }  // namespace knarr::store

@@ -13,19 +13,13 @@ namespace {
 /// A group beyond either is written without waiting for more.
 constexpr size_t kGroupMembersMax = 1024;
 constexpr size_t kGroupBytesMax = 8 << 20;
-/// Rows to forget ride along with a write once there are so many (each dirties a page of its own)…
-constexpr size_t kForgetLeast = 256;
-/// …or they are as much as this part of the live values, and this much…
-constexpr size_t kForgetFraction = 8;
-constexpr size_t kForgetBytesLeast = 128 << 10;
-/// …so many at a time, or two with each change: each may cost a page in the write-ahead log…
-constexpr size_t kForgetStep = 48;
-/// …and by themselves, after an explicit compaction, so many at a time: writers wait meanwhile.
-constexpr size_t kForgetMost = 50;
+/// Rows to forget that go with one batch.
+constexpr size_t kForgetMost = 4096;
 /// Values sealed anew in one flush.
 constexpr size_t kResealMost = 100;
-/// The part of the live bytes that history may take on the disk.
-constexpr size_t kDiskHistoryFraction = 4;
+/// The part of the live bytes that history may take on the disk: what is forgotten sooner need not be brought from the
+/// journal to the database.
+constexpr size_t kDiskHistoryFraction = 16;
 constexpr int32_t kRetryAfterSeconds = 1;
 
 /// What a change has on the disk beyond the current state.
@@ -196,32 +190,20 @@ void Core::FlushAll() {
     // A repair that had the turn may have failed: until it is healed nobody may touch the log.
     if (!broken_) FlushOne();
     // Those whose change is on the disk go on meanwhile.
-    if (!broken_) log_->Tidy(timeline_.value_bytes());
-    if (forget_.empty() && stale_.empty() && !log_->spacious()) tidy_up_ = false;
+    const bool done = forget_.empty() && stale_.empty();
+    if (!broken_) {
+      log_->Tidy({.bytes = timeline_.value_bytes(), .keys = timeline_.tree().size()}, tidy_up_ && done);
+    }
+    if (done) tidy_up_ = false;
   } while (!groups_.empty() || IdleWork());
   flushing_ = false;
   idle_.NotifyAll();
 }
 
-bool Core::ManyForgotten() const {
-  const size_t keys = std::max<size_t>(timeline_.tree().size(), 1);
-  const size_t bytes = forget_.size() * (timeline_.value_bytes() / keys);
-  return bytes >= std::max(timeline_.value_bytes() / kForgetFraction, kForgetBytesLeast);
-}
-
-std::vector<int64_t> Core::TakeForgotten(size_t records) {
-  size_t count = 0;
-  if (tidy_up_) {
-    count = kForgetMost;
-  } else if (forget_.size() >= kForgetLeast || ManyForgotten()) {
-    count = std::max(kForgetStep, 2 * records);
-  }
-  count = std::min(count, forget_.size());
-  auto end = forget_.begin() + static_cast<ptrdiff_t>(count);
-  std::vector<int64_t> rows(forget_.begin(), end);
-  forget_.erase(forget_.begin(), end);
-  // Within one step their order is of no account, and neighbours share pages.
-  std::ranges::sort(rows);
+std::vector<int64_t> Core::TakeForgotten() {
+  const auto count = static_cast<ptrdiff_t>(std::min(forget_.size(), kForgetMost));
+  std::vector<int64_t> rows(forget_.begin(), forget_.begin() + count);
+  forget_.erase(forget_.begin(), forget_.begin() + count);
   return rows;
 }
 
@@ -244,7 +226,8 @@ void Core::FlushOne() {
   Log::Batch batch;
   batch.records.reserve(group.changes.size());
   for (const Change& change : group.changes) batch.records.push_back(change.after);
-  batch.forget = TakeForgotten(batch.records.size());
+  // They go with something else, unless a compaction asks for it.
+  if (!batch.records.empty() || tidy_up_) batch.forget = TakeForgotten();
   batch.compacted = disk_compacted_;
   TakeStale(batch);
   const bool compacted = std::exchange(mark_compacted_, false);

@@ -129,9 +129,7 @@ class Core : public Store, public Maintenance {
   /// The compaction on the disk that the bounds ask for.
   Revision DiskBound() const;
   void ForgetTo(Revision revision);
-  std::vector<int64_t> TakeForgotten(size_t records);
-  /// They are worth a step of their own.
-  bool ManyForgotten() const;
+  std::vector<int64_t> TakeForgotten();
   void TakeStale(Log::Batch& batch);
   bool IdleWork() const { return tidy_up_ && !closed_ && !broken_; }
 
@@ -153,7 +151,7 @@ class Core : public Store, public Maintenance {
   size_t disk_history_bytes_ = 0;  ///< about what history has there
   std::deque<int64_t> forget_;
   std::vector<ItemRef> stale_;   ///< from the last on
-  bool tidy_up_ = false;         ///< forget rows and give space back without waiting for writes to go along with
+  bool tidy_up_ = false;         ///< forget rows without waiting for writes to go along with
   bool mark_compacted_ = false;  ///< the mark of a compaction goes to the disk, though no row does
   uint64_t commits_ = 0;
   uint64_t writes_ = 0;

@@ -221,9 +221,9 @@ TEST_F(EmbeddedTest, OnlyTheOwnerMayRead) {
 
 TEST_F(EmbeddedTest, OtherFormatsAreRefused) {
   Run([](rt::Runtime&, Store& store) { MustPut(store, "a", "1"); });
-  Sql("PRAGMA user_version=3");
+  Sql("PRAGMA user_version=4");
   EXPECT_EQ(OpenError(), "InternalError: store " + path() +
-                             " has format 3, this program knows formats 1 to 2: use the version of knarr that wrote "
+                             " has format 4, this program knows formats 1 to 3: use the version of knarr that wrote "
                              "it, or a newer one");
   Sql("PRAGMA application_id=5");
   EXPECT_EQ(OpenError(),
@@ -234,23 +234,27 @@ TEST_F(EmbeddedTest, OtherFormatsAreRefused) {
   });
 }
 
-// Written by the store as it was with format 1: twelve puts on five keys, a delete, compaction at 8, a transaction.
+// Written by the store as it was with format 1: twelve puts on five keys, a delete, compaction at 8, a transaction; and
+// the same as the program of format 2 upgraded it.
 TEST_F(EmbeddedTest, AnOlderFormatIsUpgraded) {
-  std::filesystem::create_directories(folder_.path() + "/data");
-  std::filesystem::copy_file(std::string(KNARR_SOURCE_DIR) + "/tests/golden/store/format-1.db", path());
   const std::string at = "/registry/core/configmaps/default/c";
-  for (int again = 0; again < 2; again++) {
-    Run([&](rt::Runtime& runtime, Store& store) {
-      EXPECT_EQ(store.stats().revision, 15 + again);
-      EXPECT_EQ(store.stats().compacted, 8);
-      EXPECT_EQ(Dump(*store.Latest(), at),
-                (Lines{at + "0=last@15", at + "1=value 11@13", at + "2=value 7@9", at + "4=value 9@11"}));
-      EXPECT_EQ(*store.Latest()->Get("/registry/core/secrets/default/s")->value, std::string("\0binary\xff", 8));
-      auto watch = MUST(store.StartWatch(runtime, {.prefix = at + "3", .after = 8}));
-      EXPECT_EQ(Dump(MUST(watch->Next())), (Lines{"+" + at + "3=value 8@10", "-" + at + "3@14"}));
-      EXPECT_EQ(MUST(store.maintenance()->Check()).damaged, 0u);
-      MustPut(store, "new", "1");
-    });
+  for (const char* format : {"1", "2"}) {
+    std::filesystem::remove_all(folder_.path() + "/data");
+    std::filesystem::create_directories(folder_.path() + "/data");
+    std::filesystem::copy_file(std::string(KNARR_SOURCE_DIR) + "/tests/golden/store/format-" + format + ".db", path());
+    for (int again = 0; again < 2; again++) {
+      Run([&](rt::Runtime& runtime, Store& store) {
+        EXPECT_EQ(store.stats().revision, 15 + again);
+        EXPECT_EQ(store.stats().compacted, 8);
+        EXPECT_EQ(Dump(*store.Latest(), at),
+                  (Lines{at + "0=last@15", at + "1=value 11@13", at + "2=value 7@9", at + "4=value 9@11"}));
+        EXPECT_EQ(*store.Latest()->Get("/registry/core/secrets/default/s")->value, std::string("\0binary\xff", 8));
+        auto watch = MUST(store.StartWatch(runtime, {.prefix = at + "3", .after = 8}));
+        EXPECT_EQ(Dump(MUST(watch->Next())), (Lines{"+" + at + "3=value 8@10", "-" + at + "3@14"}));
+        EXPECT_EQ(MUST(store.maintenance()->Check()).damaged, 0u);
+        MustPut(store, "new", "1");
+      });
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The folder of an embedded store: store.db (with store.db-wal while it is open), lock, and what store/rewrite.h leaves
-// for a moment.
+// The folder of an embedded store: store.db, and while it is open store.db-wal and journal-1, journal-2, …; lock; and
+// what store/rewrite.h leaves for a moment.
 
 #include <memory>
 #include <string>

@@ -10,6 +10,19 @@ namespace {
 
 constexpr int kApplicationId = 0x4b6e7273;  // "Knrs"
 
+Ok MakeJournalMark(Database& database, uint64_t generation) {
+  TRY(
+      database.Run("CREATE TABLE journal(id INTEGER PRIMARY KEY, generation INTEGER NOT NULL, applied INTEGER NOT NULL,"
+                   " sum INTEGER NOT NULL)"));
+  TRY(database.Run("INSERT INTO journal VALUES(1, 0, 0, 0)"));
+  Statement mark;
+  TRY(database.Prepare(mark, kUpdateJournalMark));
+  BindJournalMark(mark, {.generation = generation, .applied = 0});
+  const int code = mark.Run();
+  if (code != SQLITE_OK) return database.Error(code, "write the journal's mark");
+  return {};
+}
+
 Ok MakeTables(Database& database) {
   TRY(
       database.Run("CREATE TABLE log(row INTEGER PRIMARY KEY, revision INTEGER NOT NULL, created INTEGER NOT NULL,"
@@ -41,7 +54,7 @@ Ok SetUp(Database& database) {
   return database.Run("PRAGMA cell_size_check=ON");
 }
 
-Ok CheckFormat(Database& database) {
+Ok CheckFormat(Database& database, uint64_t generation) {
   TRY(database.Run("BEGIN EXCLUSIVE"));
   const int64_t tables = TRY(database.Query("SELECT count(*) FROM sqlite_master"));
   const int64_t application = TRY(database.Query("PRAGMA application_id"));
@@ -50,13 +63,13 @@ Ok CheckFormat(Database& database) {
     TRY(MakeTables(database));
   } else if (application != kApplicationId) {
     return Internal("store " + database.path() + " is a database of another program: choose another data folder");
-  } else if (format == 1) {
-    TRY(UpgradeFrom1(database));
-  } else if (format != kFormat) {
+  } else if (format < 1 || format > kFormat) {
     return Internal("store " + database.path() + " has format " + std::to_string(format) +
                     ", this program knows formats 1 to " + std::to_string(kFormat) +
                     ": use the version of knarr that wrote it, or a newer one");
   }
+  if (format == 1) TRY(UpgradeFrom1(database));
+  if (format < 3) TRY(MakeJournalMark(database, generation));
   if (format != kFormat) TRY(database.Run(("PRAGMA user_version=" + std::to_string(kFormat)).c_str()));
   return database.Run("COMMIT");
 }
@@ -84,6 +97,31 @@ Ok WriteMark(Database& database, Revision compacted) {
   const int code = mark.Run();
   if (code != SQLITE_OK) return database.Error(code, "write the mark");
   return {};
+}
+
+uint64_t JournalMarkChecksum(const JournalMark& mark) {
+  return RecordChecksum(0, static_cast<int64_t>(mark.applied), static_cast<int64_t>(mark.generation), "journal",
+                        nullptr);
+}
+
+Result<JournalMark> ReadJournalMark(Database& database) {
+  Statement read;
+  TRY(database.Prepare(read, "SELECT generation, applied, sum FROM journal WHERE id=1"));
+  const int code = read.Step();
+  if (code == SQLITE_DONE) return database.Damaged("the mark of the journal is gone");
+  if (code != SQLITE_ROW) return database.Error(code, "read the journal's mark");
+  const JournalMark mark{.generation = static_cast<uint64_t>(read.Number(0)),
+                         .applied = static_cast<uint64_t>(read.Number(1))};
+  if (static_cast<uint64_t>(read.Number(2)) != JournalMarkChecksum(mark)) {
+    return database.Damaged("the mark of the journal does not match its checksum");
+  }
+  return mark;
+}
+
+void BindJournalMark(Statement& update, const JournalMark& mark) {
+  update.Bind(1, static_cast<int64_t>(mark.generation));
+  update.Bind(2, static_cast<int64_t>(mark.applied));
+  update.Bind(3, static_cast<int64_t>(JournalMarkChecksum(mark)));
 }
 
 uint64_t Record::Checksum() const { return RecordChecksum(row, revision, created, key, is_delete ? nullptr : &value); }

@@ -1,8 +1,9 @@
 #pragma once
 
-// What lies in the database: one table of records, a row for each put or delete in the order they happened, and the
-// mark of the compaction. Format 2 gave the mark a checksum; a database of format 1 is upgraded when it is opened, in
-// one transaction.
+// What lies in the database: one table of records, a row for each put or delete in the order they happened, the mark of
+// the compaction, and the mark of the journal (store/journal.h): how much of it the database has. Format 2 gave the mark
+// of the compaction a checksum, format 3 brought the journal; a database of an older format is upgraded when it is
+// opened, in one transaction.
 
 #include <cstdint>
 #include <string_view>
@@ -12,19 +13,32 @@
 
 namespace knarr::store {
 
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
 
 /// Pragmas of every database, before its tables are looked at.
 Ok SetUp(Database& database);
 /// Makes the tables of a new database, upgrades one of an older format. InternalError: of another program, or newer.
-Ok CheckFormat(Database& database);
+/// `generation`: a random number, the database's own if it has none yet.
+Ok CheckFormat(Database& database, uint64_t generation);
 /// History up to here is gone. InternalError when it is damaged.
 Result<Revision> ReadMark(Database& database);
 /// REQUIRES: inside a transaction, or alone.
 Ok WriteMark(Database& database, Revision compacted);
 uint64_t MarkChecksum(Revision compacted);
 
+/// Which journal belongs to the database, and up to which of its frames the database has what they say.
+struct JournalMark {
+  uint64_t generation = 0;
+  uint64_t applied = 0;
+};
+/// InternalError when it is damaged.
+Result<JournalMark> ReadJournalMark(Database& database);
+uint64_t JournalMarkChecksum(const JournalMark& mark);
+
 constexpr const char* kUpdateMark = "UPDATE compacted SET revision=?, sum=? WHERE id=1";
+constexpr const char* kUpdateJournalMark = "UPDATE journal SET generation=?, applied=?, sum=? WHERE id=1";
+/// Binds what kUpdateJournalMark wants.
+void BindJournalMark(Statement& update, const JournalMark& mark);
 constexpr const char* kInsertRecord = "INSERT INTO log VALUES(?,?,?,?,?,?)";
 constexpr const char* kSelectRecords =
     "SELECT row, revision, created, key, value, sum FROM log WHERE row>=? ORDER BY row";

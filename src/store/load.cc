@@ -15,27 +15,33 @@ constexpr size_t kLoadStretch = 2000;
 
 class Loader {
  public:
-  Loader(rt::Runtime& world, Database& database, const Sealer* sealer)
-      : world_(world), database_(database), sealer_(sealer) {}
-  Result<Recovered> Load();
+  Loader(rt::Runtime& world, Database& database, const Sealer* sealer, const JournalLeft& journal)
+      : world_(world), database_(database), sealer_(sealer), journal_(journal) {}
+  Result<Loaded> Load();
 
  private:
   Ok Begin();
   Ok ReadStretch(std::vector<ItemRef>* items);
-  Result<ItemRef> ReadRow();
+  /// Of the database, then of the journal; empty behind the last one.
+  Result<ItemRef> ReadNext();
+  Result<ItemRef> ItemOf(const Record& record);
   Ok Replay(ItemRef item, MonoTime now);
 
   rt::Runtime& world_;
   Database& database_;
   const Sealer* sealer_;
+  const JournalLeft& journal_;
   Statement rows_;
   Recovered recovered_;
   Revision last_loaded_ = 0;
-  bool loaded_ = false;
+  bool rows_done_ = false;
+  size_t entries_done_ = 0;
   std::vector<ItemRef> stale_;
+  std::vector<ItemRef> journaled_;
+  std::vector<ItemRef> resealed_;
 };
 
-Result<Recovered> Loader::Load() {
+Result<Loaded> Loader::Load() {
   Ok began;
   world_.Blocking([&] { began = Begin(); });
   TRY(std::move(began));
@@ -59,11 +65,13 @@ Result<Recovered> Loader::Load() {
     ready = std::exchange(next, {});
   } while (!ready.empty());
   recovered_.stale = std::move(stale_);
-  return std::move(recovered_);
+  // A row that the journal forgets may have been the last one: its number must not come again.
+  recovered_.row_next = std::max(recovered_.row_next, journal_.row_last() + 1);
+  return Loaded{std::move(recovered_), std::move(journaled_), std::move(resealed_)};
 }
 
 Ok Loader::Begin() {
-  recovered_.compacted = TRY(ReadMark(database_));
+  recovered_.compacted = std::max(TRY(ReadMark(database_)), journal_.compacted());
   TRY(database_.Prepare(rows_, kSelectRecords));
   rows_.Bind(1, 1);
   return {};
@@ -72,22 +80,38 @@ Ok Loader::Begin() {
 /// Up to kLoadStretch rows; none at the end.
 Ok Loader::ReadStretch(std::vector<ItemRef>* items) {
   items->reserve(kLoadStretch);
-  while (!loaded_ && items->size() < kLoadStretch) {
-    const int code = rows_.Step();
-    loaded_ = code == SQLITE_DONE;
-    if (loaded_) break;
-    if (code != SQLITE_ROW) return database_.Error(code, "read");
-    items->push_back(TRY(ReadRow()));
+  while (items->size() < kLoadStretch) {
+    ItemRef item = TRY(ReadNext());
+    if (!item) break;
+    items->push_back(std::move(item));
   }
   return {};
 }
 
-Result<ItemRef> Loader::ReadRow() {
-  const Record record = RecordAt(rows_);
-  if (!record.Good()) {
-    return database_.Damaged("row " + std::to_string(record.row) + " (revision " + std::to_string(record.revision) +
-                             ") does not match its checksum");
+Result<ItemRef> Loader::ReadNext() {
+  while (!rows_done_) {
+    const int code = rows_.Step();
+    rows_done_ = code == SQLITE_DONE;
+    if (rows_done_) break;
+    if (code != SQLITE_ROW) return database_.Error(code, "read");
+    const Record record = RecordAt(rows_);
+    if (!record.Good()) {
+      return database_.Damaged("row " + std::to_string(record.row) + " (revision " + std::to_string(record.revision) +
+                               ") does not match its checksum");
+    }
+    if (journal_.Gone(record.row)) continue;
+    const Record* instead = journal_.Instead(record.row);
+    ItemRef item = TRY(ItemOf(instead != nullptr ? *instead : record));
+    if (instead != nullptr) resealed_.push_back(item);
+    return item;
   }
+  if (entries_done_ == journal_.entries().size()) return ItemRef();
+  ItemRef item = TRY(ItemOf(journal_.entries()[entries_done_++].record));
+  journaled_.push_back(item);
+  return item;
+}
+
+Result<ItemRef> Loader::ItemOf(const Record& record) {
   ItemRef item = ItemRef::Make(record.key);
   item->create_revision = record.created;
   item->mod_revision = record.revision;
@@ -137,8 +161,8 @@ Ok Loader::Replay(ItemRef item, MonoTime now) {
 
 }  // namespace
 
-Result<Recovered> LoadAll(rt::Runtime& world, Database& database, const Sealer* sealer) {
-  return Loader(world, database, sealer).Load();
+Result<Loaded> LoadAll(rt::Runtime& world, Database& database, const Sealer* sealer, const JournalLeft& journal) {
+  return Loader(world, database, sealer, journal).Load();
 }
 
 }  // namespace knarr::store

@@ -19,6 +19,8 @@ struct Scan {
   int64_t next = 1;  ///< the row from which on nothing was read
   int64_t last_row = 0;
   Revision last_revision = 0;
+  bool rows_done = false;  ///< what follows is the journal's
+  size_t entries = 0;      ///< of those, how many were read
   bool done = false;
 };
 
@@ -42,16 +44,22 @@ class Log {
   /// batch is certainly not there. Any other: it may turn up after a restart. Code kInsufficientStorage: the disk is
   /// full. After an error nothing is appended before a Recover.
   virtual Ok Append(const Batch& batch) = 0;
-  /// Housekeeping between two batches, in small steps: a log that has grown long is emptied, and unused space given
-  /// back as long as `spacious`. `live_bytes`: what the state has, by which the sizes go.
-  virtual void Tidy(size_t live_bytes) { (void)live_bytes; }
+  /// What the state has.
+  struct Live {
+    size_t bytes = 0;
+    size_t keys = 0;
+  };
+  /// Between two batches: what is alive, by which the sizes go. `hurry`: what was forgotten is to leave the disk without
+  /// waiting for more to do.
+  virtual void Tidy(const Live& live, bool hurry) { (void)live, (void)hurry; }
+  /// What was appended has its last place, and unused space is given back; with `hurry`, that comes by itself. An error:
+  /// it does not.
+  virtual Result<bool> Settled() { return true; }
   /// After an Append that failed: Ok when it can be written again, and holds what it should and nothing more. May be
   /// tried again. When it can't be trusted any more, or `anew`, all of `contents` is written to a new place.
   virtual Ok Recover(const std::function<Contents()>& contents, bool anew) = 0;
   /// Any thread.
   virtual int64_t disk_bytes() const = 0;
-  /// Much of the disk space is unused: each Tidy gives some of it back.
-  virtual bool spacious() const { return false; }
   /// Reads the next records, compares each with its checksum, and reports. The scan is done behind the last one.
   virtual Ok Check(Scan& scan, CheckReport& report) = 0;
   /// What seals values on their way to the disk; null: nothing.

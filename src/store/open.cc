@@ -3,8 +3,8 @@
 #include "rt/file_system.h"
 #include "store/core.h"
 #include "store/folder.h"
+#include "store/journaled_log.h"
 #include "store/rewrite.h"
-#include "store/sqlite_log.h"
 
 namespace knarr::store {
 
@@ -45,7 +45,7 @@ Result<std::unique_ptr<Store>> OpenEmbedded(rt::Runtime& world, EmbeddedOptions 
   const std::string path = DatabasePath(options.directory);
   TRY(FinishReplace(world.files(), path));
   TRY(MakeDatabaseFile(world.files(), path));
-  OpenedLog opened = TRY(OpenSqliteLog(world, path, options.sealer, std::move(lock)));
+  OpenedLog opened = TRY(OpenJournaledLog(world, {.path = path, .sealer = options.sealer, .lock = std::move(lock)}));
   CoreOptions core{.history = {.events_max = options.history_events_max,
                                .bytes_max = options.history_bytes_max,
                                .age_max = options.history_age_max},

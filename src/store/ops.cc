@@ -9,6 +9,8 @@ namespace {
 constexpr size_t kKeyMax = 4096;
 constexpr size_t kValueMax = 16 << 20;
 constexpr size_t kOpsMax = 1024;
+/// Of one transaction: it goes to the disk in one piece.
+constexpr size_t kTxnMax = size_t{1} << 30;
 
 Status AboutKey(Reason reason, const std::string& key, std::string message) {
   StatusDetails details;
@@ -24,6 +26,7 @@ Ok CheckOps(const std::vector<Op>& ops) {
                       std::to_string(kOpsMax));
   }
   std::set<std::string_view> keys;
+  size_t bytes = 0;
   for (const Op& op : ops) {
     if (op.key.empty() || op.key.size() > kKeyMax) {
       return AboutKey(Reason::kBadRequest, op.key,
@@ -37,6 +40,11 @@ Ok CheckOps(const std::vector<Op>& ops) {
       return AboutKey(Reason::kRequestEntityTooLarge, op.key,
                       "the value of " + op.key + " has " + std::to_string(op.value->size()) + " bytes: at most " +
                           std::to_string(kValueMax));
+    }
+    bytes += op.value->size();
+    if (bytes > kTxnMax) {
+      return AboutKey(Reason::kRequestEntityTooLarge, op.key,
+                      "a transaction of more than " + std::to_string(kTxnMax) + " bytes");
     }
     if (op.revision_offset != std::string::npos && op.revision_offset > op.value->size()) {
       return AboutKey(Reason::kBadRequest, op.key, "the revision's place lies behind the value of " + op.key);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/path.h"
 #include "base/strings.h"
 #include "store/rewrite.h"
 #include "store/stopped.h"
@@ -28,11 +29,10 @@ class Repair {
   explicit Repair(StoppedStore& store) : store_(store), anew_(store.runtime(), store.path()) {}
 
   Result<CheckReport> Run() {
-    store_.runtime().Blocking([&] {
-      const Result<Revision> mark = ReadMark(store_.database());
-      if (mark.ok()) mark_ = *mark;
-      if (!mark.ok()) NoteMark(mark.status());
-    });
+    const Result<Revision> mark = store_.Compacted();
+    if (mark.ok()) mark_ = *mark;
+    if (!mark.ok()) NoteMark(mark.status());
+    if (store_.journal_trouble()) NoteJournal(*store_.journal_trouble());
     TRY(anew_.Begin());
     TRY(store_.ScanAll([this](const Record& record) { return Take(record); },
                        [this](int64_t first, int64_t last, const std::string& why) { Skip(first, last, why); }));
@@ -62,6 +62,13 @@ class Repair {
   }
 
   void NoteMark(const Status& why) {
+    mark_lost_ = true;
+    report_.Add({.why = why.message()});
+  }
+
+  /// Which of its frames would count is not known: they are kept beside the new store, and are lost to it.
+  void NoteJournal(const Status& why) {
+    unreadable_ = true;
     mark_lost_ = true;
     report_.Add({.why = why.message()});
   }
@@ -113,6 +120,8 @@ class Repair {
     for (Damage& damage : report_.damages) {
       if (damage.why.starts_with(kStructure)) {
         damage.outcome = "made anew from the records that can be read";
+      } else if (damage.row == 0 && store_.journal_trouble() && damage.why == store_.journal_trouble()->message()) {
+        damage.outcome = "its files are kept; what only they had is lost";
       } else if (damage.row == 0) {
         damage.outcome = "made anew: the history is gone, the objects are there";
       } else if (damage.key.empty()) {
@@ -162,6 +171,9 @@ class Repair {
     // A server that was killed left its last changes there, and only there.
     const std::string log = "-wal";
     if (store_.files().Exists(store_.path() + log)) TRY(Copy(store_.path() + log, name + log));
+    for (const std::string& path : TRY(ListJournal(store_.files(), store_.directory()))) {
+      TRY(Copy(path, name + "-" + BaseName(path)));
+    }
     report_.quarantine += (report_.quarantine.empty() ? "" : ", ") + name;
     return {};
   }

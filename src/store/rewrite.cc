@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "store/folder.h"
+#include "store/journal_reader.h"
 
 namespace knarr::store {
 
@@ -42,7 +43,7 @@ Ok Replacement::MakeTables() {
   TRY(database_.Run("PRAGMA journal_mode=OFF"));
   TRY(database_.Run("PRAGMA synchronous=OFF"));
   TRY(SetUp(database_));
-  TRY(CheckFormat(database_));
+  TRY(CheckFormat(database_, runtime_.Random()));
   TRY(database_.Run("BEGIN IMMEDIATE"));
   insert_ = std::make_unique<Statement>();
   return database_.Prepare(*insert_, kInsertRecord);
@@ -80,8 +81,9 @@ Ok Replacement::Replace() {
 Ok FinishReplace(rt::FileSystem& files, const std::string& path) {
   TRY(RemovePartial(files, path));
   if (!files.Exists(path + ".new")) return {};
-  // In this order: the old log must never meet the new database.
+  // In this order: the old log must never meet the new database. (The old journal would not count for it.)
   for (const char* old : {"-wal", "-journal"}) TRY(files.Remove(path + old));
+  TRY(RemoveJournal(files, DirName(path)));
   TRY(files.SyncDirectory(DirName(path)));
   TRY(files.Rename(path + ".new", path));
   return files.SyncDirectory(DirName(path));

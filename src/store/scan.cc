@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+
 namespace knarr::store {
 
 namespace {
@@ -44,35 +46,49 @@ Result<int64_t> SkipDamage(Database& database, int64_t from) {
 
 }  // namespace
 
-Ok ScanSome(Database& database, Scan& scan, size_t most, const std::function<Ok(const Record& record)>& visit,
+Ok ScanSome(Database& database, const JournalLeft& journal, Scan& scan, size_t most,
+            const std::function<Ok(const Record& record)>& visit,
             const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable) {
+  const auto take = [&](const Record& record) -> Ok {
+    TRY(visit(record));
+    if (!record.Good()) return {};
+    scan.last_row = record.row;
+    scan.last_revision = record.revision;
+    return {};
+  };
   Statement rows;
   TRY(database.Prepare(rows, kSelectRecords));
   rows.Bind(1, scan.next);
-  for (size_t i = 0; i < most && !scan.done; i++) {
+  size_t i = 0;
+  for (; i < most && !scan.rows_done; i++) {
     const int code = rows.Step();
     if (code == SQLITE_ROW) {
       const Record record = RecordAt(rows);
-      const int64_t row = record.row;
-      TRY(visit(record));
-      if (record.Good()) {
-        scan.last_row = row;
-        scan.last_revision = record.revision;
-      }
-      scan.next = row + 1;
+      const Record* instead = journal.Instead(record.row);
+      scan.next = record.row + 1;
+      if (!journal.Gone(record.row)) TRY(take(instead != nullptr ? *instead : record));
       continue;
     }
-    scan.done = code == SQLITE_DONE;
-    if (scan.done) break;
+    scan.rows_done = code == SQLITE_DONE;
+    if (scan.rows_done) break;
     if (!Database::IsDamage(code)) return database.Error(code, "read");
     const std::string why = sqlite3_errmsg(database.get());
     rows.Reset();
     const int64_t again = TRY(SkipDamage(database, scan.next));
-    scan.done = again == kRowMax;
-    unreadable(scan.next, scan.done ? kRowMax : again - 1, why);
+    scan.rows_done = again == kRowMax;
+    unreadable(scan.next, scan.rows_done ? kRowMax : again - 1, why);
     scan.next = again;
     rows.Bind(1, scan.next);
   }
+  for (; i < most && scan.rows_done && scan.entries < journal.entries().size(); i++) {
+    const JournalLeft::Entry& entry = journal.entries()[scan.entries++];
+    if (entry.lost_last == 0) {
+      TRY(take(entry.record));
+    } else {
+      unreadable(std::max(entry.record.row, scan.last_row + 1), entry.lost_last, entry.why);
+    }
+  }
+  scan.done = scan.rows_done && scan.entries == journal.entries().size();
   return {};
 }
 
@@ -95,9 +111,9 @@ Damage DamageOf(const Record& record) {
           .why = "does not match its checksum"};
 }
 
-Ok CheckSome(Database& database, Scan& scan, size_t most, CheckReport& report) {
+Ok CheckSome(Database& database, const JournalLeft& journal, Scan& scan, size_t most, CheckReport& report) {
   return ScanSome(
-      database, scan, most,
+      database, journal, scan, most,
       [&](const Record& record) -> Ok {
         if (!record.Good()) {
           report.Add(DamageOf(record));

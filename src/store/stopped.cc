@@ -12,17 +12,31 @@ Ok StoppedStore::Open() {
   TRY(FinishReplace(files(), path()));
   if (!files().Exists(path())) return NotFound("there is no store in " + directory_);
   Ok opened;
+  Result<JournalMark> mark = JournalMark();
   runtime_.Blocking([&] {
     opened = database_.Open();
     if (opened.ok()) opened = SetUp(database_);
-    if (opened.ok()) opened = CheckFormat(database_);
+    if (opened.ok()) opened = CheckFormat(database_, runtime_.Random());
+    if (opened.ok()) mark = ReadJournalMark(database_);
   });
   // What it says of damage is for the caller; of another program's file, or a newer format, for the user at once.
   if (opened.Failed(Reason::kInternalError) && opened.status().message().find(" is damaged: ") != std::string::npos) {
     trouble_ = opened.status();
     return {};
   }
-  return opened;
+  TRY(std::move(opened));
+  if (!mark.ok()) {
+    journal_trouble_ = mark.status();
+    return {};
+  }
+  journal_ = TRY(ReadJournal(files(), directory_, *mark));
+  return {};
+}
+
+Result<Revision> StoppedStore::Compacted() {
+  Result<Revision> mark = Revision{0};
+  runtime_.Blocking([&] { mark = ReadMark(database_); });
+  return std::max(TRY(std::move(mark)), journal_.compacted());
 }
 
 void StoppedStore::Close() {
@@ -40,7 +54,7 @@ Ok StoppedStore::ScanAll(const std::function<Ok(const Record&)>& visit,
   Scan scan;
   while (!scan.done) {
     Ok scanned;
-    runtime_.Blocking([&] { scanned = ScanSome(database_, scan, kScanStretch, visit, unreadable); });
+    runtime_.Blocking([&] { scanned = ScanSome(database_, journal_, scan, kScanStretch, visit, unreadable); });
     TRY(std::move(scanned));
     TRY(pause());
     TRY(runtime_.CheckCancelled());

@@ -1,6 +1,7 @@
 #pragma once
 
-// The database of a store that is stopped, opened with the folder's lock.
+// The files of a store that is stopped, opened with the folder's lock: the database, and what a server that was killed has
+// left in the journal. Reading them changes neither.
 
 #include <string>
 #include <unordered_map>
@@ -23,6 +24,10 @@ class StoppedStore {
   void Close();
   /// Why the database can't be read at all.
   const std::optional<Status>& trouble() const { return trouble_; }
+  /// The mark of the compaction.
+  Result<Revision> Compacted();
+  /// Reads some more records, adds what it finds. On the blocking pool.
+  Ok Check(Scan& scan, CheckReport& report) { return CheckSome(database_, journal_, scan, kScanStretch, report); }
   /// All records, on the blocking pool; `visit` and `unreadable` run there, `pause` in the fiber, after each stretch.
   Ok ScanAll(const std::function<Ok(const Record&)>& visit,
              const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable,
@@ -33,14 +38,18 @@ class StoppedStore {
   Database& database() { return database_; }
   const std::string& directory() const { return directory_; }
   std::string path() const { return DatabasePath(directory_); }
-  int64_t disk_bytes() const { return database_.file_bytes() + database_.log_bytes(); }
+  int64_t disk_bytes() const { return database_.file_bytes() + database_.log_bytes() + journal_.disk_bytes(); }
+  /// Why the journal can't be read, if there is one.
+  const std::optional<Status>& journal_trouble() const { return journal_trouble_; }
 
  private:
   rt::Runtime& runtime_;
   const std::string directory_;
   std::unique_ptr<rt::FileLock> lock_;
   Database database_;
+  JournalLeft journal_;
   std::optional<Status> trouble_;
+  std::optional<Status> journal_trouble_;
 };
 
 /// What the records come to: the newest of each key. Keys alone, no values.

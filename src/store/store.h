@@ -227,7 +227,7 @@ struct EmbeddedOptions {
   /// Old values and events that only history keeps in memory.
   size_t history_bytes_max = 128 << 20;
   Duration history_age_max = std::chrono::minutes(10);
-  /// On the disk history takes no more than a quarter of what the live values do, or this much: after a restart,
+  /// On the disk history takes no more than a sixteenth of what the live values do, or this much: after a restart,
   /// watches go on from there.
   size_t disk_history_bytes_min = 512 << 10;
   /// Transactions waiting for the disk; beyond it Txn waits its turn…
@@ -241,7 +241,7 @@ struct EmbeddedOptions {
   std::shared_ptr<const Sealer> sealer = nullptr;
 };
 
-/// The embedded engine: state in memory, durable in a database in `directory` (made if absent; one server at a time is
+/// The embedded engine: state in memory, durable in a journal and a database in `directory` (made if absent; one server at a time is
 /// guarded by a lock: Unavailable). Recovers from kill -9 at any moment. A database of an older format is upgraded.
 Result<std::unique_ptr<Store>> OpenEmbedded(rt::Runtime& world, EmbeddedOptions options);
 /// The same state machine with nothing under it, for tests and simulation; a commit takes `commit_time`.

@@ -29,13 +29,8 @@ struct Whole {
 Result<Whole> ReadWhole(StoppedStore& store) {
   if (store.trouble()) return *store.trouble();
   Whole whole;
-  Ok marked;
-  store.runtime().Blocking([&] {
-    const Result<Revision> mark = ReadMark(store.database());
-    if (mark.ok()) whole.compacted = *mark;
-    if (!mark.ok()) marked = mark.status();
-  });
-  TRY(std::move(marked));
+  if (store.journal_trouble()) return *store.journal_trouble();
+  whole.compacted = TRY(store.Compacted());
   std::optional<std::string> unreadable;
   TRY(store.ScanAll(
       [&](const Record& record) -> Ok {
@@ -105,13 +100,14 @@ Result<CheckReport> CheckFolder(rt::Runtime& runtime, const std::string& directo
     report.Add({.why = store.trouble()->message()});
     return report;
   }
+  if (store.journal_trouble()) report.Add({.why = store.journal_trouble()->message()});
+  const Result<Revision> mark = store.Compacted();
+  if (mark.ok()) report.compacted = *mark;
+  if (!mark.ok()) report.Add({.why = mark.status().message()});
   Ok checked;
   runtime.Blocking([&] {
-    const Result<Revision> mark = ReadMark(store.database());
-    if (mark.ok()) report.compacted = *mark;
-    if (!mark.ok()) report.Add({.why = mark.status().message()});
     Scan scan;
-    while (checked.ok() && !scan.done) checked = CheckSome(store.database(), scan, kScanStretch, report);
+    while (checked.ok() && !scan.done) checked = store.Check(scan, report);
     if (checked.ok() && !report.Unreadable()) checked = CheckStructure(store.database(), report);
   });
   TRY(std::move(checked));

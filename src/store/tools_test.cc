@@ -222,7 +222,7 @@ TEST_F(ToolsTest, RecordsThatAreHiddenAreMissed) {
   });
 }
 
-TEST_F(ToolsTest, WhatAKilledServerLeftInTheLogIsKeptToo) {
+TEST_F(ToolsTest, WhatAKilledServerLeftInTheJournalIsKeptToo) {
   WithStore([](rt::Runtime&, Store& store) {
     for (int i = 0; i < 100; i++) MustPut(store, "k" + std::to_string(1000 + i), std::string(3000, 'v'));
   });
@@ -236,14 +236,15 @@ TEST_F(ToolsTest, WhatAKilledServerLeftInTheLogIsKeptToo) {
   std::string bytes = Read(path());
   ASSERT_TRUE(HideOneRecord(bytes));
   Write(path(), bytes);
-  const std::string log = Read(path() + "-wal");
-  ASSERT_FALSE(log.empty());
+  const std::string journal = Read(directory() + "/journal-1");
+  ASSERT_FALSE(journal.empty());
   Run([&](rt::Runtime& runtime) {
     const CheckReport repaired = MUST(RepairFolder(runtime, directory()));
     ASSERT_TRUE(repaired.quarantine.ends_with("damaged-1.db")) << repaired.quarantine;
     EXPECT_TRUE(Read(repaired.quarantine) == bytes);
-    EXPECT_TRUE(Read(repaired.quarantine + "-wal") == log);
+    EXPECT_TRUE(Read(repaired.quarantine + "-journal-1") == journal);
     EXPECT_EQ(MUST(StatsOfFolder(runtime, directory())).keys, 100u);
+    EXPECT_EQ(Left(), Lines({"damaged-1.db", "damaged-1.db-journal-1", "damaged-1.db-wal", "lock", "store.db"}));
   });
 }
 

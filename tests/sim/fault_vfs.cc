@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
 
@@ -13,10 +14,17 @@ namespace knarr::sim {
 
 namespace {
 
-constexpr int64_t kSector = 512;
+constexpr size_t kSector = 512;
 constexpr int64_t kPage = 8192;
 /// SQLite's own words in front of a page: how many records it has. A lost one would leave no trace.
 constexpr int64_t kPageHead = 12;
+
+/// SQLite's code for an error of the file system.
+int CodeOf(const Ok& done, int failed) {
+  constexpr int kInsufficientStorage = 507;
+  if (done.ok()) return SQLITE_OK;
+  return done.status().code() == kInsufficientStorage ? SQLITE_FULL : failed;
+}
 
 }  // namespace
 
@@ -25,7 +33,6 @@ struct FaultFile {
   FaultVfs* vfs;
   rt::File* file;
   std::string* path;
-  uint64_t inode;
   bool fresh;
 
   static FaultFile& Of(sqlite3_file* file) { return *reinterpret_cast<FaultFile*>(file); }
@@ -33,14 +40,11 @@ struct FaultFile {
   static int Close(sqlite3_file* base) {
     FaultFile& self = Of(base);
     delete self.file;
-    // What is written beside the store counts from its rename on, and is synced by then.
-    if (self.path->ends_with(".partial")) self.vfs->images_.erase(self.inode);
     delete self.path;
     return SQLITE_OK;
   }
   static int Read(sqlite3_file* base, void* out, int size, sqlite3_int64 at) {
     FaultFile& self = Of(base);
-    if (self.vfs->dead_) return SQLITE_IOERR_READ;
     const auto bytes = self.file->ReadAt(at, static_cast<size_t>(size));
     if (!bytes.ok()) return SQLITE_IOERR_READ;
     std::memset(out, 0, static_cast<size_t>(size));
@@ -48,39 +52,16 @@ struct FaultFile {
     return bytes->size() == static_cast<size_t>(size) ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
   }
   static int Write(sqlite3_file* base, const void* bytes, int size, sqlite3_int64 at) {
-    FaultFile& self = Of(base);
-    if (self.vfs->dead_) return SQLITE_IOERR_WRITE;
-    const auto now = self.file->Size();
-    if (!now.ok()) return SQLITE_IOERR_WRITE;
-    if (self.vfs->full && at + size > *now) return SQLITE_FULL;
-    std::string text(static_cast<const char*>(bytes), static_cast<size_t>(size));
-    if (!self.file->WriteAt(at, text).ok()) return SQLITE_IOERR_WRITE;
-    self.vfs->images_[self.inode].pending.push_back({at, std::move(text)});
-    return SQLITE_OK;
+    const std::string_view text(static_cast<const char*>(bytes), static_cast<size_t>(size));
+    return CodeOf(Of(base).file->WriteAt(at, text), SQLITE_IOERR_WRITE);
   }
   static int Truncate(sqlite3_file* base, sqlite3_int64 size) {
-    FaultFile& self = Of(base);
-    if (self.vfs->dead_ || !self.file->Truncate(size).ok()) return SQLITE_IOERR_TRUNCATE;
-    self.vfs->images_[self.inode].pending.push_back({size, "", true});
-    return SQLITE_OK;
+    return CodeOf(Of(base).file->Truncate(size), SQLITE_IOERR_TRUNCATE);
   }
   static int Sync(sqlite3_file* base, int) {
     FaultFile& self = Of(base);
-    FaultVfs& vfs = *self.vfs;
-    if (vfs.dead_) return SQLITE_IOERR_FSYNC;
-    if (vfs.syncs_lie) return SQLITE_OK;
-    FaultVfs::Image& image = vfs.images_[self.inode];
-    if (vfs.sync_fails != 0 && vfs.UpTo(vfs.sync_fails) == 0) {
-      // The kernel drops what it could not write, and a later sync knows nothing of it.
-      vfs.Tear(image);
-      vfs.syncs_failed++;
-      return SQLITE_IOERR_FSYNC;
-    }
     if (!self.file->Sync().ok()) return SQLITE_IOERR_FSYNC;
-    if (vfs.dead_) return SQLITE_IOERR_FSYNC;
-    for (const FaultVfs::Write& write : image.pending) FaultVfs::Apply(image.synced, write);
-    image.pending.clear();
-    if (self.fresh && !vfs.files_.SyncDirectory(DirName(*self.path)).ok()) return SQLITE_IOERR_DIR_FSYNC;
+    if (self.fresh && !self.vfs->files_.SyncDirectory(DirName(*self.path)).ok()) return SQLITE_IOERR_DIR_FSYNC;
     self.fresh = false;
     return SQLITE_OK;
   }
@@ -128,16 +109,11 @@ struct FaultFile {
     const bool create = (flags & SQLITE_OPEN_CREATE) != 0;
     const bool fresh = !self.files_.Exists(name);
     auto file = self.files_.Open(name, create ? rt::OpenMode::kCreate : rt::OpenMode::kReadWrite, 0600);
-    const auto info = self.files_.Stat(name);
-    if (!file.ok() || !info.ok()) return SQLITE_CANTOPEN;
-    const auto bytes = (*file)->ReadAt(0, static_cast<size_t>(info->size));
-    if (!bytes.ok()) return SQLITE_CANTOPEN;
-    self.images_.try_emplace(info->inode, FaultVfs::Image{*bytes, {}});
+    if (!file.ok()) return SQLITE_CANTOPEN;
     FaultFile& opened = Of(base);
     opened.vfs = &self;
     opened.file = file->release();
     opened.path = new std::string(name);
-    opened.inode = info->inode;
     opened.fresh = fresh;
     base->pMethods = Methods();
     if (out_flags != nullptr) *out_flags = flags;
@@ -193,65 +169,90 @@ FaultVfs::FaultVfs(rt::Runtime& runtime)
   vfs_->xCurrentTime = FaultFile::Time;
   vfs_->xGetLastError = FaultFile::LastError;
   CHECK(sqlite3_vfs_register(vfs_.get(), 1) == SQLITE_OK);
+  files_.SetFaults(this);
+  // Its random numbers are of this world from here on.
+  sqlite3_randomness(0, nullptr);
 }
 
 FaultVfs::~FaultVfs() {
+  files_.SetFaults(nullptr);
   sqlite3_vfs_unregister(vfs_.get());
   sqlite3_vfs_register(before_, 1);
 }
 
-void FaultVfs::Apply(std::string& bytes, const Write& write) {
-  if (write.truncates) {
-    bytes.resize(static_cast<size_t>(write.offset));
+Ok FaultVfs::Touch() { return dead_ ? Ok(FromErrno(EIO, "the disk")) : Ok(); }
+
+Ok FaultVfs::Write(uint64_t inode, size_t size, size_t offset, std::string_view bytes) {
+  if (full && offset + bytes.size() > size) return FromErrno(ENOSPC, "write");
+  pending_[inode].push_back({offset, std::string(bytes)});
+  return {};
+}
+
+void FaultVfs::Truncate(uint64_t inode, size_t size) { pending_[inode].push_back({size, "", true}); }
+
+Ok FaultVfs::Sync(uint64_t inode, std::string& synced) {
+  if (slow) TRY(runtime_.Sleep(std::chrono::milliseconds(UpTo(30))));
+  TRY(Touch());
+  if (syncs_lie) return {};
+  std::vector<Change>& pending = pending_[inode];
+  if (sync_fails != 0 && UpTo(sync_fails) == 0) {
+    // The kernel drops what it could not write, and a later sync knows nothing of it.
+    Tear(pending, synced);
+    syncs_failed++;
+    return FromErrno(EIO, "sync");
+  }
+  for (const Change& change : pending) Apply(synced, change);
+  pending.clear();
+  return {};
+}
+
+void FaultVfs::Apply(std::string& bytes, const Change& change) {
+  if (change.truncates) {
+    bytes.resize(change.offset);
     return;
   }
-  const size_t end = static_cast<size_t>(write.offset) + write.bytes.size();
+  const size_t end = change.offset + change.bytes.size();
   if (bytes.size() < end) bytes.resize(end);
-  bytes.replace(static_cast<size_t>(write.offset), write.bytes.size(), write.bytes);
+  bytes.replace(change.offset, change.bytes.size(), change.bytes);
 }
 
 /// Of what is pending, any sectors reach the disk.
-void FaultVfs::Tear(Image& image) {
+void FaultVfs::Tear(std::vector<Change>& pending, std::string& synced) {
   // None, some, or all of them.
   const uint64_t of_four = UpTo(5);
-  for (const Write& write : image.pending) {
-    if (write.truncates) {
-      if (UpTo(4) < of_four) Apply(image.synced, write);
+  for (const Change& change : pending) {
+    if (change.truncates) {
+      if (UpTo(4) < of_four) Apply(synced, change);
       continue;
     }
-    const auto end = write.offset + static_cast<int64_t>(write.bytes.size());
-    for (int64_t at = write.offset; at < end;) {
-      const int64_t next = std::min(end, (at / kSector + 1) * kSector);
-      const auto from = static_cast<size_t>(at - write.offset);
-      if (UpTo(4) < of_four) Apply(image.synced, {at, write.bytes.substr(from, static_cast<size_t>(next - at))});
+    const size_t end = change.offset + change.bytes.size();
+    for (size_t at = change.offset; at < end;) {
+      const size_t next = std::min(end, (at / kSector + 1) * kSector);
+      if (UpTo(4) < of_four) Apply(synced, {at, change.bytes.substr(at - change.offset, next - at)});
       at = next;
     }
   }
-  image.pending.clear();
+  pending.clear();
 }
 
-void FaultVfs::Crash() {
-  files_.Crash();
+void FaultVfs::Crash(uint64_t inode, std::string& synced) {
+  const auto found = pending_.find(inode);
+  if (found != pending_.end()) Tear(found->second, synced);
+}
+
+void FaultVfs::Revive() {
   dead_ = false;
   full = false;
-  std::map<uint64_t, Image> images = std::move(images_);
-  images_.clear();
-  const auto folder = files_.List("/store");
-  if (!folder.ok()) return;
-  for (const rt::DirectoryEntry& entry : *folder) {
-    const std::string path = "/store/" + entry.name;
-    const auto info = files_.Stat(path);
-    if (!info.ok()) continue;
-    const auto image = images.find(info->inode);
-    if (image == images.end()) continue;
-    Tear(image->second);
-    const auto file = MUST(files_.Open(path, rt::OpenMode::kTruncate));
-    MUST(file->WriteAt(0, image->second.synced));
-    MUST(file->Sync());
-  }
+}
+
+void FaultVfs::PowerFails() {
+  Revive();
+  files_.Crash();
+  pending_.clear();
 }
 
 void FaultVfs::FlipBit(const std::string& path) {
+  sync_fails = 0;
   const auto file = MUST(files_.Open(path, rt::OpenMode::kReadWrite));
   const int64_t size = MUST(file->Size());
   if (size < 2 * kPage) return;
