@@ -12,8 +12,8 @@
 
 namespace knarr::rt {
 
-/// What goes wrong with the disk under such files, and what a crash keeps of what was not synced. A file is named by its
-/// inode.
+/// What goes wrong with the disk under such files, and what a crash keeps of what was not synced. A file is named by
+/// its inode.
 class FileFaults {
  public:
   virtual ~FileFaults() = default;

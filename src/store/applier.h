@@ -1,9 +1,9 @@
 #pragma once
 
-// Brings what the journal has to the database: in a fiber of its own that works while there is something to do, in steps
-// on the blocking pool, behind the writers' backs. It begins when the journal has grown to a part of what the disk may
-// take; the later, the more records have been superseded and need not be brought at all. When it falls behind, writers
-// are slowed, a little at first; only a journal that is full lets them wait.
+// Brings what the journal has to the database: in a fiber of its own that works while there is something to do, in
+// steps on the blocking pool, behind the writers' backs. It begins when the journal has grown to a part of what the
+// disk may take; the later, the more records have been superseded and need not be brought at all. When it falls behind,
+// writers are slowed, a little at first; only a journal that is full lets them wait.
 
 #include <atomic>
 #include <memory>
@@ -18,12 +18,12 @@ namespace knarr::store {
 
 /// By which the sizes go that follow from what is alive.
 struct JournalLimits {
-  size_t least = 1 << 20;        ///< the journal may always have so much…
-  size_t most = 64 << 20;        ///< …and never more
+  size_t least = 1 << 20;  ///< the journal may always have so much…
+  size_t most = 64 << 20;  ///< …and never more
   size_t file_least = 256 << 10;
   size_t log_least = 256 << 10;  ///< the same for SQLite's write-ahead log
   size_t log_most = 4 << 20;
-  size_t step = 512 << 10;       ///< values brought by one transaction
+  size_t step = 512 << 10;  ///< values brought by one transaction
 };
 
 class Applier {
@@ -36,7 +36,8 @@ class Applier {
   /// In front of an append of so many bytes. ServerTimeout: the journal is full, and can't be emptied. Any other error:
   /// the database can't be trusted any more.
   Ok MakeRoom(size_t bytes);
-  /// Something was appended, or could not be. `scrub`: what is in the journal and was in the database so far is to be overwritten.
+  /// Something was appended, or could not be. `scrub`: what is in the journal and was in the database so far is to be
+  /// overwritten.
   void Appended(bool scrub);
   /// What there is to do is done without waiting for more.
   void Hurry();

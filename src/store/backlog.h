@@ -39,8 +39,8 @@ class Backlog {
   /// A frame that is durable.
   void Add(uint64_t sequence, size_t frame_bytes, const Log::Batch& batch);
 
-  /// The oldest frames, until their records have so many bytes, at least one; and forgotten rows, about so many. It stays
-  /// until Done.
+  /// The oldest frames, until their records have so many bytes, at least one; and forgotten rows, about so many. It
+  /// stays until Done.
   Step Take(size_t bytes, size_t rows);
   /// The step is in the database.
   void Done(const Step& step);
@@ -64,8 +64,8 @@ class Backlog {
   struct Waiting {
     uint64_t sequence = 0;
     size_t bytes = 0;
-    int64_t row_last = 0;   ///< of this frame's records and all in front
-    uint64_t forgets = 0;   ///< of all rows ever forgotten, how many come before its end
+    int64_t row_last = 0;  ///< of this frame's records and all in front
+    uint64_t forgets = 0;  ///< of all rows ever forgotten, how many come before its end
     uint64_t reseals = 0;
   };
   void Forget(int64_t row);

@@ -1,8 +1,8 @@
 #pragma once
 
 // What lies in the database: one table of records, a row for each put or delete in the order they happened, the mark of
-// the compaction, and the mark of the journal (store/journal.h): how much of it the database has. Format 2 gave the mark
-// of the compaction a checksum, format 3 brought the journal; a database of an older format is upgraded when it is
+// the compaction, and the mark of the journal (store/journal.h): how much of it the database has. Format 2 gave the
+// mark of the compaction a checksum, format 3 brought the journal; a database of an older format is upgraded when it is
 // opened, in one transaction.
 
 #include <cstdint>

@@ -94,8 +94,8 @@ Ok Journal::Turn(size_t about) {
   return {};
 }
 
-Ok Journal::Write(const Part& part, size_t about, Revision compacted,
-                  const std::function<Ok(FrameWriter& frame)>& fill, size_t& written) {
+Ok Journal::Write(const Part& part, size_t about, Revision compacted, const std::function<Ok(FrameWriter& frame)>& fill,
+                  size_t& written) {
   frame_.Begin();
   TRY(fill(frame_));
   size_t least = 0;

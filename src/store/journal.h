@@ -2,10 +2,10 @@
 
 // The journal: where a batch is durable before the database has it (why: docs/decisions/0017-store-journal.md).
 //
-// A batch is one frame, one write at the end of a file and one fdatasync. The files are used in turn and over again: when
-// one is full the next one follows, and those whose frames the database has wait for their next use, so that a write
-// finds blocks that are there already and a sync has no bookkeeping of the file system to do. Where a file still grows,
-// it does so by a stretch of zeros in front of the frames to come.
+// A batch is one frame, one write at the end of a file and one fdatasync. The files are used in turn and over again:
+// when one is full the next one follows, and those whose frames the database has wait for their next use, so that a
+// write finds blocks that are there already and a sync has no bookkeeping of the file system to do. Where a file still
+// grows, it does so by a stretch of zeros in front of the frames to come.
 //
 // A frame counts from the moment its sync is done: the next one is written only then, and files are used strictly one
 // after the other. So at most the last frame can be torn.
@@ -99,10 +99,10 @@ class Journal {
   size_t most_ = 1 << 20;
   size_t frame_bytes_ = 0;
   FrameWriter frame_;
-  std::unique_ptr<Part> now_;                ///< the one that is written to
-  std::deque<std::unique_ptr<Part>> full_;   ///< in the order of their frames
+  std::unique_ptr<Part> now_;               ///< the one that is written to
+  std::deque<std::unique_ptr<Part>> full_;  ///< in the order of their frames
   std::vector<std::unique_ptr<Part>> spare_;
-  uint64_t number_ = 1;                      ///< no file has this number, or a higher one
+  uint64_t number_ = 1;  ///< no file has this number, or a higher one
   bool writing_ = false;
 };
 

@@ -3,9 +3,9 @@
 // What lies in the journal's files: one frame after another, each a batch of the log as a whole.
 //
 // A frame counts when its head and its body match their checksums, it is of the database's generation (a number that
-// each new database draws: the journal of another one says nothing about it), and its sequence follows that of the frame
-// in front. What lies behind the last frame of a file is of no account: padding, what was torn in a crash, or frames of
-// an earlier use of the file, whose sequences are lower.
+// each new database draws: the journal of another one says nothing about it), and its sequence follows that of the
+// frame in front. What lies behind the last frame of a file is of no account: padding, what was torn in a crash, or
+// frames of an earlier use of the file, whose sequences are lower.
 //
 // All numbers little-endian. Frames begin at multiples of eight bytes.
 

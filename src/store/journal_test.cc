@@ -171,9 +171,8 @@ class JournalTest : public testing::Test {
   size_t PlaceOf(const std::string& value) { return Read(directory() + "/journal-1").find(value); }
   /// Whether any file has it.
   bool OnDisk(const std::string& text) {
-    return std::ranges::any_of(std::filesystem::directory_iterator(directory()), [&](const auto& entry) {
-      return Read(entry.path()).find(text) != std::string::npos;
-    });
+    return std::ranges::any_of(std::filesystem::directory_iterator(directory()),
+                               [&](const auto& entry) { return Read(entry.path()).find(text) != std::string::npos; });
   }
   ScratchFolder folder_;
 };

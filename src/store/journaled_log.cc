@@ -134,8 +134,8 @@ Ok JournaledLog::Append(const Batch& batch) {
     return Status(Reason::kServerTimeout, room.status().message()).WithCode(room.status().code());
   }
   Journal::Failure failure{};
-  const Ok written = journal_.Append(
-      about, batch.compacted, [&](FrameWriter& frame) { return Fill(batch, frame); }, failure);
+  const Ok written =
+      journal_.Append(about, batch.compacted, [&](FrameWriter& frame) { return Fill(batch, frame); }, failure);
   if (written.ok()) backlog_.Add(journal_.sequence(), journal_.frame_bytes(), batch);
   applier_.Appended(written.ok() && batch.scrub);
   Measure();

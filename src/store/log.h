@@ -49,11 +49,11 @@ class Log {
     size_t bytes = 0;
     size_t keys = 0;
   };
-  /// Between two batches: what is alive, by which the sizes go. `hurry`: what was forgotten is to leave the disk without
-  /// waiting for more to do.
+  /// Between two batches: what is alive, by which the sizes go. `hurry`: what was forgotten is to leave the disk
+  /// without waiting for more to do.
   virtual void Tidy(const Live& live, bool hurry) { (void)live, (void)hurry; }
-  /// What was appended has its last place, and unused space is given back; with `hurry`, that comes by itself. An error:
-  /// it does not.
+  /// What was appended has its last place, and unused space is given back; with `hurry`, that comes by itself. An
+  /// error: it does not.
   virtual Result<bool> Settled() { return true; }
   /// After an Append that failed: Ok when it can be written again, and holds what it should and nothing more. May be
   /// tried again. When it can't be trusted any more, or `anew`, all of `contents` is written to a new place.

@@ -9,8 +9,8 @@
 // structure by itself, but not a flipped bit in a value.
 //
 // A transaction is on the disk when a Checkpoint has followed it: until then the journal has what it brought. A sync or
-// a write that failed leaves in doubt what is on the disk (the kernel may have dropped what it could not write, and says
-// so only once); who gets such an error must not go on with this database.
+// a write that failed leaves in doubt what is on the disk (the kernel may have dropped what it could not write, and
+// says so only once); who gets such an error must not go on with this database.
 
 #include <functional>
 #include <memory>

@@ -3,8 +3,8 @@
 // Putting a whole new database in the place of one: what a restore, a repair, and a store whose disk failed do.
 //
 // The new one is written to PATH.partial, synced, and becomes PATH.new by a rename: from that moment on it is the
-// store. What is left, the old journal and write-ahead log and the rename to PATH, is finished by whoever opens the store next, if
-// it was cut short. So a process that is killed anywhere leaves the old store or the new one.
+// store. What is left, the old journal and write-ahead log and the rename to PATH, is finished by whoever opens the
+// store next, if it was cut short. So a process that is killed anywhere leaves the old store or the new one.
 
 #include <memory>
 #include <string>

@@ -16,7 +16,8 @@ constexpr std::string_view kStructure = "the database's structure: ";
 /// Calls `visit` for up to `most` more records, good or not: those of the database as the journal leaves them, then the
 /// journal's own. Where pages or frames are damaged, the rows between two that can be read are told to `unreadable`
 /// (last kRowMax: up to the end, however many). An error: the disk failed, or `visit` did.
-Ok ScanSome(Database& database, const JournalLeft& journal, Scan& scan, size_t most, const std::function<Ok(const Record& record)>& visit,
+Ok ScanSome(Database& database, const JournalLeft& journal, Scan& scan, size_t most,
+            const std::function<Ok(const Record& record)>& visit,
             const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable);
 
 /// ScanSome that adds what it finds to a report.

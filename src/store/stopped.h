@@ -1,7 +1,7 @@
 #pragma once
 
-// The files of a store that is stopped, opened with the folder's lock: the database, and what a server that was killed has
-// left in the journal. Reading them changes neither.
+// The files of a store that is stopped, opened with the folder's lock: the database, and what a server that was killed
+// has left in the journal. Reading them changes neither.
 
 #include <string>
 #include <unordered_map>
@@ -29,9 +29,10 @@ class StoppedStore {
   /// Reads some more records, adds what it finds. On the blocking pool.
   Ok Check(Scan& scan, CheckReport& report) { return CheckSome(database_, journal_, scan, kScanStretch, report); }
   /// All records, on the blocking pool; `visit` and `unreadable` run there, `pause` in the fiber, after each stretch.
-  Ok ScanAll(const std::function<Ok(const Record&)>& visit,
-             const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable,
-             const std::function<Ok()>& pause = [] { return Ok(); });
+  Ok ScanAll(
+      const std::function<Ok(const Record&)>& visit,
+      const std::function<void(int64_t first, int64_t last, const std::string& why)>& unreadable,
+      const std::function<Ok()>& pause = [] { return Ok(); });
 
   rt::Runtime& runtime() { return runtime_; }
   rt::FileSystem& files() { return runtime_.files(); }

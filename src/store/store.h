@@ -241,8 +241,9 @@ struct EmbeddedOptions {
   std::shared_ptr<const Sealer> sealer = nullptr;
 };
 
-/// The embedded engine: state in memory, durable in a journal and a database in `directory` (made if absent; one server at a time is
-/// guarded by a lock: Unavailable). Recovers from kill -9 at any moment. A database of an older format is upgraded.
+/// The embedded engine: state in memory, durable in a journal and a database in `directory` (made if absent; one server
+/// at a time is guarded by a lock: Unavailable). Recovers from kill -9 at any moment. A database of an older format is
+/// upgraded.
 Result<std::unique_ptr<Store>> OpenEmbedded(rt::Runtime& world, EmbeddedOptions options);
 /// The same state machine with nothing under it, for tests and simulation; a commit takes `commit_time`.
 std::unique_ptr<Store> OpenMemory(rt::Runtime& world, Duration commit_time = {});

@@ -47,8 +47,9 @@ Result<Whole> ReadWhole(StoppedStore& store) {
 
 /// Calls `visit` for what is alive, in order, and `pause` in the fiber from time to time and at the end. Everything was
 /// read before, but the disk may fail between the two: what is not as it was then is an error.
-Ok VisitLive(StoppedStore& store, const StateOfRecords& state, const std::function<Ok(const Record&)>& visit,
-             const std::function<Ok()>& pause = [] { return Ok(); }) {
+Ok VisitLive(
+    StoppedStore& store, const StateOfRecords& state, const std::function<Ok(const Record&)>& visit,
+    const std::function<Ok()>& pause = [] { return Ok(); }) {
   const std::vector<int64_t> rows = state.LiveRows();
   size_t next = 0;
   std::optional<std::string> unreadable;

@@ -1,8 +1,8 @@
 #pragma once
 
-// A disk for a store in a simulated world, as bad as disks are: its files lie in the world's file system in memory, also
-// those of SQLite, and a power failure keeps any part, sector by sector, of what was written since the last sync. Syncs
-// may lie or fail (then what they should have kept is never kept), the disk may be slow or full, bits may flip.
+// A disk for a store in a simulated world, as bad as disks are: its files lie in the world's file system in memory,
+// also those of SQLite, and a power failure keeps any part, sector by sector, of what was written since the last sync.
+// Syncs may lie or fail (then what they should have kept is never kept), the disk may be slow or full, bits may flip.
 
 #include <cstdint>
 #include <functional>
@@ -28,8 +28,8 @@ class FaultVfs : public rt::FileFaults {
 
   /// Nothing reaches the disk any more: every access fails.
   void Die() { dead_ = true; }
-  /// The process was killed, and another begins: what it wrote is there, on the disk or not. REQUIRES: SQLite has closed
-  /// all files.
+  /// The process was killed, and another begins: what it wrote is there, on the disk or not. REQUIRES: SQLite has
+  /// closed all files.
   void Revive();
   /// The power comes back: files are what the failure left of them. REQUIRES: SQLite has closed them all.
   void PowerFails();

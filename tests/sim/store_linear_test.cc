@@ -313,8 +313,7 @@ TEST(StoreLinear, EveryHistoryIsLinearizable) {
         "a start goes on in the middle of the journal", "what a failed write may have left is overwritten",
         "a writer is slowed", "a writer waits for room in the journal",
         "the database does not take what the journal has",
-        "a record is superseded and forgotten before it comes to the database",
-        "everything is written anew"}) {
+        "a record is superseded and forgotten before it comes to the database", "everything is written anew"}) {
     EXPECT_GE(probes[rare], kSeeds / 100) << rare;
     std::printf("%8llu  %s\n", static_cast<unsigned long long>(probes[rare]), rare);
   }
