@@ -34,18 +34,6 @@ class HttpLogs : public LogStream {
   std::unique_ptr<net::ClientResponse> response_;
 };
 
-/// The exit code that the Status on the error channel stands for, or its error.
-Result<int> ExitCode(std::string_view json) {
-  doc::Document status = TRY(doc::ParseJson(json).Context("exec: the server's status"));
-  if (status.root.At("status").AsString() == "Success") return 0;
-  if (status.root.At("reason").AsString() == "NonZeroExitCode") {
-    for (const doc::Value& cause : status.root.Get("details", "causes").items()) {
-      if (cause.At("reason").AsString() == "ExitCode") return ParseInt<int>(cause.At("message").AsString());
-    }
-  }
-  return net::StatusOfResponse(static_cast<int>(status.root.At("code").AsInt(500)), json);
-}
-
 class HttpExec : public ExecStream {
  public:
   HttpExec(rt::Runtime& runtime, std::unique_ptr<net::WebSocket> socket)
@@ -107,7 +95,7 @@ class HttpExec : public ExecStream {
       auto channel = static_cast<uint8_t>(message->data[0]);
       message->data.erase(0, 1);
       if (channel == kError && !message->data.empty()) {
-        exit_ = ExitCode(message->data);
+        exit_ = ExitCodeOf(message->data);
       } else if ((channel == kStdout || channel == kStderr) && !message->data.empty()) {
         return Chunk{channel, std::move(message->data)};
       }
@@ -207,6 +195,20 @@ class HttpPods : public PodAccess {
 };
 
 }  // namespace
+
+Result<int> ExitCodeOf(std::string_view json) {
+  doc::Document status = TRY(doc::ParseJson(json).Context("exec: the server's status"));
+  if (status.root.At("status").AsString() == "Success") return 0;
+  if (status.root.At("reason").AsString() == "NonZeroExitCode") {
+    for (const doc::Value& cause : status.root.Get("details", "causes").items()) {
+      if (cause.At("reason").AsString() == "ExitCode") return ParseInt<int>(cause.At("message").AsString());
+    }
+  }
+  // Those who write it leave its kind out.
+  Reason reason = ReasonFromText(status.root.At("reason").AsString());
+  if (reason == Reason::kUnknown) reason = ReasonFromHttpCode(static_cast<int>(status.root.At("code").AsInt(500)));
+  return Status(reason, std::string(status.root.At("message").AsString()));
+}
 
 std::unique_ptr<PodAccess> MakeHttpPods(rt::Runtime& runtime, HttpClient& client) {
   return std::make_unique<HttpPods>(runtime, client);

@@ -100,7 +100,10 @@ class StreamImpl : public SpdyStream {
 
   Result<size_t> Read(char* out, size_t size) override {
     TRY(WaitReadable());
-    if (reset_) return Unavailable("SPDY: the stream was reset");
+    if (reset_ && input_.size() == start_) {
+      if (by_peer_ && in_ended_) return size_t{0};
+      return Unavailable("SPDY: the stream was reset");
+    }
     const size_t count = std::min(size, input_.size() - start_);
     input_.copy(out, count, start_);
     start_ += count;
@@ -169,9 +172,10 @@ class StreamImpl : public SpdyStream {
     in_ended_ = true;
     core_->changed.NotifyAll();
   }
+  // What came before it is there still: servers of the kubelet's kind end each stream so once they have written to it.
   void PeerReset() {
+    by_peer_ = !reset_;
     reset_ = true;
-    Drop();
     core_->changed.NotifyAll();
   }
   void EndOutput() { out_ended_ = true; }
@@ -214,6 +218,7 @@ class StreamImpl : public SpdyStream {
   bool in_ended_ = false;
   bool out_ended_ = false;
   bool reset_ = false;
+  bool by_peer_ = false;  // it was
   int64_t send_window_;
 };
 

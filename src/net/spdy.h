@@ -18,8 +18,9 @@
 
 namespace knarr::net {
 
-/// CloseWrite ends our direction; Close resets the stream. Read fails with Unavailable after a reset and 0 at the
-/// peer's end of it, also when the whole connection has ended. It may outlive its session.
+/// CloseWrite ends our direction; Close resets the stream. Read fails with Unavailable after a reset, but for what the
+/// peer had sent before its own, and gives 0 at the peer's end of it, also when the whole connection has ended. It may
+/// outlive its session.
 class SpdyStream : public Stream {
  public:
   virtual uint32_t id() const = 0;

@@ -185,6 +185,24 @@ TEST(Spdy, ResetsAndRefusals) {
   });
 }
 
+TEST(Spdy, WhatCameBeforeAResetIsRead) {
+  RunSim([](rt::Runtime& runtime) {
+    Pair pair(runtime);
+    const auto cut = MUST(pair.client->Open({}));
+    const auto whole = MUST(pair.client->Open({}));
+    for (const bool ends : {false, true}) {
+      auto theirs = MUST(pair.server->Accept());
+      MUST(theirs->Write("last words"));
+      if (ends) MUST(theirs->CloseWrite());
+      theirs->Close();
+    }
+    (void)runtime.Sleep(1s);
+    EXPECT_EQ(ReadAll(*cut), "last words!ServiceUnavailable");
+    EXPECT_EQ(ReadAll(*whole), "last words");
+    EXPECT_TRUE(whole->Write("x").Failed(Reason::kServiceUnavailable));
+  });
+}
+
 TEST(Spdy, CloseLetsThePeerReadOn) {
   RunSim([](rt::Runtime& runtime) {
     Pair pair(runtime);
