@@ -1,6 +1,7 @@
 #include "cri/channel.h"
 
 #include <utility>
+#include <vector>
 
 #include "base/strings.h"
 #include "net/grpc.h"
@@ -20,6 +21,9 @@ Status TheirWords(const Status& status, const std::string& method) {
   std::string_view words = status.message();
   return ConsumePrefix(words, method + ": ") ? Status(status.reason(), std::string(words)) : status;
 }
+
+/// What CRI's images and containers belong to in containerd, for the calls that are its own.
+std::vector<std::pair<std::string, std::string>> Metadata() { return {{"containerd-namespace", "k8s.io"}}; }
 
 using ConnectionPtr = std::shared_ptr<net::GrpcConnection>;
 
@@ -44,7 +48,7 @@ class GrpcChannel : public Channel {
   }
 
   Result<std::string> Call(const std::string& method, std::string_view message, Duration timeout) override {
-    const net::GrpcRequest request{.method = method, .timeout = timeout};
+    const net::GrpcRequest request{.method = method, .metadata = Metadata(), .timeout = timeout};
     for (bool again = false;; again = true) {
       const ConnectionPtr connection = TRY(Connected());
       bool sent = false;
@@ -57,7 +61,7 @@ class GrpcChannel : public Channel {
 
   Result<std::unique_ptr<Telling>> Listen(const std::string& method, std::string_view message) override {
     const ConnectionPtr connection = TRY(Connected());
-    auto call = TRY(connection->Open({.method = method}));
+    auto call = TRY(connection->Open({.method = method, .metadata = Metadata()}));
     TRY(call->Send(message));
     call->EndSend();
     return std::unique_ptr<Telling>(new GrpcTelling(connection, std::move(call)));
@@ -90,6 +94,13 @@ class GrpcChannel : public Channel {
 
 std::unique_ptr<Channel> MakeChannel(rt::Runtime& runtime, const net::Endpoint& endpoint) {
   return std::make_unique<GrpcChannel>(runtime, endpoint);
+}
+
+Ok AskInto(Channel& channel, const std::string& method, const Message& request_table, const void* request,
+           const Message& response_table, void* response, Duration timeout) {
+  const std::string answer = TRY(channel.Call(method, Encode(request_table, request), timeout));
+  const Ok decoded = Decode(response_table, answer, response);
+  return decoded.ok() ? decoded : Ok(Internal(method + ": " + decoded.status().message()));
 }
 
 Result<net::Endpoint> ParseEndpoint(std::string_view text) {

@@ -43,14 +43,17 @@ std::unique_ptr<Channel> MakeChannel(rt::Runtime& runtime, const net::Endpoint& 
 /// The endpoint of a flag: "unix:///run/containerd/containerd.sock", or a path. BadRequest for what is neither.
 Result<net::Endpoint> ParseEndpoint(std::string_view text);
 
-/// A call of structs. What the answer lacks has its default.
+/// A call of structs, described by their tables. InternalError when the answer can't be read.
+Ok AskInto(Channel& channel, const std::string& method, const Message& request_table, const void* request,
+           const Message& response_table, void* response, Duration timeout);
+/// What the answer lacks has its default.
 template <typename Response, typename Request>
 Result<Response> Ask(Channel& channel, const std::string& method, const Request& request,
                      Duration timeout = kCallTimeout) {
-  const std::string answer = TRY(channel.Call(method, Encode(request), timeout));
-  Result<Response> decoded = Decode<Response>(answer);
-  if (!decoded.ok()) return Internal(method + ": " + decoded.status().message());
-  return decoded;
+  Response out;
+  const Ok asked = AskInto(channel, method, Request::kMessage, &request, Response::kMessage, &out, timeout);
+  if (!asked.ok()) return asked.status();
+  return out;
 }
 
 }  // namespace knarr::cri

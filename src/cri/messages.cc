@@ -153,6 +153,13 @@ constexpr Field kContainerEventResponse[] = {F<&ContainerEventResponse::containe
 constexpr Field kSubscribeRequest[] = {F<&SubscribeRequest::filters>(1)};
 constexpr Field kAnyValue[] = {F<&AnyValue::type_url>(1), F<&AnyValue::value>(2)};
 constexpr Field kEventEnvelope[] = {F<&EventEnvelope::ns>(2), F<&EventEnvelope::topic>(3), F<&EventEnvelope::event>(4)};
+constexpr Field kViewSnapshotRequest[] = {F<&ViewSnapshotRequest::snapshotter>(1), F<&ViewSnapshotRequest::key>(2),
+                                          F<&ViewSnapshotRequest::parent>(3)};
+constexpr Field kSnapshotMount[] = {F<&SnapshotMount::type>(1), F<&SnapshotMount::source>(2),
+                                    F<&SnapshotMount::options>(4)};
+constexpr Field kViewSnapshotResponse[] = {F<&ViewSnapshotResponse::mounts>(1)};
+constexpr Field kRemoveSnapshotRequest[] = {F<&RemoveSnapshotRequest::snapshotter>(1),
+                                            F<&RemoveSnapshotRequest::key>(2)};
 constexpr Field kTaskExit[] = {F<&TaskExit::container_id>(1), F<&TaskExit::id>(2)};
 constexpr Field kImage[] = {F<&Image::id>(1),   F<&Image::repo_tags>(2), F<&Image::repo_digests>(3),
                             F<&Image::size>(4), F<&Image::uid>(5),       F<&Image::username>(6)};
@@ -244,6 +251,10 @@ constinit const Message ContainerEventResponse::kMessage = Table("ContainerEvent
 constinit const Message SubscribeRequest::kMessage = Table("SubscribeRequest", kSubscribeRequest);
 constinit const Message AnyValue::kMessage = Table("AnyValue", kAnyValue);
 constinit const Message EventEnvelope::kMessage = Table("EventEnvelope", kEventEnvelope);
+constinit const Message ViewSnapshotRequest::kMessage = Table("ViewSnapshotRequest", kViewSnapshotRequest);
+constinit const Message SnapshotMount::kMessage = Table("SnapshotMount", kSnapshotMount);
+constinit const Message ViewSnapshotResponse::kMessage = Table("ViewSnapshotResponse", kViewSnapshotResponse);
+constinit const Message RemoveSnapshotRequest::kMessage = Table("RemoveSnapshotRequest", kRemoveSnapshotRequest);
 constinit const Message TaskExit::kMessage = Table("TaskExit", kTaskExit);
 constinit const Message Image::kMessage = Table("Image", kImage);
 constinit const Message ListImagesResponse::kMessage = Table("ListImagesResponse", kListImagesResponse);

@@ -19,6 +19,7 @@ using StringMap = std::map<std::string, std::string>;
 inline constexpr int32_t kNamespacePod = 0;
 inline constexpr int32_t kNamespaceContainer = 1;
 inline constexpr int32_t kNamespaceNode = 2;
+inline constexpr int32_t kNamespaceTarget = 3;  ///< that of the container target_id
 /// MountPropagation.
 inline constexpr int32_t kPropagationPrivate = 0;
 inline constexpr int32_t kPropagationHostToContainer = 1;
@@ -387,7 +388,7 @@ struct ContainerEventResponse {
   int32_t type = 0;
   static const Message kMessage;
 };
-/// containerd's own events, in its API beside CRI.
+/// containerd's own events and snapshots, in its API beside CRI.
 struct SubscribeRequest {
   std::vector<std::string> filters;
   static const Message kMessage;
@@ -404,6 +405,24 @@ struct EventEnvelope {
 };
 struct TaskExit {
   std::string container_id, id;
+  static const Message kMessage;
+};
+
+struct ViewSnapshotRequest {
+  std::string snapshotter, key, parent;
+  static const Message kMessage;
+};
+struct SnapshotMount {
+  std::string type, source;
+  std::vector<std::string> options;
+  static const Message kMessage;
+};
+struct ViewSnapshotResponse {
+  std::vector<SnapshotMount> mounts;
+  static const Message kMessage;
+};
+struct RemoveSnapshotRequest {
+  std::string snapshotter, key;
   static const Message kMessage;
 };
 

@@ -103,6 +103,8 @@ class Store {
     std::string home;
   };
   virtual Result<User> ResolveUser(const Image& image, std::string_view user) = 0;
+  /// The directories that its files lie in, lowest first, for who mounts them: they stay as long as the image does.
+  virtual Result<std::vector<std::string>> Layers(const Image& image) { return image.layer_directories; }
 };
 
 }  // namespace knarr::image

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "cli/invocation.h"
+#include "cri/cni.h"
 #include "main/hollow.h"
 #include "main/server.h"
 #include "main/server_flags.h"
@@ -84,6 +85,18 @@ int RunServerCommand(rt::RealRuntime& runtime, std::shared_ptr<rt::BlockingPool>
   return done.ok() ? 0 : Fail(console, done.status());
 }
 
+/// As a CNI plugin, which a container runtime starts with what it wants in the environment and on standard input.
+int RunCni(rt::RealRuntime& runtime, std::string_view program) {
+  std::string config;
+  char part[4096];
+  for (size_t count = 0; (count = std::fread(part, 1, sizeof part, stdin)) > 0;) config.append(part, count);
+  const auto variable = [](std::string_view name) { return FromEnvironment(name).value_or(""); };
+  const auto run = program == cri::kCniPlugin ? cri::RunCniPlugin : cri::RunLoopbackPlugin;
+  const cri::CniOutcome outcome = run(runtime, variable, config);
+  std::fwrite(outcome.text.data(), 1, outcome.text.size(), stdout);
+  return std::fflush(stdout) == 0 ? outcome.code : 1;
+}
+
 int Dispatch(rt::RealRuntime& runtime, std::shared_ptr<rt::BlockingPool> pool, std::vector<std::string> args) {
   std::unique_ptr<cli::Console> console = cli::MakeProcessConsole(runtime);
   const std::string command = args.empty() ? "" : args.front();
@@ -125,14 +138,16 @@ int Main(int argc, char** argv) {
     return 0;
   }
   // Called by a link named kubectl, it is kubectl.
-  const std::string_view program(argv[0]);
-  if (program.substr(program.rfind('/') + 1) == "kubectl") args.insert(args.begin(), "kubectl");
+  std::string_view program(argv[0]);
+  program.remove_prefix(program.rfind('/') + 1);
+  if (program == "kubectl") args.insert(args.begin(), "kubectl");
   signal(SIGPIPE, SIG_IGN);
   TuneMemory();
   auto pool = rt::BlockingPool::Create(8);
   auto runtime = rt::RealRuntime::Create({.name = "world"}, pool);
   int code = 1;
-  runtime->Run([&] { code = Dispatch(*runtime, pool, std::move(args)); });
+  const bool plugin = program == cri::kCniPlugin || program == cri::kLoopbackPlugin;
+  runtime->Run([&] { code = plugin ? RunCni(*runtime, program) : Dispatch(*runtime, pool, std::move(args)); });
   return code;
 }
 

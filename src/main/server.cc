@@ -18,7 +18,6 @@
 #include "client/events.h"
 #include "client/kubeconfig.h"
 #include "controller/local_volumes.h"
-#include "image/store.h"
 #include "main/certificates.h"
 #include "main/control_plane.h"
 #include "main/machine.h"
@@ -26,7 +25,6 @@
 #include "node/agent.h"
 #include "node/mount.h"
 #include "rt/file_system.h"
-#include "runtime/engine.h"
 #include "store/store.h"
 
 namespace knarr::main {
@@ -75,12 +73,18 @@ network::PodNetworkOptions NetworkOptionsOf(const ServerOptions& options) {
   return out;
 }
 
+NodeRuntimeOptions NodeRuntimeOptionsOf(const ServerOptions& options) {
+  const std::string& data = options.data_directory;
+  return {.flags = options.node_runtime,
+          .images = {.directory = data + "/images", .registries_file = data + "/registries.yaml"},
+          .engine = EngineOptionsOf(options),
+          .network = NetworkOptionsOf(options)};
+}
+
 /// The node's half of the process.
 struct NodeParts {
   std::unique_ptr<client::Client> client;
-  std::unique_ptr<image::Store> images;
-  std::unique_ptr<runtime::Engine> engine;
-  std::unique_ptr<network::PodNetwork> network;
+  NodeRuntime runtime;
   std::unique_ptr<node::Agent> agent;
   std::unique_ptr<network::ServiceProxy> proxy;
 };
@@ -251,21 +255,17 @@ class Server {
     NodeParts& parts = node_;
     parts.client = api_->LocalClient(Component("system:node:" + options_.node_name, {"system:nodes"}), "kubelet");
     const std::string& data = options_.data_directory;
-    parts.images =
-        TRY(image::Store::Open(world_, {.directory = data + "/images", .registries_file = data + "/registries.yaml"}));
-    EndPhase("images");
-    parts.engine = TRY(runtime::Engine::Open(world_, *parts.images, EngineOptionsOf(options_)));
-    EndPhase("engine");
-    parts.network = TRY(network::PodNetwork::Open(world_, NetworkOptionsOf(options_)));
-    EndPhase("network");
+    parts.runtime = TRY(NodeRuntime::Open(world_, NodeRuntimeOptionsOf(options_)));
+    EndPhase("runtime");
     node::AgentOptions agent{.node_name = options_.node_name, .node_ip = options_.node_ip};
     agent.pod_cidr = NetworkOptionsOf(options_).pod_cidr;
     agent.data_directory = data;
     agent.log_directory = LogDirectory(options_);
     agent.cgroup_root = CgroupRoot(options_);
     agent.eviction = TRY(node::ParseEviction(options_.node.eviction));
-    parts.agent = std::make_unique<node::Agent>(world_, *parts.client, *parts.engine, *parts.images, *parts.network,
-                                                std::move(agent));
+    agent.container_runtime = parts.runtime.version;
+    parts.agent = std::make_unique<node::Agent>(world_, *parts.client, *parts.runtime.containers,
+                                                *parts.runtime.images, parts.runtime.network(), std::move(agent));
     TRY(parts.agent->Start());
     api_->SetNodeAccess(options_.node_name, parts.agent.get());
     EndPhase("agent");
@@ -431,7 +431,7 @@ Ok CheckUnused(rt::Runtime& runtime, const std::string& data_directory) {
 
 Ok Uninstall(rt::Runtime& runtime, const ServerOptions& options) {
   TRY(CheckUnused(runtime, options.data_directory));
-  TRY(runtime::RemoveEverything(runtime, EngineOptionsOf(options)));
+  TRY(RemoveFromRuntime(runtime, NodeRuntimeOptionsOf(options)));
   TRY(network::RemoveNetwork(runtime, NetworkOptionsOf(options)));
   TRY(node::UnmountBelow(runtime, options.data_directory));
   if (!options.kubeconfig.empty()) {

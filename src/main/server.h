@@ -8,6 +8,7 @@
 #include "main/etcd_flags.h"
 #include "main/hollow.h"
 #include "main/node_flags.h"
+#include "main/node_runtime.h"
 #include "main/policy_flags.h"
 #include "main/security_flags.h"
 #include "rt/real.h"
@@ -24,6 +25,7 @@ struct ServerOptions {
   std::string local_storage_path;  ///< of local volumes' folders; "": "<data>/storage"
   bool no_local_storage = false;
   std::string oci_runtime = "crun";
+  NodeRuntimeFlags node_runtime;
   std::string cluster_cidr = "10.42.0.0/16";
   std::string service_cidr = "10.43.0.0/16";
   std::string bridge = "knarr0";

@@ -60,6 +60,7 @@ void Register(cli::FlagSet& flags, ServerFlags& out, std::string& config, int64_
   flags.Bool(&options.no_local_storage, "no-local-storage", 0,
              "No storage class local-path, and no volumes made for claims on this node's disk");
   flags.String(&options.oci_runtime, "oci-runtime", 0, "The OCI runtime program");
+  RegisterNodeRuntimeFlags(flags, options.node_runtime);
   flags.String(&options.cluster_cidr, "cluster-cidr", 0, "The range of pod addresses");
   flags.String(&options.service_cidr, "service-cidr", 0, "The range of service addresses");
   flags.String(&options.bridge, "bridge", 0, "The name of the pod network's bridge");
@@ -151,6 +152,7 @@ Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std
   // An empty one would mean a store of this server's own, which nobody who gives the flag wants.
   if (flags.Changed("etcd-servers") && out.options.etcd.servers.empty())
     return BadRequest("--etcd-servers: want a URL");
+  TRY(CheckNodeRuntimeFlags(out.options.node_runtime));
   const HollowFlags& hollow = out.options.hollow;
   if (hollow.count < 0) return BadRequest("--hollow-nodes: want a number of nodes");
   if (hollow.count == 0 && !hollow.config.empty()) return BadRequest("--hollow-nodes-config: wants --hollow-nodes");

@@ -242,6 +242,13 @@ Ok MakePodLink(const PodLinkSpec& spec) {
   return pod.Execute(setup);
 }
 
+Ok SetUpLoopback(const std::string& netns_path) {
+  NetlinkSocket pod = TRY(NetlinkSocket::Open(NETLINK_ROUTE, netns_path));
+  NetlinkBatch setup;
+  SetUp(setup, TRY(LinkIndex(pod, "lo")), "lo");
+  return pod.Execute(setup);
+}
+
 Result<bool> PodLinkIsUp(const std::string& netns_path, const IpAddress& address) {
   NetlinkSocket pod = TRY(NetlinkSocket::Open(NETLINK_ROUTE, netns_path));
   const uint32_t index = TRY(LinkIndex(pod, kPodLink));

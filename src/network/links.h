@@ -43,6 +43,8 @@ struct PodLinkSpec {
 /// too. (Bridge ports are not isolated from each other: where br_netfilter is on, as Docker and Kubernetes have it,
 /// rewritten packets are bridged, and isolation would drop them.)
 Ok MakePodLink(const PodLinkSpec& spec);
+/// The namespace's own lo, which answers from then on.
+Ok SetUpLoopback(const std::string& netns_path);
 /// Whether the namespace has an eth0 with this address.
 Result<bool> PodLinkIsUp(const std::string& netns_path, const IpAddress& address);
 /// Fine if there is none.

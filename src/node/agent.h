@@ -32,6 +32,7 @@ struct AgentOptions {
   std::string data_directory;  ///< "<data>"; pods' volumes lie in "<data>/pods"
   std::string log_directory = "/var/log/pods";
   std::string cgroup_root = "/knarr";         ///< the engine's
+  std::string container_runtime = "knarr://" KNARR_VERSION;
   std::map<std::string, std::string> labels;  ///< added to the node
   EvictionConfig eviction = DefaultEviction();
   /// How much room there is where the folder lies; asked of the machine when empty. Blocking.

@@ -174,7 +174,7 @@ void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
   info.set_boot_id(machine_.boot_id);
   info.set_kernel_version(machine_.kernel_version);
   info.set_os_image(machine_.os_image);
-  info.set_container_runtime_version("knarr://" KNARR_VERSION);
+  info.set_container_runtime_version(options_.container_runtime);
   info.set_kubelet_version("v1.36.0+knarr" KNARR_VERSION);
   info.set_kube_proxy_version("");
   info.set_operating_system("linux");

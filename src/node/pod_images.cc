@@ -111,9 +111,12 @@ Ok PodWorker::EnsureImageVolumes(Pod pod, Container container, ContainerRecord& 
     bool wanted = false;
     for (const auto mount : container.volume_mounts()) wanted |= mount.name() == volume.name();
     if (!wanted || !volume.image()) continue;
-    const image::Image image = TRY(EnsureImage(
+    image::Image image = TRY(EnsureImage(
         pod, {std::string(volume.image().reference()), volume.image().pull_policy(), ""}, record));
-    const Ok mounted = volumes_.SetUpImage(volume.name(), image);
+    const Ok mounted = [&]() -> Ok {
+      image.layer_directories = TRY(environment_.images.Layers(image));
+      return volumes_.SetUpImage(volume.name(), image);
+    }();
     if (!mounted.ok() && !mounted.Failed(Reason::kCancelled)) {
       NoteStartFailure(record, "CreateContainerError", mounted.status());
     }

@@ -50,6 +50,17 @@ std::vector<network::PortMapping> HostPortsOf(Pod pod) {
   return out;
 }
 
+bool HasPrivileged(Pod pod) {
+  bool out = false;
+  const auto look = [&out](const auto& containers) {
+    for (const auto container : containers) out |= container.security_context().privileged().value_or(false);
+  };
+  look(pod.spec().containers());
+  look(pod.spec().init_containers());
+  look(pod.spec().ephemeral_containers());
+  return out;
+}
+
 }  // namespace
 
 Ok PodWorker::EnsureSandbox() {
@@ -122,7 +133,9 @@ Result<runtime::SandboxSpec> PodWorker::MakeSandboxSpec(Pod pod) {
   for (const auto sysctl : pod.spec().security_context().sysctls()) {
     spec.sysctls[NormalSysctlName(sysctl.name())] = std::string(sysctl.value());
   }
+  spec.privileged = HasPrivileged(pod);
   spec.labels = PodLabels(pod);
+  for (const auto [key, value] : pod.metadata().labels()) spec.labels.emplace(std::string(key), std::string(value));
   return spec;
 }
 

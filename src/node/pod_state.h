@@ -79,6 +79,7 @@ struct PodState {
   bool terminating = false;  ///< being deleted, or its object is gone
   std::string pod_ip;
   std::string host_ip;
+  std::string runtime_name = "knarr";  ///< what containers' ids begin with
   std::optional<WallTime> started;  ///< when the agent first saw it
   /// The containers' work is done, well or not: nothing is started any more, and sidecars that run are stopped.
   bool finished = false;

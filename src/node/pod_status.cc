@@ -17,7 +17,13 @@ using api::core_v1::PodStatusEdit;
 using runtime::ContainerState;
 using runtime::ContainerStatus;
 
-void WriteTerminated(const ContainerStatus& from, size_t message_max, api::core_v1::ContainerStateTerminatedEdit to) {
+std::string ContainerIdIn(const PodState& state, const ContainerStatus& container) {
+  return state.runtime_name + "://" + container.id;
+}
+
+void WriteTerminated(Pod pod, const PodState& state, const ContainerStatus& from,
+                     api::core_v1::ContainerStateTerminatedEdit to) {
+  const size_t message_max = TerminationMessageMax(pod);
   to.set_exit_code(from.exit_code);
   std::string_view reason = from.reason;
   if (reason.empty()) reason = from.exit_code == 0 ? "Completed" : "Error";
@@ -25,7 +31,7 @@ void WriteTerminated(const ContainerStatus& from, size_t message_max, api::core_
   if (!from.message.empty()) to.set_message(doc::RepairUtf8(std::string_view(from.message).substr(0, message_max)));
   if (from.started != WallTime{}) to.set_started_at(from.started);
   to.set_finished_at(from.finished);
-  to.set_container_id("knarr://" + from.id);
+  to.set_container_id(ContainerIdIn(state, from));
 }
 
 bool InitDone(const ContainerRecord& record) { return record.exited() && record.current->exit_code == 0; }
@@ -49,7 +55,7 @@ void WriteState(Pod pod, const PodState& state, const ContainerRecord& record, W
     return;
   }
   if (record.exited()) {
-    WriteTerminated(*record.current, TerminationMessageMax(pod), to.terminated());
+    WriteTerminated(pod, state, *record.current, to.terminated());
     return;
   }
   std::string_view reason = record.waiting_reason;
@@ -91,13 +97,13 @@ void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, Con
   // What is shown as waiting to run again keeps its end in lastState.
   const bool shows_end = api::core_v1::ContainerStatus(to.value()).state().has_terminated();
   if (record->exited() && !shows_end) {
-    WriteTerminated(*record->current, TerminationMessageMax(pod), to.last_state().terminated());
+    WriteTerminated(pod, state, *record->current, to.last_state().terminated());
   } else if (record->last) {
-    WriteTerminated(*record->last, TerminationMessageMax(pod), to.last_state().terminated());
+    WriteTerminated(pod, state, *record->last, to.last_state().terminated());
   }
   to.set_restart_count(record->restarts());
   if (!record->image_id.empty()) to.set_image_id(record->image_id);
-  if (record->current) to.set_container_id("knarr://" + record->current->id);
+  if (record->current) to.set_container_id(ContainerIdIn(state, *record->current));
   // Of ephemeral ones, nobody asks.
   if (ephemeral) return;
   to.set_ready(record->lasting() ? record->ready && record->up() : InitDone(*record));

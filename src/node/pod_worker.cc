@@ -55,6 +55,7 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
       followers_(environment.runtime, "volume sources"),
       main_(environment.runtime, "pod") {
   state_.host_ip = environment.node_ip;
+  state_.runtime_name = environment.containers.name();
   state_.started = view().status().start_time();
   if (!state_.started) state_.started = environment.runtime.Wall();
   // Failed once is failed for good.

@@ -287,6 +287,10 @@ Result<std::string> Config::Make() {
 
 }  // namespace
 
+std::span<const std::string_view> MaskedPaths() { return kMaskedPaths; }
+
+std::span<const std::string_view> ReadOnlyPaths() { return kReadOnlyPaths; }
+
 Result<std::string> MakeConfig(const BundleSpec& spec) { return Config(spec).Make(); }
 
 Result<std::string> MakeExecProcess(std::string_view config, const std::vector<std::string>& command, bool tty) {

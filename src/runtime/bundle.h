@@ -3,7 +3,9 @@
 // A container's OCI config.json, as containerd would write it for the same pod, and an exec's process.
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -46,6 +48,10 @@ struct BundleSpec {
   std::string seccomp;  ///< the OCI seccomp object as JSON; "" for none
   std::vector<kernel::Device> devices;  ///< a privileged container's
 };
+
+/// What is hidden from a container, or only to be read, unless it is privileged or wants all of /proc.
+std::span<const std::string_view> MaskedPaths();
+std::span<const std::string_view> ReadOnlyPaths();
 
 /// BadRequest: "no command specified".
 Result<std::string> MakeConfig(const BundleSpec& spec);

@@ -55,6 +55,7 @@ struct SandboxSpec {
       NamespaceMode::kNode;       ///< kPod: shareProcessNamespace; kNode: hostPID; see also pid_per_container
   bool pid_per_container = true;  ///< the default: each container has a PID namespace of its own
   NamespaceMode ipc = NamespaceMode::kPod;
+  bool privileged = false;  ///< a container of it is
   /// Kernel settings of the pod's own namespaces: "net.ipv4.tcp_syncookies" → "1".
   std::map<std::string, std::string> sysctls;
   std::map<std::string, std::string> labels;
