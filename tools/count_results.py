@@ -2,7 +2,8 @@
 """Adds up the results that tools/test.sh left in a folder; the last line is "N passed, N failed".
 
 Reads gtest/*.xml (one per GoogleTest program), ctest.xml (what is no GoogleTest program counts as one case, and so does
-one that crashed before it wrote its results), e2e.json and clients.json. Exit code 1 when something failed or nothing ran.
+one that crashed before it wrote its results), e2e.json, e2e-containerd.json and clients.json. Exit code 1 when
+something failed or nothing ran.
 """
 
 import glob
@@ -45,7 +46,7 @@ def main():
                 failures.append(name)
             elif case.get("status") == "run" and not known:
                 passed += 1
-    for suite in ("e2e", "clients"):
+    for suite in ("e2e", "e2e-containerd", "clients"):
         path = os.path.join(folder, suite + ".json")
         if not os.path.exists(path):
             continue

@@ -44,7 +44,7 @@ case $release in
   debian-12) packages+=(libboost-context1.81-dev) ;;
   *) packages+=(libboost-context-dev) ;;
 esac
-[ "$tests" = no ] || packages+=(docker-registry skopeo curl python3-kubernetes etcd-server etcd-client)
+[ "$tests" = no ] || packages+=(docker-registry skopeo curl python3-kubernetes etcd-server etcd-client containerd runc)
 [ "$tests" = no ] || command -v kubectl >/dev/null || packages+=(kubernetes-client)
 [ "$tests" = no ] || { command -v node >/dev/null && command -v npm >/dev/null; } || packages+=(nodejs npm)
 [ "$dev" = no ] || packages+=(clang-19 clang-format-19 libclang-rt-19-dev lld)
@@ -73,9 +73,9 @@ for package in "${missing[@]}"; do
   [ -n "$(apt-cache madison "$package" 2>/dev/null)" ] && continue
   die "$release has no package $package in its sources (/etc/apt/sources.list*)"
 done
-# The registry and etcd are only needed as programs: they are not to start as services.
+# The registry, etcd and containerd are only needed as programs: they are not to start as services.
 policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ] && [[ " ${missing[*]} " =~ \ (docker-registry|etcd-server)\  ]]; then
+if [ ! -e "$policy" ] && [[ " ${missing[*]} " =~ \ (docker-registry|etcd-server|containerd)\  ]]; then
   trap '"${root[@]}" rm -f "$policy"' EXIT
   printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
   "${root[@]}" chmod 755 "$policy"

@@ -55,6 +55,9 @@ GTEST_OUTPUT="xml:$results/gtest/" ctest --test-dir "$build" "${select[@]}" --ti
 if [ "$e2e" = yes ]; then
   step "End-to-end tests"
   "${root[@]}" python3 tests/e2e/run.py --bin "$PWD/$build/bin/knarr" --result "$results/e2e.json" || failed=1
+  step "End-to-end tests in containerd"
+  "${root[@]}" python3 tests/e2e/run.py --bin "$PWD/$build/bin/knarr" --runtime containerd --short --client knarr \
+    --result "$results/e2e-containerd.json" || failed=1
 fi
 
 if [ "$preset" = release ]; then

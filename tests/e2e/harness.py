@@ -91,8 +91,8 @@ class Output:
 class Cluster:
     """One knarr server. Killing and starting it again keeps its data folder."""
 
-    def __init__(self, binary, work, port=16443):
-        self.binary, self.work = binary, work
+    def __init__(self, binary, work, port=16443, runtime=None):
+        self.binary, self.work, self.runtime = binary, work, runtime
         self.data = os.path.join(work, "data")
         self.kubeconfig = os.path.join(work, "kubeconfig")
         self.log = os.path.join(work, "server.log")
@@ -101,7 +101,8 @@ class Cluster:
 
     def flags(self):
         return ["--data-dir", self.data, "--write-kubeconfig", self.kubeconfig, "--bridge", BRIDGE, "--listen",
-                self.listen, "--cluster-cidr", CLUSTER_CIDR, "--service-cidr", SERVICE_CIDR]
+                self.listen, "--cluster-cidr", CLUSTER_CIDR, "--service-cidr", SERVICE_CIDR,
+                *(self.runtime.flags() if self.runtime else [])]
 
     def start(self):
         with open(self.log, "ab") as log:
@@ -157,10 +158,20 @@ class Cluster:
         return Output(shown, done.returncode, done.stdout, done.stderr)
 
     def load(self, archive):
-        done = self.run([self.binary, "docker", "load", "-i", archive])
+        program = self.runtime.load_command() if self.runtime else [self.binary, "docker", "load", "-i"]
+        done = self.run([*program, archive])
         if done.code != 0:
             raise Failure(repr(done))
         return done
+
+
+    def mirror(self, registry, url):
+        """Images of the registry come from there."""
+        if self.runtime:
+            self.runtime.mirror(registry, url)
+            return
+        with open(os.path.join(self.data, "registries.yaml"), "w", encoding="utf-8") as file:
+            file.write(f"mirrors:\n  {registry}:\n    endpoint:\n    - {url}\n")
 
 
 class Kit:
@@ -169,6 +180,11 @@ class Kit:
     def __init__(self, cluster, client, namespace):
         self.cluster, self.client, self.namespace = cluster, client, namespace
         self.program = ["kubectl"] if client == "kubectl" else [cluster.binary, "kubectl"]
+
+    def only_own_engine(self, why):
+        """Skips the scenario where pods run in another container runtime."""
+        if self.cluster.runtime:
+            raise Skip(f"{self.cluster.runtime.name}: {why}")
 
     # ---- Commands ----
 

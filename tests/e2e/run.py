@@ -2,6 +2,7 @@
 """End-to-end tests: real containers, the real kubectl and knarr's own, on a cluster of their own.
 
     tests/e2e/run.py --bin build/release/bin/knarr [--only TEXT] [--client kubectl|knarr] [--result FILE] [--keep]
+                     [--runtime containerd [--oci-runtime crun|runc] [--short]]
 
 Runs in a network and a mount namespace of its own, so that nothing of it is seen by the machine's own network and
 other clusters, and what a scenario leaves behind is found. Needs root. KNARR_BIN stands for --bin.
@@ -25,6 +26,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
 import conformance  # noqa: E402
+import containerd_runtime  # noqa: E402
 import harness  # noqa: E402
 import leaks  # noqa: E402
 
@@ -70,6 +72,8 @@ def run_one(function, client, cluster, number):
 def chosen(options):
     """(function, client, name) of all that is to run."""
     for function, clients in harness.SCENARIOS:
+        if options.short and function.__name__ not in containerd_runtime.SHORT:
+            continue
         for client in clients:
             name = f"{function.__module__}.{function.__name__}[{client}]"
             if options.only in name and (not options.client or client == options.client):
@@ -90,7 +94,7 @@ def run_all(options, cluster, record):
             record(running[done], *done.result())
     for function, client, name, number in alone:
         record(name, *run_one(function, client, cluster, number))
-    if not options.only and not options.client:
+    if not options.only and not options.client and not options.short:
         gaps = conformance.gaps()
         record("every behaviour of conformance is covered", "failed" if gaps else "passed", "\n".join(gaps), 0)
 
@@ -99,12 +103,22 @@ def start(options, work):
     images = os.path.join(work, "images")
     subprocess.run([sys.executable, os.path.join(ROOT, "tests", "fixtures", "make_images.py"), "--out", images],
                    check=True, stdout=subprocess.DEVNULL)
-    cluster = harness.Cluster(os.path.abspath(options.bin), work)
-    begin = time.monotonic()
-    cluster.start()
-    print(f"cluster ready in {time.monotonic() - begin:.2f} s")
-    for archive in sorted(glob.glob(os.path.join(images, "*.tar"))):
-        cluster.load(archive)
+    runtime = None
+    if options.runtime == "containerd":
+        runtime = containerd_runtime.Containerd(os.path.join(work, "containerd"), options.oci_runtime)
+        runtime.start()
+    cluster = harness.Cluster(os.path.abspath(options.bin), work, runtime=runtime)
+    try:
+        begin = time.monotonic()
+        cluster.start()
+        print(f"cluster ready in {time.monotonic() - begin:.2f} s")
+        for archive in sorted(glob.glob(os.path.join(images, "*.tar"))):
+            cluster.load(archive)
+    except Exception:
+        print(cluster.tail())
+        if runtime:
+            runtime.stop()
+        raise
     return cluster
 
 
@@ -115,11 +129,16 @@ def main():
     parser.add_argument("--client", choices=["kubectl", "knarr"])
     parser.add_argument("--result")
     parser.add_argument("--keep", action="store_true", help="keep the work folder")
+    parser.add_argument("--runtime", choices=["own", "containerd"], default="own")
+    parser.add_argument("--oci-runtime", choices=["crun", "runc"], default="crun", help="containerd's")
+    parser.add_argument("--short", action="store_true", help="only the scenarios that say most about another runtime")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("run.py: containers need root")
     if not os.access(options.bin, os.X_OK):
         sys.exit(f"run.py: {options.bin} is no program")
+    if options.runtime == "containerd" and not containerd_runtime.installed():
+        sys.exit("run.py: containerd is not installed (tools/install-dependencies.sh)")
     enter_namespaces()
     for path in sorted(glob.glob(os.path.join(HERE, "test_*.py"))):
         importlib.import_module(os.path.basename(path)[:-3])
@@ -161,10 +180,14 @@ def finish(cluster, before, work, record, options):
                 text += repr(done)
             if os.path.exists(cluster.data):
                 text += f"{cluster.data} is still there: {os.listdir(cluster.data)}\n"
+            if cluster.runtime:
+                cluster.runtime.stop()
             text += leaks.difference(before, leaks.snapshot(work))
         except (harness.Failure, OSError, subprocess.SubprocessError) as error:
             text += str(error)
         record("uninstall leaves nothing", "failed" if text else "passed", text, time.monotonic() - begin)
+        if cluster.runtime:
+            cluster.runtime.stop()
         leaks.remove(cluster.data)
     if options.keep or text:
         print("kept", work)

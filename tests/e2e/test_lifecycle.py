@@ -158,6 +158,7 @@ def last_words(k):
 @scenario(clients=["knarr"])
 def kills_of_the_agent_lose_and_restart_nothing(k):
     """With hooks, sidecars and host ports under way, at moments that differ from run to run."""
+    k.only_own_engine("it gives up a start whose caller is gone")
     dice = random.Random()
     hooks = ("lifecycle:\n  postStart: {exec: {command: [sleep, '0.3']}}\n  preStop: {exec: {command: [sleep, '0.5']}}\n"
              "volumeMounts:\n- {name: v, mountPath: /v, subPath: below}\n")

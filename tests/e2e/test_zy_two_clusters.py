@@ -28,6 +28,7 @@ class Second(harness.Cluster):
 
 @scenario(clients=["knarr"])
 def clusters_of_one_machine_keep_apart(kit):
+    kit.only_own_engine("it has one CNI configuration, and so one cluster")
     for bridge, cluster, service, flag in (
             (harness.BRIDGE, "10.98.0.0/16", "10.99.0.0/16", "--bridge"),
             ("knarr-e2e1", harness.CLUSTER_CIDR, "10.99.0.0/16", "--cluster-cidr"),
