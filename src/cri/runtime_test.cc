@@ -68,6 +68,8 @@ TEST(CriSpecs, ASandboxSaysItAllAgain) {
   EXPECT_EQ(config.labels.at(kClusterLabel), "mine");
   EXPECT_EQ(config.linux_config.cgroup_parent, "/knarr/podu1");
   EXPECT_EQ(config.linux_config.security.namespaces.network, kNamespaceNode);
+  EXPECT_EQ(config.hostname, "") << "the node's own";
+  EXPECT_EQ(MakeSandboxConfig(PodSpec(), "mine").hostname, "web");
   EXPECT_EQ(config.linux_config.security.namespaces.pid, kNamespaceContainer);
   EXPECT_EQ(config.linux_config.security.namespaces.ipc, kNamespacePod);
   EXPECT_EQ(config.linux_config.security.seccomp->type, kProfileRuntimeDefault);

@@ -106,7 +106,8 @@ void SetMetadata(const PodSandboxMetadata& metadata, runtime::SandboxStatus& out
 PodSandboxConfig MakeSandboxConfig(const runtime::SandboxSpec& spec, const std::string& cluster) {
   PodSandboxConfig out;
   out.metadata = {spec.pod_name, spec.pod_uid, spec.pod_namespace, spec.attempt};
-  out.hostname = spec.hostname;
+  // In the node's network it has the node's name, which runtimes refuse to set.
+  if (spec.network == runtime::NamespaceMode::kPod) out.hostname = spec.hostname;
   out.log_directory = spec.log_directory;
   out.labels = spec.labels;
   out.labels[kClusterLabel] = cluster;
