@@ -77,9 +77,17 @@ class Summing {
 
 ResourceList SumOf(const Value& pod, std::string_view side, const PodResourcesOptions& options) {
   ResourceList sum = Summing(pod, side, options.use_status).Sum();
+  const Value& given = pod.Get("status", "resources");
+  ResourceList floor;  // what the pod as a whole has been given
+  const bool use_given = options.use_status && !given.is_null();
+  if (use_given) RaiseTo(floor, ReadResources(given.At(side)));
+  if (use_given && side == "requests") RaiseTo(floor, ReadResources(pod.Get("status", "allocatedResources")));
+  const bool spec_counts = !use_given || !ResizeInfeasible(pod);
   for (const doc::Member& member : pod.Get("spec", "resources", side).members()) {
     if (!IsPodLevel(member.key, options.pod_level_hugepages)) continue;
-    sum.insert_or_assign(std::string(member.key), ReadQuantity(member.value));
+    const Quantity asked = spec_counts ? ReadQuantity(member.value) : Quantity();
+    const auto at = floor.find(member.key);
+    sum.insert_or_assign(std::string(member.key), at == floor.end() ? asked : std::max(asked, at->second));
   }
   return sum;
 }

@@ -128,6 +128,31 @@ Ok RuntimeImpl::RemoveGroup(const std::string& path) {
   return removed.ok() ? removed : Ok(removed.status().WithContext("control group " + path));
 }
 
+/// The pod's control group. ServiceUnavailable where control groups are not ours to write.
+Result<std::string> RuntimeImpl::GroupOf(const std::string& sandbox_id) {
+  for (const PodSandbox& sandbox : TRY(RawSandboxes())) {
+    if (sandbox.id != sandbox_id) continue;
+    const auto config = TRY(ConfigFrom(sandbox.annotations));
+    if (!options_.cgroups || config.linux_config.cgroup_parent.empty()) break;
+    return config.linux_config.cgroup_parent;
+  }
+  return Unavailable("sandbox " + sandbox_id + " has no control group of ours");
+}
+
+Ok RuntimeImpl::UpdateSandbox(const std::string& id, const runtime::CgroupResources& resources) {
+  const std::string group = TRY(GroupOf(id));
+  const auto turn = TRY(groups_.Lock());
+  return InPool([&] { return options_.cgroups->SetLimits(group, resources, runtime::CgroupWrite::kUpdate); })
+      .Context("update sandbox " + id);
+}
+
+Result<runtime::CgroupUsage> RuntimeImpl::SandboxUsage(const std::string& id) {
+  const std::string group = TRY(GroupOf(id));
+  Result<runtime::CgroupUsage> out = runtime::CgroupUsage{};
+  runtime_.Blocking([&] { out = options_.cgroups->Usage(group); });
+  return std::move(out).Context("usage of sandbox " + id);
+}
+
 // ---- Sandboxes ----
 
 Result<runtime::SandboxStatus> RuntimeImpl::SandboxStatusOf(const std::string& id) {

@@ -26,6 +26,8 @@ class RuntimeImpl final : public Runtime {
   Ok StopSandbox(const std::string& id) override;
   Ok RemoveSandbox(const std::string& id) override;
   Result<std::vector<runtime::SandboxStatus>> ListSandboxes() override;
+  Ok UpdateSandbox(const std::string& id, const runtime::CgroupResources& resources) override;
+  Result<runtime::CgroupUsage> SandboxUsage(const std::string& id) override;
   Result<std::string> CreateContainer(const std::string& sandbox_id, const runtime::ContainerSpec& spec) override;
   Ok StartContainer(const std::string& id) override;
   Ok StopContainer(const std::string& id, Duration grace) override;
@@ -71,6 +73,7 @@ class RuntimeImpl final : public Runtime {
   // A pod's control group
   Ok MakeGroup(const runtime::SandboxSpec& spec);
   Ok RemoveGroup(const std::string& path);
+  Result<std::string> GroupOf(const std::string& sandbox_id);
   Ok InPool(const std::function<Ok()>& work);
   // events.cc
   void ListenToEvents();

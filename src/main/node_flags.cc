@@ -1,9 +1,17 @@
 #include "main/node_flags.h"
 
+#include <algorithm>
+
 namespace knarr::main {
 
 void RegisterNodeFlags(cli::FlagSet& flags, NodeFlags& out) {
   node::EvictionFlags& eviction = out.eviction;
+  flags.String(&out.kube_reserved, "kube-reserved", 0,
+               "What of the node is for Knarr and not for pods: cpu=100m,memory=256Mi,ephemeral-storage=1Gi,pid=500");
+  flags.String(&out.system_reserved, "system-reserved", 0, "The same, for the system's other programs");
+  flags.Int(&out.pod_pids_most, "pod-max-pids", 0, "The most processes of one pod; -1: as many as the machine lets");
+  flags.String(&out.manifest_path, "pod-manifest-path", 0,
+               "A folder, or one file, of pods that the node runs whatever the API server says (static pods)");
   flags.String(&eviction.hard, "eviction-hard", 0,
                "Thresholds (memory.available<1Gi,nodefs.available<10%) below which a pod is evicted at once");
   flags.String(&eviction.soft, "eviction-soft", 0,
@@ -19,8 +27,20 @@ void RegisterNodeFlags(cli::FlagSet& flags, NodeFlags& out) {
 }
 
 Ok CheckNodeFlags(const NodeFlags& flags) {
-  const auto eviction = node::ParseEviction(flags.eviction);
-  return eviction.ok() ? Ok() : Ok(eviction.status());
+  if (!flags.manifest_path.empty() && !flags.manifest_path.starts_with('/')) {
+    return BadRequest("--pod-manifest-path: want a path that begins with /");
+  }
+  node::AgentOptions options;
+  return ApplyNodeFlags(flags, options);
+}
+
+Ok ApplyNodeFlags(const NodeFlags& flags, node::AgentOptions& out) {
+  out.eviction = TRY(node::ParseEviction(flags.eviction));
+  out.reserved.kube = TRY(node::ParseReserved(flags.kube_reserved).Context("--kube-reserved"));
+  out.reserved.system = TRY(node::ParseReserved(flags.system_reserved).Context("--system-reserved"));
+  out.pids_most = std::max<int64_t>(0, flags.pod_pids_most);
+  out.manifest_path = flags.manifest_path;
+  return {};
 }
 
 }  // namespace knarr::main

@@ -25,6 +25,7 @@
 #include "node/agent.h"
 #include "node/mount.h"
 #include "rt/file_system.h"
+#include "runtime/cgroup.h"
 #include "store/store.h"
 
 namespace knarr::main {
@@ -262,7 +263,12 @@ class Server {
     agent.data_directory = data;
     agent.log_directory = LogDirectory(options_);
     agent.cgroup_root = CgroupRoot(options_);
-    agent.eviction = TRY(node::ParseEviction(options_.node.eviction));
+    TRY(ApplyNodeFlags(options_.node, agent));
+    agent.set_group = [groups = TRY(runtime::Cgroups::Detect())](const std::string& path,
+                                                                 const runtime::CgroupResources& resources) -> Ok {
+      TRY(groups.Create(path));
+      return groups.SetLimits(path, resources, runtime::CgroupWrite::kFresh);
+    };
     agent.container_runtime = parts.runtime.version;
     parts.agent = std::make_unique<node::Agent>(world_, *parts.client, *parts.runtime.containers,
                                                 *parts.runtime.images, parts.runtime.network(), std::move(agent));

@@ -9,8 +9,12 @@
 #include "base/log.h"
 #include "node/log_rotation.h"
 #include "node/logs.h"
+#include "node/manifest.h"
+#include "node/mirror_pods.h"
 #include "node/node_status.h"
+#include "node/resources.h"
 #include "node/stats.h"
+#include "node/static_pods.h"
 #include "rt/file_system.h"
 
 namespace knarr::node {
@@ -62,6 +66,12 @@ Ok Agent::Start() {
   status_ = std::make_unique<NodeStatus>(runtime_, client_, images_, options_);
   TRY(status_->Register());
   MakeStats();
+  allocator_ = std::make_unique<Allocator>(status_->allocatable());
+  qos_groups_ = std::make_unique<QosGroups>(runtime_, options_.cgroup_root, options_.set_group,
+                                            [this] { return BurstableCpu(); });
+  allocator_->on_change = [this] { qos_groups_->Changed(); };
+  qos_groups_->Start(PodsGroup(status_->capacity(), options_.reserved));
+  mirrors_ = std::make_unique<MirrorPods>(runtime_, client_, options_.node_name);
   TRY(AdoptPods());
   tasks_.Spawn("runtime events", [this] { RunEvents(); });
   tasks_.Spawn("status", [this] { status_->Run(); });
@@ -80,6 +90,8 @@ Ok Agent::Start() {
 void Agent::Stop() {
   informers_.Stop();
   tasks_.StopAndJoin();
+  if (mirrors_ != nullptr) StopStatic();
+  if (qos_groups_ != nullptr) qos_groups_->Stop();
   // While one is waited for, another may be through and ask to be forgotten.
   const auto workers = std::exchange(workers_, {});
   for (const auto& [uid, worker] : workers) worker->Stop();
@@ -102,6 +114,7 @@ Ok Agent::AdoptPods() {
   pods.AddHandler([this](const api::ObjectPtr& before, const api::ObjectPtr& after) { PodChanged(before, after); });
   informers_.Start();
   TRY(pods.WaitSynced());
+  TRY(StartStatic());
   // Whatever has no pod object by now was deleted while the agent was away.
   tasks_.Spawn("orphans", [this, &pods, sandboxes = std::move(sandboxes)] { RemoveOrphans(pods, sandboxes); });
   return {};
@@ -156,6 +169,8 @@ Ok Agent::KeepLeases() {
 }
 
 void Agent::PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after) {
+  // What only shows a pod of ours is no pod to run.
+  if (IsMirrorPod(after != nullptr ? *after : *before)) return mirrors_->Changed(before, after);
   if (after == nullptr) {
     auto at = workers_.find(before->uid());
     if (at != workers_.end()) at->second->Gone();
@@ -183,7 +198,7 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
   // A finished pod of which nothing is left here needs no worker until it is deleted.
   if (over && sandboxes.empty() && !pod->deleting()) return;
   PodEnvironment environment{.runtime = runtime_,
-                             .client = client_,
+                             .client = IsStaticPod(Pod(pod->tree())) ? mirrors_->client() : client_,
                              .containers = containers_,
                              .images = images_,
                              .network = network_,
@@ -196,6 +211,9 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .apparmor = apparmor_,
                              .pressures = pressures_,
                              .probe_counts = probe_counts_,
+                             .allocator = *allocator_,
+                             .pids_most = options_.pids_most,
+                             .huge_pages = status_->huge_pages(),
                              .machine_cpu_milli = status_->cpu_milli(),
                              .machine_memory = status_->memory_bytes()};
   auto worker = std::make_unique<PodWorker>(environment, pod, [this, uid] { WorkerFinished(uid); });
@@ -208,6 +226,18 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
   started->Start();
 }
 
+/// Milli-CPUs that the burstable pods together ask for.
+int64_t Agent::BurstableCpu() const {
+  int64_t out = 0;
+  for (const auto& [uid, amounts] : allocator_->held()) {
+    const auto worker = workers_.find(uid);
+    const auto cpu = amounts.find("cpu");
+    if (worker == workers_.end() || cpu == amounts.end()) continue;
+    if (QosOf(Pod(worker->second->pod().tree())) == QosClass::kBurstable) out += CpuMilli(cpu->second);
+  }
+  return out;
+}
+
 void Agent::WorkerFinished(const std::string& uid) {
   // The worker's own fiber calls this: it can't be destroyed before that fiber has ended.
   tasks_.Spawn("forget pod", [this, uid] {
@@ -217,6 +247,7 @@ void Agent::WorkerFinished(const std::string& uid) {
     workers_.erase(at);
     worker->Stop();
     probe_counts_.Forget(uid);
+    if (IsStaticPod(Pod(worker->pod().tree()))) StaticEnded(worker->pod());
   });
 }
 

@@ -16,10 +16,13 @@
 #include "image/store.h"
 #include "net/http.h"
 #include "network/network.h"
+#include "node/allocator.h"
 #include "node/image_collector.h"
 #include "node/pod_worker.h"
 #include "node/pressure.h"
 #include "node/probe_counts.h"
+#include "node/qos_groups.h"
+#include "node/reserved.h"
 #include "rt/runtime.h"
 #include "runtime/runtime.h"
 
@@ -35,6 +38,11 @@ struct AgentOptions {
   std::string container_runtime = "knarr://" KNARR_VERSION;
   std::map<std::string, std::string> labels;  ///< added to the node
   EvictionConfig eviction = DefaultEviction();
+  Reserved reserved;       ///< what is not for pods
+  int64_t pids_most = 0;   ///< processes of one pod; 0: as many as the machine lets
+  /// Makes a control group above the pods' own and sets its limits; blocking. Empty: nobody's shares are set.
+  QosGroups::SetGroup set_group;
+  std::string manifest_path;                  ///< a folder or file of pods that the node runs of itself; "" for none
   /// How much room there is where the folder lies; asked of the machine when empty. Blocking.
   std::function<Result<DiskSpace>(const std::string& directory)> disk_space;
 };
@@ -42,6 +50,8 @@ struct AgentOptions {
 class LogReader;
 class StatsReader;
 struct PodToMeasure;
+class MirrorPods;
+class StaticPods;
 
 class Agent : public client::NodeAccess {
  public:
@@ -69,6 +79,13 @@ class Agent : public client::NodeAccess {
   void PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
   void StartWorker(const api::ObjectPtr& pod);
   void WorkerFinished(const std::string& uid);
+  int64_t BurstableCpu() const;
+  // agent_static.cc
+  Ok StartStatic();
+  void StopStatic();
+  void StaticAdded(const api::ObjectPtr& pod);
+  void StaticRemoved(const api::ObjectPtr& pod);
+  void StaticEnded(const api::Object& pod);
   Ok AdoptPods();
   void RemoveOrphans(const client::Informer& pods, const std::vector<runtime::SandboxStatus>& sandboxes);
   Ok RemoveOrphan(const runtime::SandboxStatus& sandbox);
@@ -117,6 +134,11 @@ class Agent : public client::NodeAccess {
   client::InformerFactory informers_;
   client::EventRecorder events_;
   std::unique_ptr<class NodeStatus> status_;
+  std::unique_ptr<Allocator> allocator_;
+  std::unique_ptr<QosGroups> qos_groups_;
+  std::unique_ptr<MirrorPods> mirrors_;
+  std::unique_ptr<StaticPods> statics_;
+  std::map<std::string, api::ObjectPtr> static_waiting_;  // until the one before it by that name has ended
   bool apparmor_ = false;
   ImageCollector collector_;
   Pressures pressures_;

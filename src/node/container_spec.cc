@@ -6,6 +6,7 @@
 
 #include "base/quantity.h"
 #include "base/strings.h"
+#include "node/huge_pages.h"
 #include "node/resources.h"
 
 namespace knarr::node {
@@ -140,19 +141,17 @@ Result<runtime::ContainerSpec> MakeContainerSpec(Pod pod, Container container, c
   spec.working_directory = std::string(container.working_dir());
   spec.environment = inputs.environment.Lines();
   spec.mounts = TRY(Mounts(container, volumes, inputs));
-  spec.resources = TRY(ContainerResources(container));
+  spec.resources = TRY(ContainerResources(pod, container));
+  spec.resources.huge_pages = HugePageLimits(api::ReadResources(container.tree().Get("resources", "limits")),
+                                             inputs.huge_pages);
   spec.security = Security(pod, container);
   TRY(SetProfiles(pod, container, inputs.seccomp_directory, spec.security));
   spec.stdin_open = container.stdin();
   spec.stdin_once = container.stdin_once();
   spec.tty = container.tty();
   spec.log_path = fmt::format("{}/{}.log", container.name(), inputs.attempt);
-  int64_t memory_request = 0;
-  if (auto text = container.resources().requests().Find("memory")) {
-    memory_request = TRY(Quantity::Parse(*text)).Value();
-  }
   spec.stop_signal = std::string(container.lifecycle().stop_signal().value_or(""));
-  spec.oom_score_adjust = OomScoreAdjust(QosOf(pod), memory_request, inputs.machine_memory);
+  spec.oom_score_adjust = OomScoreAdjust(pod, container, inputs.machine_memory);
   spec.labels = PodLabels(pod);
   spec.labels["io.kubernetes.container.name"] = spec.name;
   return spec;

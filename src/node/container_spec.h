@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/core_v1.h"
+#include "api/resource_list.h"
 #include "base/status.h"
 #include "node/environment.h"
 #include "node/volumes.h"
@@ -21,6 +22,7 @@ struct ContainerInputs {
   uint32_t attempt = 0;
   Environment environment;
   int64_t machine_memory = 0;
+  api::ResourceList huge_pages;             ///< those the machine has
   std::map<size_t, std::string> sub_paths;  ///< what to mount instead of a whole volume, by the mount's number
   std::string seccomp_directory;            ///< where Localhost profiles lie
   std::string termination_log;  ///< mounted at the container's terminationMessagePath

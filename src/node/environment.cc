@@ -7,6 +7,7 @@
 
 #include "base/quantity.h"
 #include "base/strings.h"
+#include "node/manifest.h"
 #include "node/service_variables.h"
 
 namespace knarr::node {
@@ -234,8 +235,13 @@ std::vector<std::string> Environment::Lines() const {
 Result<Environment> MakeEnvironment(client::Client& client, Pod pod, Container container, const PodFacts& facts) {
   Environment out;
   // What the container says itself comes after, and wins.
-  for (auto& [name, value] : TRY(ReadServiceVariables(client, pod)))
-    SetVariable(out, std::move(name), std::move(value));
+  auto services = ReadServiceVariables(client, pod);
+  // The pods that the API may be made of can't wait for it.
+  const bool waits_for_none = IsStaticPod(pod) && !services.Failed(Reason::kCancelled);
+  if (!services.ok() && !waits_for_none) return services.status();
+  if (services.ok()) {
+    for (auto& [name, value] : *services) SetVariable(out, std::move(name), std::move(value));
+  }
   Sources sources(client, pod.metadata().ns());
   TRY(AddEnvFrom(sources, container, out));
   for (api::core_v1::EnvVar variable : container.env()) {

@@ -8,14 +8,19 @@
 #include "base/check.h"
 
 namespace knarr::node {
+namespace {
+
+constexpr uint32_t kMask = IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE;
+
+}  // namespace
 
 Result<std::unique_ptr<FileWatch>> FileWatch::Start(rt::Runtime& runtime, const std::string& path,
                                                     std::function<void()> changed) {
   int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   if (fd < 0) return FromErrno(errno, "inotify");
   const std::string directory = path.substr(0, path.rfind('/'));
-  // The directory tells of files that are made or replaced there, and of writes to them, too.
-  if (inotify_add_watch(fd, directory.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE) < 0) {
+  // The directory tells of files that are made, replaced or removed there, and of writes to them, too.
+  if (inotify_add_watch(fd, directory.c_str(), kMask) < 0) {
     Status status = FromErrno(errno, "watch " + directory);
     close(fd);
     return status;

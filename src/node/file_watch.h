@@ -1,6 +1,6 @@
 #pragma once
 
-// Notices that a file is written, made or replaced, by inotify: an event, not a poll.
+// Notices that a file is written, made, replaced or removed, by inotify: an event, not a poll.
 
 #include <functional>
 #include <memory>

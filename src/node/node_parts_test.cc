@@ -85,34 +85,64 @@ TEST(Resources, UpstreamsFormulas) {
   EXPECT_EQ(CpuShares(1000), 1024);
   EXPECT_EQ(CpuShares(250), 256);
   EXPECT_EQ(CpuShares(1'000'000'000), 262144);
-  EXPECT_EQ(OomScoreAdjust(QosClass::kGuaranteed, 0, 1), -997);
-  EXPECT_EQ(OomScoreAdjust(QosClass::kBestEffort, 0, 1), 1000);
-  EXPECT_EQ(OomScoreAdjust(QosClass::kBurstable, 1 << 30, int64_t{4} << 30), 750);
-  EXPECT_EQ(OomScoreAdjust(QosClass::kBurstable, int64_t{4} << 30, int64_t{4} << 30), 3);
   doc::Document pod = MUST(
       doc::ParseJson(R"({"metadata":{"uid":"u"},"status":{"qosClass":"Burstable"},"spec":{"containers":[)"
                      R"({"name":"a","resources":{"requests":{"cpu":"100m"},"limits":{"cpu":"500m","memory":"64Mi"}}},)"
-                     R"({"name":"b","resources":{"limits":{"cpu":"1"}}}]}})"));
+                     R"({"name":"b","resources":{"requests":{"cpu":"1"},"limits":{"cpu":"1"}}}]}})"));
   EXPECT_EQ(PodCgroup("/knarr", Pod(pod.root)), "/knarr/burstable/podu");
-  auto one = MUST(ContainerResources(Pod(pod.root).spec().containers()[0]));
+  auto one = MUST(ContainerResources(Pod(pod.root), Pod(pod.root).spec().containers()[0]));
   EXPECT_EQ(one.cpu_shares, 102);
   EXPECT_EQ(one.cpu_quota_us, 50000);
   EXPECT_EQ(one.memory_limit, 64 << 20);
   auto all = MUST(PodResources(Pod(pod.root)));
-  EXPECT_EQ(all.cpu_shares, 1126);  // 100m + the limit that stands in for b's request
+  EXPECT_EQ(all.cpu_shares, 1126);
   EXPECT_EQ(all.cpu_quota_us, 150000);
   EXPECT_EQ(all.memory_limit, 0);  // b has none, so the pod has none
 }
 
 TEST(Resources, MoreThanAnyMachineHas) {
   doc::Document pod =
-      MUST(doc::ParseJson(R"({"spec":{"containers":[{"resources":{"limits":{"cpu":"9e18","memory":"8E"}}},)"
-                          R"({"resources":{"limits":{"cpu":"9e18","memory":"8E"}}}]}})"));
+      MUST(doc::ParseJson(R"({"status":{"qosClass":"Guaranteed"},"spec":{"containers":[)"
+                          R"({"resources":{"requests":{"cpu":"9e18"},"limits":{"cpu":"9e18","memory":"8E"}}},)"
+                          R"({"resources":{"requests":{"cpu":"9e18"},"limits":{"cpu":"9e18","memory":"8E"}}}]}})"));
   auto all = MUST(PodResources(Pod(pod.root)));
   EXPECT_EQ(all.cpu_shares, 262144);
   EXPECT_GT(all.cpu_quota_us, int64_t{1} << 40);
   EXPECT_GT(all.memory_limit, int64_t{1} << 50);
-  EXPECT_EQ(OomScoreAdjust(QosClass::kBurstable, INT64_MAX, int64_t{8} << 30), 3);
+}
+
+TEST(Resources, WhoIsKilledFirst) {
+  const auto score = [](const std::string& spec, const char* qos, bool init = false) {
+    const doc::Document pod =
+        MUST(doc::ParseJson(R"({"status":{"qosClass":")" + std::string(qos) + R"("},"spec":{)" + spec + "}}"));
+    const auto containers = init ? Pod(pod.root).spec().init_containers() : Pod(pod.root).spec().containers();
+    return OomScoreAdjust(Pod(pod.root), containers[0], int64_t{4} << 30);
+  };
+  const auto one = [](const char* memory) {
+    return std::string(R"({"name":"a","resources":{"requests":{"memory":")") + memory + R"("}}})";
+  };
+  const auto of = [&](const char* memory) { return R"("containers":[)" + one(memory) + "]"; };
+  EXPECT_EQ(score(of("1Gi"), "Guaranteed"), -997);
+  EXPECT_EQ(score(of("1Gi"), "BestEffort"), 1000);
+  EXPECT_EQ(score(of("1Gi"), "Burstable"), 750);
+  EXPECT_EQ(score(of("4Gi"), "Burstable"), 3);
+  EXPECT_EQ(score(of("8E"), "Burstable"), 3);
+  EXPECT_EQ(score(of("0"), "Burstable"), 999);
+  EXPECT_EQ(score(of("1Gi") + R"(,"priority":2000001000,"priorityClassName":"system-node-critical")", "Burstable"),
+            -997);
+  EXPECT_EQ(score(of("1Gi") + R"(,"priority":2000000000,"priorityClassName":"system-cluster-critical")", "Burstable"),
+            750);
+  // A sidecar as the least of those that it is for, or by its own.
+  const auto sidecar = [&](const char* memory) {
+    return R"("initContainers":[{"name":"s","restartPolicy":"Always","resources":{"requests":{"memory":")" +
+           std::string(memory) + R"("}}}],)" + of("1Gi");
+  };
+  EXPECT_EQ(score(sidecar("0"), "Burstable", true), 750);
+  EXPECT_EQ(score(sidecar("2Gi"), "Burstable", true), 500);
+  // What the pod as a whole has more than its containers is theirs in equal parts.
+  EXPECT_EQ(
+      score(R"("resources":{"requests":{"memory":"2Gi"}},"containers":[{"name":"a"},)" + one("1Gi") + "]", "Burstable"),
+      875);
 }
 
 TEST(ContainerSpec, HostsAndHostname) {

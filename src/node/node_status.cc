@@ -16,6 +16,7 @@
 #include "base/strings.h"
 #include "doc/json.h"
 #include "node/agent.h"
+#include "node/huge_pages.h"
 #include "rt/file_system.h"
 
 namespace knarr::node {
@@ -26,6 +27,10 @@ using api::core_v1::NodeEdit;
 using client::ObjectName;
 
 constexpr Duration kLeaseEvery = 10s;
+// What the API server may ask of pods on this node, besides what every node of this version can do.
+constexpr std::string_view kDeclaredFeatures[] = {
+    "ExtendWebSocketsToKubelet", "InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers",
+    "RestartAllContainersOnContainerExits"};
 // The kubelet's nodeStatusMaxImages and MaxNamesPerImageInNodeStatus.
 constexpr size_t kImagesMax = 50;
 constexpr size_t kNamesMax = 5;
@@ -105,6 +110,12 @@ NodeStatus::NodeStatus(rt::Runtime& runtime, client::Client& client, image::Stor
 
 Ok NodeStatus::Register() {
   machine_ = TRY(ReadMachine(runtime_, options_.data_directory));
+  huge_pages_ = ReadHugePages(runtime_);
+  allocatable_ = TRY(Allocatable(capacity(), options_.reserved, options_.eviction));
+  // What is set aside for huge pages is no memory for anything else.
+  Quantity& memory = allocatable_["memory"];
+  for (const auto& [size, amount] : huge_pages_) memory -= amount;
+  if (memory.Sign() < 0) memory = Quantity(0);
   TRY(WriteNode());
   return WriteLease();
 }
@@ -125,6 +136,17 @@ void NodeStatus::FillSpec(doc::Document& document) {
   }
 }
 
+api::ResourceList NodeStatus::capacity() const {
+  // Whole KiB, so that they are written as such.
+  const auto kib = [](int64_t bytes) { return Quantity(bytes / 1024 * 1024, QuantityFormat::kBinarySi); };
+  api::ResourceList out = {{"cpu", Quantity(machine_.cpus)},
+                           {"memory", kib(machine_.memory_bytes)},
+                           {"ephemeral-storage", kib(machine_.disk_bytes)},
+                           {"pods", Quantity(kPodsMax)}};
+  out.insert(huge_pages_.begin(), huge_pages_.end());
+  return out;
+}
+
 /// What is the node's own; what others wrote into the status (extended resources, conditions of other types) stays.
 void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
   NodeEdit node(document);
@@ -132,17 +154,16 @@ void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
   const WallTime now = runtime_.Wall();
   status.clear_conditions();
   status.clear_addresses();
-  const std::pair<std::string_view, std::string> amounts[] = {
-      {"cpu", std::to_string(machine_.cpus)},
-      {"memory", fmt::format("{}Ki", machine_.memory_bytes / 1024)},
-      {"ephemeral-storage", fmt::format("{}Ki", machine_.disk_bytes / 1024)},
-      {"pods", std::to_string(kPodsMax)},
-      {"hugepages-2Mi", "0"},
-      {"hugepages-1Gi", "0"}};
-  for (const auto& [resource, amount] : amounts) {
-    status.put_capacity(resource, amount);
-    status.put_allocatable(resource, amount);
-  }
+  for (const auto& [resource, amount] : capacity()) status.put_capacity(resource, amount.ToString());
+  for (const auto& [resource, amount] : allocatable_) status.put_allocatable(resource, amount.ToString());
+  status.features().set_supplemental_groups_policy(true);
+  status.clear_runtime_handlers();
+  auto handler = status.add_runtime_handlers();
+  handler.set_name("");
+  handler.features().set_recursive_read_only_mounts(true);
+  handler.features().set_user_namespaces(false);
+  status.clear_declared_features();
+  for (const std::string_view feature : kDeclaredFeatures) status.add_declared_features(feature);
   for (const ConditionText& usual : kConditions) {
     const ConditionText& text = TextNow(usual, pressures_);
     WallTime since = now;

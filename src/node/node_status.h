@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "api/resource_list.h"
 #include "base/time.h"
 #include "client/client.h"
 #include "image/store.h"
@@ -49,6 +50,10 @@ class NodeStatus {
   Ok SetPressures(const Pressures::Conditions& pressures);
   int64_t cpu_milli() const { return machine_.cpus * 1000; }
   int64_t memory_bytes() const { return machine_.memory_bytes; }
+  /// What there is, and what pods may have of it.
+  api::ResourceList capacity() const;
+  const api::ResourceList& allocatable() const { return allocatable_; }
+  const api::ResourceList& huge_pages() const { return huge_pages_; }
 
  private:
   Ok WriteNode();
@@ -65,6 +70,8 @@ class NodeStatus {
   image::Store& images_;
   const AgentOptions& options_;
   MachineInfo machine_;
+  api::ResourceList huge_pages_;
+  api::ResourceList allocatable_;
   Pressures::Conditions pressures_;
 };
 

@@ -64,7 +64,7 @@ bool HasPrivileged(Pod pod) {
 }  // namespace
 
 Ok PodWorker::EnsureSandbox() {
-  const api::ObjectPtr keep = pod_;  // `pod` reads from it, and pod_ may be replaced at every wait
+  const api::ObjectPtr keep = Allocated();  // `pod` reads from it, and it may be replaced at every wait
   const Pod pod(keep->tree());
   TRY(ClearOldSandboxes());
   Ok mounted = volumes_.SetUp(pod);
@@ -75,6 +75,7 @@ Ok PodWorker::EnsureSandbox() {
     }
     return mounted.status();
   }
+  TRY(SaveResources());
   const Result<runtime::SandboxSpec> spec = MakeSandboxSpec(pod);
   Result<runtime::SandboxStatus> made =
       spec.ok() ? environment_.containers.RunSandbox(*spec) : Result<runtime::SandboxStatus>(spec.status());
@@ -82,6 +83,8 @@ Ok PodWorker::EnsureSandbox() {
   if (made.ok()) {
     sandbox_ = std::move(*made);
     state_.sandbox_id = sandbox_->id;
+    state_.pod_group = spec->pod_resources;
+    resources_changed_ = true;
     joined = JoinSandbox();
   }
   if (joined.ok()) {
@@ -122,7 +125,10 @@ Result<runtime::SandboxSpec> PodWorker::MakeSandboxSpec(Pod pod) {
   spec.log_directory =
       fmt::format("{}/{}_{}_{}", environment_.log_directory, spec.pod_namespace, spec.pod_name, spec.pod_uid);
   spec.cgroup_parent = PodCgroup(environment_.cgroup_root, pod);
-  spec.pod_resources = TRY(PodResources(pod));
+  if (!pod.spec().host_users().value_or(true)) {
+    return Unavailable("can't set `spec.hostUsers: false`, runtime does not support user namespaces");
+  }
+  spec.pod_resources = TRY(PodGroup(pod));
   if (pod.spec().host_network()) spec.network = runtime::NamespaceMode::kNode;
   if (pod.spec().host_ipc()) spec.ipc = runtime::NamespaceMode::kNode;
   if (pod.spec().host_pid()) spec.pid_per_container = false;
@@ -232,6 +238,7 @@ Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container co
   ContainerInputs inputs{.image_id = image.id,
                          .attempt = record.next_attempt(),
                          .machine_memory = environment_.machine_memory,
+                         .huge_pages = environment_.huge_pages,
                          .seccomp_directory = environment_.pods_directory + "/../seccomp",
                          .termination_log = TerminationLogOf(directory, container.name(), record.next_attempt()),
                          .hosts_file = directory + "/hosts",
@@ -253,7 +260,7 @@ Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container co
 }
 
 Ok PodWorker::StartOne(const std::string& name) {
-  const api::ObjectPtr keep = pod_;  // `pod` and `container` read from it, across waits
+  const api::ObjectPtr keep = Allocated();  // `pod` and `container` read from it, across waits
   const Pod pod(keep->tree());
   std::optional<Container> container = FindContainer(pod, name);
   ContainerRecord* record = state_.Find(name);
@@ -272,6 +279,7 @@ Ok PodWorker::StartOne(const std::string& name) {
     if (!id.Failed(Reason::kCancelled)) NoteStartFailure(*record, "CreateContainerError", id.status());
     return id.status();
   }
+  NoteActuated(pod, name);
   if (state_.ending()) return Cancelled("pod is going away");  // what was made goes with the sandbox
   RecordEvent(EventKind::kNormal, "Created", "Container created", name);
   record->image_id = image->repo_digests.empty() ? image->id : image->repo_digests.front();
@@ -307,6 +315,7 @@ Ok PodWorker::Launch(ContainerRecord& record, const std::string& id) {
     return started.status();
   }
   record.current = *status;
+  record.restart_anyway = false;
   record.waiting_reason.clear();
   record.waiting_message.clear();
   if (older) {

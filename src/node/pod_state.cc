@@ -100,6 +100,8 @@ PodState InitialState(Pod pod) {
   }
   AddEphemeral(state, pod);
   for (ContainerRecord& record : state.containers) record.waiting_reason = "";
+  state.allocated = AllocationOf(pod);
+  state.actuated = state.allocated;
   return state;
 }
 
@@ -182,7 +184,8 @@ std::string_view ActionFor(Container container, int exit_code) {
 }  // namespace
 
 bool RestartsAll(Pod pod, const ContainerRecord& record) {
-  const auto container = record.exited() ? FindContainer(pod, record.name) : std::nullopt;
+  const auto container =
+      record.exited() && !record.restart_anyway ? FindContainer(pod, record.name) : std::nullopt;
   return container && ActionFor(*container, record.current->exit_code) == kRestartAll;
 }
 
@@ -210,6 +213,7 @@ bool ShouldRestart(Pod pod, Container container, int exit_code) {
 
 bool ShouldRestart(Pod pod, const ContainerRecord& record) {
   if (record.ephemeral) return false;
+  if (record.restart_anyway) return true;
   const auto container = FindContainer(pod, record.name);
   return container && ShouldRestart(pod, *container, record.current->exit_code);
 }

@@ -12,6 +12,8 @@
 #include "api/core_v1.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "node/allocation.h"
+#include "node/resize.h"
 #include "runtime/runtime.h"
 
 namespace knarr::node {
@@ -44,6 +46,9 @@ struct ContainerRecord {
   /// Not empty: it failed a probe and is to be stopped, for this reason and with this grace.
   std::string kill_message;
   Duration kill_grace{};
+
+  /// It was stopped to get other resources: it is started again, whatever its end and the restart policy say.
+  bool restart_anyway = false;
 
   /// It runs, but what is done right after its start is not done yet: others see it as not started.
   bool in_post_start = false;
@@ -89,6 +94,11 @@ struct PodState {
   bool disrupted = false;  ///< it failed for the node's sake: condition DisruptionTarget
   bool restarting_all = false;  ///< see PodPlan
   bool rejected = false;  ///< it failed because the node never ran it
+
+  Allocation allocated;                ///< what the node has set aside for it
+  Allocation actuated;                 ///< what its containers were last given
+  runtime::CgroupResources pod_group;  ///< what its control group was last given
+  ResizeState resize;
 
   /// Nothing is started any more.
   bool ending() const { return terminating || !failed_reason.empty(); }
@@ -142,7 +152,7 @@ bool MayStop(const PodState& state, const ContainerRecord& record);
 void NoteExit(ContainerRecord& record);
 
 /// The PodStatus as upstream's kubelet computes it, on top of the status in `pod` (conditions set by others and
-/// transition times are kept).
+/// transition times are kept). `pod`: with its allocation as its spec.
 void ComputePodStatus(api::core_v1::Pod pod, const PodState& state, WallTime now, api::core_v1::PodStatusEdit status);
 
 /// "back-off 10s restarting failed container=web pod=web_default(uid)"

@@ -4,6 +4,7 @@
 
 #include "doc/text.h"
 #include "node/pod_state.h"
+#include "node/resource_status.h"
 #include "node/termination_message.h"
 
 namespace knarr::node {
@@ -104,6 +105,7 @@ void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, Con
   to.set_restart_count(record->restarts());
   if (!record->image_id.empty()) to.set_image_id(record->image_id);
   if (record->current) to.set_container_id(ContainerIdIn(state, *record->current));
+  WriteContainerResources(state, *record, to);
   // Of ephemeral ones, nobody asks.
   if (ephemeral) return;
   to.set_ready(record->lasting() ? record->ready && record->up() : InitDone(*record));
@@ -267,7 +269,7 @@ void WriteAllRestarting(Pod pod, const PodState& state, std::string_view phase, 
 
 bool IsOurs(std::string_view type) {
   return type == "PodReadyToStartContainers" || type == "Initialized" || type == "Ready" || type == "ContainersReady" ||
-         type == "PodScheduled" || type == kAllRestarting;
+         type == "PodScheduled" || type == kAllRestarting || type == kResizePending || type == kResizeInProgress;
 }
 
 /// Of a pod that the node never ran: no word of containers.
@@ -290,6 +292,8 @@ void ComputePodStatus(Pod pod, const PodState& state, WallTime now, PodStatusEdi
   status.set_phase(phase);
   WriteConditions(pod, state, phase, now, status);
   WriteAllRestarting(pod, state, phase, now, status);
+  WriteResizeConditions(state.resize, status);
+  WritePodResources(pod, state, status);
   for (api::core_v1::PodCondition other : pod.status().conditions()) {
     if (IsOurs(other.type()) || (state.disrupted && other.type() == "DisruptionTarget")) continue;
     status.add_conditions().CopyFrom(other.value());

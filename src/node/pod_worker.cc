@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/pod_resources.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "doc/json.h"
@@ -67,10 +68,12 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
   }
 }
 
-PodWorker::~PodWorker() = default;
+PodWorker::~PodWorker() { environment_.allocator.Leave(std::string(pod_->uid())); }
 
 void PodWorker::Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector<ContainerStatus> containers) {
   adopted_ = true;
+  // Until it is known what of it was set aside.
+  environment_.allocator.Hold(std::string(pod_->uid()), api::PodRequests(pod_->tree(), {.use_status = true}));
   if (!containers.empty()) state_.rejected = false;
   std::ranges::sort(sandboxes, std::greater<>(), &runtime::SandboxStatus::attempt);
   for (runtime::SandboxStatus& sandbox : sandboxes) {
@@ -148,6 +151,7 @@ void PodWorker::TakeNewer(api::ObjectPtr pod) {
 
 void PodWorker::Gone() {
   gone_ = true;
+  environment_.allocator.Release(std::string(pod_->uid()));
   wake_.Set();
 }
 
@@ -158,6 +162,7 @@ void PodWorker::RuntimeChanged() {
 
 void PodWorker::Run() {
   rt::Runtime& runtime = environment_.runtime;
+  LoadResources();
   Admit();
   AddMissedWords();
   while (!done_) {
@@ -181,18 +186,26 @@ void PodWorker::Run() {
   for (const ContainerRecord& record : state_.containers) StopProbes(record.name);
   steps_.StopAndJoin();
   followers_.StopAndJoin();
+  environment_.allocator.Release(std::string(pod_->uid()));
   finished_();
 }
 
 /// A pod that has not begun yet may be one that this node does not run.
 void PodWorker::Admit() {
   const bool begun = sandbox_ || !old_sandboxes_.empty() || view().status().phase() != "Pending";
-  if (begun || gone_ || pod_->deleting()) return;
+  const std::string uid(pod_->uid());
+  if (gone_) return;
+  if (begun) return environment_.allocator.Hold(uid, Amounts());
+  if (pod_->deleting()) return;
   auto refused = Refuse(view(), environment_.apparmor);
   if (auto pressed = RefusedByPressure(view(), environment_.pressures); pressed && !refused) {
     refused = Rejection{"Evicted", std::move(*pressed)};
   }
-  if (!refused) return;
+  const api::ResourceList amounts = Amounts();
+  if (const auto shortage = environment_.allocator.Check(uid, amounts); shortage && !refused) {
+    refused = Rejection{shortage->Reason(), shortage->Message()};
+  }
+  if (!refused) return environment_.allocator.Hold(uid, amounts);
   RecordEvent(EventKind::kWarning, refused->reason, refused->message);
   state_.rejected = true;
   state_.failed_reason = std::move(refused->reason);
@@ -208,6 +221,7 @@ Ok PodWorker::Sync() {
   // A stop that failed is begun anew, but not at once.
   if (stop_failed_) return *std::exchange(stop_failed_, std::nullopt);
   state_.terminating = gone_ || view().metadata().deletion_timestamp().has_value();
+  LookForResize();
   if (state_.terminating) return SyncTerminating();
   NoteDeadline();
   return state_.failed_reason.empty() ? SyncRunning() : SyncFailed();
@@ -290,6 +304,7 @@ void PodWorker::NoteEnd(ContainerRecord& record) {
   turns_.NotifyAll();
   if (record.in_post_start && post_start_ != nullptr) post_start_->Stop();
   StopProbes(record.name);
+  if (record.restart_anyway) return;
   NoteExit(record);
   if (record.not_before > environment_.runtime.Wall() && !state_.ending() && ShouldRestart(view(), record)) {
     RecordEvent(EventKind::kWarning, "BackOff",
@@ -336,6 +351,7 @@ Ok PodWorker::SyncRunning() {
     plan = PlanPod(view(), state_, environment_.runtime.Wall());
   }
   if (!state_.sandbox_ready) TRY(JoinSandbox());
+  TRY(ActuateResize());
   TRY(KeepVolumes());
   FollowSources();
   for (ContainerRecord& record : state_.containers) {
@@ -346,7 +362,7 @@ Ok PodWorker::SyncRunning() {
     // Adopted containers that run have no probes yet.
     if (record.lasting() && record.up() && !probes_.contains(record.name)) StartProbes(record, ProbeOrigin::kAdopted);
   }
-  recheck_ = plan.recheck;
+  if (plan.recheck) recheck_ = recheck_ ? std::min(*recheck_, *plan.recheck) : *plan.recheck;
   if (const auto deadline = Deadline()) recheck_ = recheck_ ? std::min(*recheck_, *deadline) : *deadline;
   std::optional<WallTime> volumes_due = volumes_.refresh_at();
   if (fields_changed_ || volumes_.idle()) volumes_due = volumes_again_;
@@ -368,6 +384,7 @@ Ok PodWorker::SyncFinished() {
     followers_.StopAndJoin();
     TRY(volumes_.TearDown());
     over_ = true;
+    environment_.allocator.Release(std::string(pod_->uid()));
   }
   return WriteStatus();
 }
@@ -377,7 +394,8 @@ Ok PodWorker::WriteStatus() {
   doc::Document document = doc::Document::Copy(pod_->tree());
   document.root.Remove("status");
   PodEdit edit(document);
-  ComputePodStatus(view(), state_, environment_.runtime.Wall(), edit.status());
+  const api::ObjectPtr keep = Allocated();
+  ComputePodStatus(Pod(keep->tree()), state_, environment_.runtime.Wall(), edit.status());
   const std::string text = doc::ToJson(edit.status().value());
   if (text == written_status_) return {};
   Result<api::ObjectPtr> written = environment_.client.Update(
@@ -386,6 +404,9 @@ Ok PodWorker::WriteStatus() {
     written_status_ = text;
     // The watch brings this object, too; until then the next status builds on it.
     if (!gone_) TakeNewer(std::move(written).value());
+    if (std::exchange(hold_again_, false) && !gone_ && !over_) {
+      environment_.allocator.Hold(std::string(pod_->uid()), Amounts());
+    }
     return {};
   }
   if (written.Failed(Reason::kNotFound)) {
@@ -488,7 +509,7 @@ void PodWorker::ProbeDecided(const std::string& name, ProbeKind kind, bool passe
 /// Volumes of a pod that is older than this process, and what is due in the others: tokens, the pod's own fields. A pod
 /// that runs goes on when it fails.
 Ok PodWorker::KeepVolumes() {
-  const api::ObjectPtr keep = pod_;
+  const api::ObjectPtr keep = Allocated();
   const WallTime now = environment_.runtime.Wall();
   const auto due = volumes_.refresh_at();
   const bool refresh = fields_changed_ || (due && now >= *due);

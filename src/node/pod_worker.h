@@ -15,6 +15,7 @@
 #include "client/events.h"
 #include "image/store.h"
 #include "network/network.h"
+#include "node/allocator.h"
 #include "node/lifecycle.h"
 #include "node/local_storage.h"
 #include "node/pod_state.h"
@@ -44,6 +45,9 @@ struct PodEnvironment {
   bool apparmor = false;       ///< the kernel has it
   const Pressures& pressures;  ///< what the node lacks now
   ProbeCounts& probe_counts;
+  Allocator& allocator;
+  int64_t pids_most = 0;         ///< processes of one pod; 0: as many as the machine lets
+  api::ResourceList huge_pages;  ///< those the machine has
   int64_t machine_cpu_milli = 0;
   int64_t machine_memory = 0;
 };
@@ -51,11 +55,11 @@ struct PodEnvironment {
 /// The kubelet's immediateEvictionGracePeriodSeconds.
 inline constexpr Duration kEvictionGrace = 1s;
 
-class PodWorker {
+class PodWorker : private ResizeSeeker {
  public:
   /// Owns the pod from now on. `finished` is called (once, from its fiber's end) when nothing of the pod is left here.
   PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std::function<void()> finished);
-  ~PodWorker();
+  ~PodWorker() override;
 
   /// What the runtime has of this pod from before the agent was started. REQUIRES: before Start.
   void Adopt(std::vector<runtime::SandboxStatus> sandboxes, std::vector<runtime::ContainerStatus> containers);
@@ -150,6 +154,24 @@ class PodWorker {
   void StopProbes(const std::string& name);
   void ProbeDecided(const std::string& name, ProbeKind kind, bool passed);
 
+  // pod_resize.cc: resources that change while the pod runs
+  const api::ObjectPtr& Allocated();
+  void LoadResources();
+  Ok SaveResources();
+  void LookForResize();
+  ResizeRank Rank() const override;
+  bool TryResize() override;
+  api::ResourceList Amounts();
+  Ok ActuateResize();
+  bool RestartForResize(const ResizePlan& plan);
+  Result<MemoryInUse> ReadMemory(const ResizePlan& plan);
+  Ok ApplyResize(const ResizePlan& plan, const runtime::CgroupResources& next);
+  Result<runtime::CgroupResources> PodGroup(api::core_v1::Pod pod) const;
+  Ok UpdatePodGroup(const runtime::CgroupResources& next);
+  Ok UpdateContainers(const std::vector<ContainerUpdate>& updates, bool memory);
+  void NoteResizeError(const std::string& message);
+  void NoteActuated(api::core_v1::Pod pod, const std::string& container);
+
   void TakeNewer(api::ObjectPtr pod);
   void FollowSources();
   Ok KeepVolumes();
@@ -181,6 +203,13 @@ class PodWorker {
   bool fields_changed_ = false;  // labels or annotations, which volumes may show
   WallTime volumes_again_{};
   std::optional<Duration> hurry_;  // the grace of an eviction
+  api::ObjectPtr allocated_;       // the pod with its allocation as its spec
+  api::ObjectPtr allocated_from_;  // and what it was made of
+  bool resources_kept_ = false;    // they are in the pod's folder
+  bool resources_changed_ = false;
+  bool hold_again_ = false;  // what it has shows in its next status
+  int64_t resize_looked_at_ = 0;  // the generation
+  WallTime resize_again_{};       // not before
   bool measuring_ = false;
   MonoTime measure_after_{};
   struct StopUnderWay {

@@ -8,6 +8,7 @@
 #include "api/qos.h"
 #include "api/tolerations.h"
 #include "base/strings.h"
+#include "node/manifest.h"
 
 namespace knarr::node {
 namespace {
@@ -49,7 +50,9 @@ std::string EvictionMessage(const ThresholdMet& met, const Candidate& candidate)
   return out;
 }
 
-bool IsCritical(Pod pod) { return pod.spec().priority().value_or(0) >= kSystemCriticalPriority; }
+bool IsCritical(Pod pod) {
+  return IsStaticPod(pod) || pod.spec().priority().value_or(0) >= kSystemCriticalPriority;
+}
 
 std::optional<std::string> RefusedByPressure(Pod pod, const Pressures& pressures) {
   std::vector<std::string_view> conditions;

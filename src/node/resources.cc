@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <optional>
 
+#include "api/pod_resources.h"
 #include "base/quantity.h"
+#include "node/allocation.h"
+#include "node/pressure.h"
+#include "node/resize.h"
 
 namespace knarr::node {
 namespace {
@@ -19,31 +23,32 @@ constexpr int64_t kQuotaLeastUs = 1000;
 constexpr int64_t kMilliMost = int64_t{1} << 40;
 constexpr int64_t kBytesMost = int64_t{1} << 52;
 
-struct Amounts {
-  std::optional<int64_t> cpu_request_milli;
-  std::optional<int64_t> cpu_limit_milli;
-  std::optional<int64_t> memory_request;
-  std::optional<int64_t> memory_limit;
-};
-
-Result<std::optional<int64_t>> Amount(api::StringMap map, std::string_view name, bool milli) {
-  auto text = map.Find(name);
-  if (!text) return std::optional<int64_t>();
-  Quantity quantity = TRY(Quantity::Parse(*text));
-  return std::optional(milli ? std::min(quantity.MilliValue(), kMilliMost) : std::min(quantity.Value(), kBytesMost));
+Ok CheckQuantities(const doc::Value& resources) {
+  for (const std::string_view side : {"requests", "limits"}) {
+    for (const doc::Member& member : resources.At(side).members()) {
+      if (member.value.is_string()) TRY(Quantity::Parse(member.value.AsString()));
+    }
+  }
+  return {};
 }
 
-Result<Amounts> AmountsOf(Container container) {
-  Amounts out;
-  auto resources = container.resources();
-  out.cpu_request_milli = TRY(Amount(resources.requests(), "cpu", true));
-  out.cpu_limit_milli = TRY(Amount(resources.limits(), "cpu", true));
-  out.memory_request = TRY(Amount(resources.requests(), "memory", false));
-  out.memory_limit = TRY(Amount(resources.limits(), "memory", false));
-  return out;
+int64_t Amount(const api::ResourceList& list, std::string_view name) {
+  const auto at = list.find(name);
+  if (at == list.end()) return 0;
+  return name == "cpu" ? CpuMilli(at->second) : MemoryBytes(at->second);
 }
 
-int64_t Quota(int64_t milli) { return std::max(std::min(milli, kMilliMost) * kPeriodUs / 1000, kQuotaLeastUs); }
+/// Whether each container has a limit of that, or the pod as a whole.
+bool IsLimited(Pod pod, std::string_view resource) {
+  const auto& spec = pod.tree().At("spec");
+  if (Amount(api::ReadResources(spec.Get("resources", "limits")), resource) > 0) return true;
+  for (const std::string_view list : {"containers", "initContainers"}) {
+    for (const doc::Value& container : spec.At(list).items()) {
+      if (Amount(api::ReadResources(container.Get("resources", "limits")), resource) == 0) return false;
+    }
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -66,46 +71,37 @@ QosClass QosOf(Pod pod) {
   return text == "Burstable" ? QosClass::kBurstable : QosClass::kBestEffort;
 }
 
+int64_t CpuMilli(const Quantity& quantity) { return std::min(quantity.MilliValue(), kMilliMost); }
+
+int64_t MemoryBytes(const Quantity& quantity) { return std::min(quantity.Value(), kBytesMost); }
+
 int64_t CpuShares(int64_t milli) {
   return std::clamp(std::min(milli, kMilliMost) * 1024 / 1000, kSharesLeast, kSharesMost);
 }
 
-Result<runtime::CgroupResources> ContainerResources(Container container) {
-  Amounts amounts = TRY(AmountsOf(container));
-  runtime::CgroupResources out;
-  // A limit without a request is its request, too.
-  out.cpu_shares = CpuShares(amounts.cpu_request_milli.value_or(amounts.cpu_limit_milli.value_or(0)));
-  if (amounts.cpu_limit_milli.value_or(0) > 0) out.cpu_quota_us = Quota(*amounts.cpu_limit_milli);
-  out.cpu_period_us = kPeriodUs;
-  out.memory_limit = amounts.memory_limit.value_or(0);
-  return out;
+int64_t CpuQuota(int64_t milli) {
+  return milli <= 0 ? 0 : std::max(std::min(milli, kMilliMost) * kPeriodUs / 1000, kQuotaLeastUs);
+}
+
+Result<runtime::CgroupResources> ContainerResources(Pod pod, Container container) {
+  const doc::Value& own = container.tree().At("resources");
+  TRY(CheckQuantities(own));
+  return GroupOf(SizesOf(ReadRequirements(own), ReadRequirements(pod.tree().Get("spec", "resources"))));
 }
 
 Result<runtime::CgroupResources> PodResources(Pod pod) {
-  int64_t cpu_request = 0;
-  int64_t cpu_limit = 0;
-  int64_t memory_limit = 0;
-  bool cpu_limited = true;
-  bool memory_limited = true;
-  for (Container container : pod.spec().containers()) {
-    Amounts amounts = TRY(AmountsOf(container));
-    cpu_request += amounts.cpu_request_milli.value_or(amounts.cpu_limit_milli.value_or(0));
-    cpu_limit += amounts.cpu_limit_milli.value_or(0);
-    memory_limit += amounts.memory_limit.value_or(0);
-    cpu_limited &= amounts.cpu_limit_milli.value_or(0) > 0;
-    memory_limited &= amounts.memory_limit.value_or(0) > 0;
+  for (const std::string_view list : {"containers", "initContainers"}) {
+    for (const doc::Value& container : pod.tree().Get("spec", list).items()) {
+      TRY(CheckQuantities(container.At("resources")));
+    }
   }
-  for (Container container : pod.spec().init_containers()) {
-    Amounts amounts = TRY(AmountsOf(container));
-    cpu_request = std::max(cpu_request, amounts.cpu_request_milli.value_or(0));
-    cpu_limit = std::max(cpu_limit, amounts.cpu_limit_milli.value_or(0));
-    memory_limit = std::max(memory_limit, amounts.memory_limit.value_or(0));
-  }
+  const api::ResourceList limits = api::PodLimits(pod.tree());
   runtime::CgroupResources out;
-  out.cpu_shares = CpuShares(cpu_request);
+  out.cpu_shares = CpuShares(Amount(api::PodRequests(pod.tree()), "cpu"));
+  if (QosOf(pod) == QosClass::kBestEffort) return out;
   // The pod as a whole is limited only when each of its containers is.
-  if (cpu_limited && cpu_limit > 0) out.cpu_quota_us = Quota(cpu_limit);
-  if (memory_limited) out.memory_limit = memory_limit;
+  if (IsLimited(pod, "cpu")) out.cpu_quota_us = CpuQuota(Amount(limits, "cpu"));
+  if (IsLimited(pod, "memory")) out.memory_limit = Amount(limits, "memory");
   return out;
 }
 
@@ -116,11 +112,57 @@ std::string PodCgroup(std::string_view root, Pod pod) {
   return std::string(root).append(level).append("/pod").append(pod.metadata().uid());
 }
 
-int OomScoreAdjust(QosClass qos, int64_t memory_request, int64_t machine_memory) {
-  if (qos == QosClass::kGuaranteed) return -997;
+namespace {
+
+constexpr std::string_view kNodeCritical = "system-node-critical";
+constexpr int64_t kScoreLeast = 3;
+constexpr int64_t kScoreMost = 999;
+
+int64_t MemoryRequest(const doc::Value& container) {
+  return Amount(api::ReadResources(container.Get("resources", "requests")), "memory");
+}
+
+/// What the pod asks for as a whole, and none of its containers does, belongs to all of them alike.
+int64_t ShareOfRest(Pod pod) {
+  const doc::Value& spec = pod.tree().At("spec");
+  if (spec.Get("resources", "requests").empty()) return 0;
+  int64_t asked = 0;
+  int64_t count = 0;
+  for (const doc::Value& container : spec.At("containers").items()) {
+    asked += MemoryRequest(container);
+    ++count;
+  }
+  for (const doc::Value& container : spec.At("initContainers").items()) {
+    if (container.At("restartPolicy").AsString() != "Always") continue;
+    asked += MemoryRequest(container);
+    ++count;
+  }
+  const int64_t all = Amount(api::PodRequests(pod.tree()), "memory");
+  return count == 0 ? 0 : std::max<int64_t>(0, all - asked) / count;
+}
+
+}  // namespace
+
+int OomScoreAdjust(Pod pod, Container container, int64_t machine_memory) {
+  const QosClass qos = QosOf(pod);
+  const bool critical = IsCritical(pod) && pod.spec().priority_class_name() == kNodeCritical;
+  if (critical || qos == QosClass::kGuaranteed) return -997;
   if (qos == QosClass::kBestEffort || machine_memory <= 0) return 1000;
-  const int64_t score = 1000 - (1000 * std::min(memory_request, machine_memory)) / machine_memory;
-  return static_cast<int>(std::clamp<int64_t>(score, 3, 999));
+  const int64_t rest = ShareOfRest(pod);
+  const auto score = [&](int64_t request) {
+    return 1000 - 1000 * std::clamp<int64_t>(request + rest, 0, machine_memory) / machine_memory;
+  };
+  int64_t out = score(MemoryRequest(container.tree()));
+  bool sidecar = false;
+  for (const Container init : pod.spec().init_containers()) {
+    sidecar |= init.name() == container.name() && init.restart_policy().value_or("") == "Always";
+  }
+  int64_t least = machine_memory;
+  for (const doc::Value& main : pod.tree().Get("spec", "containers").items()) {
+    least = std::min(least, MemoryRequest(main));
+  }
+  if (sidecar) out = std::min(out, score(least));
+  return static_cast<int>(std::clamp(out, kScoreLeast, kScoreMost));
 }
 
 }  // namespace knarr::node

@@ -79,6 +79,7 @@ class FakeRuntime : public runtime::Runtime {
     status.network_namespace = "/netns/" + status.id;
     sandboxes_[status.id] = status;
     log_directories_[status.id] = spec.log_directory;
+    limits[status.id] = spec.pod_resources;
     return status;
   }
   Ok StopSandbox(const std::string& id) override {
@@ -112,6 +113,7 @@ class FakeRuntime : public runtime::Runtime {
     status.image = spec.image;
     status.created = runtime_.Wall();
     if (!spec.log_path.empty()) status.log_path = log_directories_[sandbox_id] + "/" + spec.log_path;
+    limits[status.id] = spec.resources;
     containers_[status.id] = status;
     order_.push_back(status.id);
     return status.id;
@@ -157,7 +159,27 @@ class FakeRuntime : public runtime::Runtime {
     }
     return out;
   }
-  Ok UpdateContainer(const std::string& /*id*/, const runtime::CgroupResources& /*resources*/) override { return {}; }
+  /// The limits last given, by container or sandbox; and the order in which they were.
+  std::map<std::string, runtime::CgroupResources> limits;
+  std::vector<std::string> updates;
+  std::function<Ok(const std::string& id)> on_update;
+  std::map<std::string, int64_t> memory_used;  ///< by container or sandbox
+  Ok UpdateContainer(const std::string& id, const runtime::CgroupResources& resources) override {
+    if (on_update) TRY(on_update(id));
+    if (!Runs(id)) return Conflict("container " + id + " is not running");
+    limits[id] = resources;
+    updates.push_back(containers_.at(id).name);
+    return {};
+  }
+  Ok UpdateSandbox(const std::string& id, const runtime::CgroupResources& resources) override {
+    if (on_update) TRY(on_update(id));
+    limits[id] = resources;
+    updates.emplace_back("pod");
+    return {};
+  }
+  Result<runtime::CgroupUsage> SandboxUsage(const std::string& id) override {
+    return runtime::CgroupUsage{.memory_bytes = memory_used[id]};
+  }
   Ok ReopenLog(const std::string& id) override { return on_reopen ? on_reopen(id) : Ok(); }
   Result<std::unique_ptr<runtime::ExecSession>> Exec(const std::string& /*id*/,
                                                      const runtime::ExecSpec& /*spec*/) override {
@@ -173,7 +195,9 @@ class FakeRuntime : public runtime::Runtime {
   }
   std::map<std::string, runtime::DiskUse> written;  ///< by container
   Result<runtime::DiskUse> Written(const std::string& id) override { return written[id]; }
-  Result<runtime::CgroupUsage> Usage(const std::string& /*id*/) override { return runtime::CgroupUsage{}; }
+  Result<runtime::CgroupUsage> Usage(const std::string& id) override {
+    return runtime::CgroupUsage{.memory_bytes = memory_used[id]};
+  }
   Result<runtime::ContainerEvent> NextEvent() override { return events_.Pop(); }
   std::string name() const override { return "fake"; }
   std::string version() const override { return "0"; }

@@ -4,6 +4,7 @@
 
 #include "base/quantity.h"
 #include "base/strings.h"
+#include "node/huge_pages.h"
 #include "node/mount.h"
 #include "node/persistent_volumes.h"
 #include "node/projected.h"
@@ -268,6 +269,7 @@ Result<std::string> PodVolumes::SetUpEmptyDir(Pod pod, Volume volume) {
     }
     TRY(MountTmpfs(runtime_, path, limit));
   }
+  if (const auto page = TRY(HugePageMedium(pod, volume.empty_dir()))) TRY(MountHugePages(runtime_, path, *page));
   // One that is older than this process is the group's already, whatever has been put there since.
   if (const auto group = GroupOf(pod)) TRY(GiveToGroup(runtime_, path, *group, true));
   return path;

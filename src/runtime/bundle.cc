@@ -225,6 +225,14 @@ Value Config::Resources() {
     if (spec_.host.swap_limit) Set(memory, "swap", Value::Int(r.memory_limit));
     Set(out, "memory", memory);
   }
+  Value huge_pages = Value::Array();
+  for (const auto& [size, bytes] : r.huge_pages) {
+    Value one = Value::Object();
+    Set(one, "pageSize", Text(size));
+    Set(one, "limit", Value::Int(bytes));
+    huge_pages.Append(arena_, one);
+  }
+  if (!huge_pages.empty()) Set(out, "hugepageLimits", huge_pages);
   if (r.pids_limit > 0) Set(Set(out, "pids", Value::Object()), "limit", Value::Int(r.pids_limit));
   if (r.cpu_shares > 0 && spec_.host.cgroup_v2) {
     Set(Set(out, "unified", Value::Object()), "cpu.weight", Text(std::to_string(CpuWeight(r.cpu_shares))));

@@ -133,6 +133,14 @@ TEST_F(BundleTest, SharedPidNamespaceWithV2) {
   ExpectGolden("shared_pid_v2", MakeConfig(spec_));
 }
 
+TEST_F(BundleTest, HugePages) {
+  container_.resources.huge_pages = {{"2MB", 4 << 20}};
+  const std::string config = MUST(MakeConfig(spec_));
+  const doc::Document parsed = MUST(doc::ParseJson(config));
+  EXPECT_EQ(doc::ToJson(parsed.root.Get("linux", "resources", "hugepageLimits")),
+            R"([{"pageSize":"2MB","limit":4194304}])");
+}
+
 TEST_F(BundleTest, SeesAnothersProcesses) {
   spec_.sandbox.pid_target = 77;
   const auto config = MakeConfig(spec_);

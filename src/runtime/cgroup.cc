@@ -12,8 +12,8 @@ namespace knarr::runtime {
 
 namespace {
 
-// What limits are set with and usage is read from. All are needed but pids, which old kernels lack.
-constexpr const char* kControllers[] = {"cpu", "cpuacct", "memory", "pids"};
+// What limits are set with and usage is read from. All are needed but pids and hugetlb, which not every kernel has.
+constexpr const char* kControllers[] = {"cpu", "cpuacct", "memory", "pids", "hugetlb"};
 constexpr const char* kV2Controllers[] = {"cpu", "memory", "pids", "cpuset", "io", "hugetlb"};
 
 bool Contains(const std::vector<std::string>& list, std::string_view item) {
@@ -177,10 +177,21 @@ Ok Cgroups::SetLimitsV1(const std::string& path, const CgroupResources& r, Cgrou
     TRY(WriteNumber(FileOf("cpu", path, "cpu.cfs_quota_us"), -1));
   }
   if (r.memory_limit > 0 || update) TRY(SetMemoryV1(path, r.memory_limit > 0 ? r.memory_limit : -1));
+  for (const auto& [size, bytes] : r.huge_pages) {
+    const std::string file = "hugetlb." + size + ".limit_in_bytes";
+    TRY(SetHugePages(FileOf("hugetlb", path, file.c_str()), bytes));
+  }
   if (Find("pids") != nullptr && (r.pids_limit > 0 || update)) {
     TRY(kernel::WriteFile(FileOf("pids", path, "pids.max"), r.pids_limit > 0 ? std::to_string(r.pids_limit) : "max"));
   }
   return {};
+}
+
+// A kernel without them, or without the controller, has none to give.
+Ok Cgroups::SetHugePages(const std::string& file, int64_t bytes) {
+  if (kernel::Exists(file)) return WriteNumber(file, bytes);
+  if (bytes == 0) return {};
+  return Unavailable("the kernel does not limit huge pages: there is no " + file);
 }
 
 // The limit of memory and swap together may never be below that of memory alone, so the order depends on which way it
@@ -209,6 +220,7 @@ Ok Cgroups::SetLimitsV2(const std::string& path, const CgroupResources& r, Cgrou
   if (r.memory_limit > 0 || update) {
     TRY(kernel::WriteFile(group + "/memory.max", r.memory_limit > 0 ? std::to_string(r.memory_limit) : "max"));
   }
+  for (const auto& [size, bytes] : r.huge_pages) TRY(SetHugePages(group + "/hugetlb." + size + ".max", bytes));
   if (r.pids_limit > 0 || update) {
     TRY(kernel::WriteFile(group + "/pids.max", r.pids_limit > 0 ? std::to_string(r.pids_limit) : "max"));
   }

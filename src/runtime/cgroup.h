@@ -74,6 +74,7 @@ class Cgroups {
   Ok CreateV2(const std::string& path) const;
   Ok SetLimitsV1(const std::string& path, const CgroupResources& resources, CgroupWrite write) const;
   Ok SetLimitsV2(const std::string& path, const CgroupResources& resources, CgroupWrite write) const;
+  static Ok SetHugePages(const std::string& file, int64_t bytes);
   Ok SetMemoryV1(const std::string& path, int64_t limit) const;
   void ReadStatsV1(const std::string& path, CgroupStats& out) const;
   void ReadStatsV2(const std::string& path, CgroupStats& out) const;

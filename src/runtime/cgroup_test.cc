@@ -67,6 +67,33 @@ class CgroupTest : public testing::Test {
   std::string root_;
 };
 
+TEST_F(CgroupTest, HugePagesAreLimitedWhereTheKernelHasThem) {
+  CgroupResources limits;
+  limits.huge_pages = {{"2MB", 4 << 20}, {"1GB", 0}};
+  const Cgroups v2 = V2();
+  MakeGroup("/knarr/pod1", {"hugetlb.2MB.max"});
+  ASSERT_TRUE(v2.SetLimits("/knarr/pod1", limits, CgroupWrite::kFresh).ok());
+  EXPECT_EQ(Read("/knarr/pod1/hugetlb.2MB.max"), "4194304");
+  EXPECT_EQ(Read("/knarr/pod1/hugetlb.1GB.max"), "(absent)");
+  limits.huge_pages["1GB"] = 1 << 30;
+  EXPECT_TRUE(v2.SetLimits("/knarr/pod1", limits, CgroupWrite::kFresh).Failed(Reason::kServiceUnavailable));
+}
+
+TEST_F(CgroupTest, HugePagesOfV1) {
+  std::string info;
+  for (const char* name : {"cpu", "cpuacct", "memory", "pids", "hugetlb"}) {
+    fs::create_directories(root_ + "/" + name);
+    info += V1Mount(name);
+  }
+  const Cgroups v1 = MUST(Cgroups::Detect(info));
+  ASSERT_TRUE(v1.Create("/knarr/pod1").ok());
+  MakeGroup("/hugetlb/knarr/pod1", {"hugetlb.2MB.limit_in_bytes"});
+  CgroupResources limits;
+  limits.huge_pages = {{"2MB", 0}};
+  ASSERT_TRUE(v1.SetLimits("/knarr/pod1", limits, CgroupWrite::kFresh).ok());
+  EXPECT_EQ(Read("/hugetlb/knarr/pod1/hugetlb.2MB.limit_in_bytes"), "0");
+}
+
 TEST(CpuWeight, AsRuncHasIt) {
   const std::map<int64_t, uint64_t> cases = {{0, 1},         {2, 1},          {3, 2},         {10, 4},
                                              {100, 17},      {512, 59},       {1024, 100},    {2048, 174},

@@ -1,5 +1,7 @@
 #include <signal.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 #include "rt/file_system.h"
@@ -87,6 +89,7 @@ ContainerStatus EngineImpl::StatusOf(const SandboxEntry& sandbox, const Containe
   out.reason = ExitReason(container);
   out.message = container.start_error;
   out.log_path = container.record.log_path;
+  out.user = container.record.user;
   out.annotations = container.record.annotations;
   return out;
 }
@@ -127,6 +130,10 @@ Result<BundleSpec> EngineImpl::MakeBundle(const SandboxEntry& sandbox, const Con
   if (security.run_as_group) out.user.gid = static_cast<uint32_t>(*security.run_as_group);
   if (!security.image_groups) out.user.groups.clear();
   for (const int64_t group : security.supplemental_groups) out.user.groups.push_back(static_cast<uint32_t>(group));
+  // As containerd has it: the first group is one of the others, too.
+  if (std::ranges::find(out.user.groups, out.user.gid) == out.user.groups.end()) {
+    out.user.groups.insert(out.user.groups.begin(), out.user.gid);
+  }
   const SandboxSpec& pod = sandbox.record.spec;
   out.sandbox.hostname = pod.hostname;
   out.sandbox.infra_pid = sandbox.pids.infra;
@@ -166,6 +173,8 @@ Result<std::string> EngineImpl::CreateContainer(const std::string& sandbox_id, c
                                                             : "SIGTERM";
   record.tty = spec.tty;
   record.stdin_open = spec.stdin_open;
+  record.user = ContainerUser{bundle->user.uid, bundle->user.gid, {}};
+  for (const uint32_t group : bundle->user.groups) record.user->groups.push_back(group);
   record.labels = spec.labels;
   record.annotations = spec.annotations;
   container->directory = sandbox->directory + "/" + record.id;

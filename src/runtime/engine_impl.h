@@ -76,6 +76,8 @@ class EngineImpl final : public Engine {
   Ok StopSandbox(const std::string& id) override;
   Ok RemoveSandbox(const std::string& id) override;
   Result<std::vector<SandboxStatus>> ListSandboxes() override;
+  Ok UpdateSandbox(const std::string& id, const CgroupResources& resources) override;
+  Result<CgroupUsage> SandboxUsage(const std::string& id) override;
   Result<std::string> CreateContainer(const std::string& sandbox_id, const ContainerSpec& spec) override;
   Ok StartContainer(const std::string& id) override;
   Ok StopContainer(const std::string& id, Duration grace) override;

@@ -274,6 +274,22 @@ Ok EngineImpl::RemovePodCgroup(const SandboxPtr& sandbox) {
   return removed;
 }
 
+Ok EngineImpl::UpdateSandbox(const std::string& id, const CgroupResources& resources) {
+  const SandboxPtr sandbox = TRY(FindSandbox(id));
+  if (!sandbox->ready()) return Conflict("sandbox " + id + " is not running");
+  const std::string group = sandbox->record.spec.cgroup_parent;
+  return InPool([&] { return cgroups_.SetLimits(group, resources, CgroupWrite::kUpdate); })
+      .Context("update sandbox " + id);
+}
+
+Result<CgroupUsage> EngineImpl::SandboxUsage(const std::string& id) {
+  const SandboxPtr sandbox = TRY(FindSandbox(id));
+  const std::string group = sandbox->record.spec.cgroup_parent;
+  Result<CgroupUsage> out = CgroupUsage{};
+  runtime_.Blocking([&] { out = cgroups_.Usage(group); });
+  return std::move(out).Context("usage of sandbox " + id);
+}
+
 Result<std::vector<SandboxStatus>> EngineImpl::ListSandboxes() {
   std::vector<SandboxStatus> out;
   for (const auto& [id, sandbox] : sandboxes_) {

@@ -106,6 +106,13 @@ std::string ToJson(const ContainerRecord& record) {
   out.Set(arena, "program", Value::Borrow(record.program));
   out.Set(arena, "tty", Value::Bool(record.tty));
   out.Set(arena, "stdinOpen", Value::Bool(record.stdin_open));
+  if (record.user) {
+    Value& user = out.Set(arena, "user", Value::Object());
+    user.Set(arena, "uid", Value::Int(record.user->uid));
+    user.Set(arena, "gid", Value::Int(record.user->gid));
+    Value& groups = user.Set(arena, "groups", Value::Array());
+    for (const int64_t group : record.user->groups) groups.Append(arena, Value::Int(group));
+  }
   out.Set(arena, "labels", ToValue(arena, record.labels));
   out.Set(arena, "annotations", ToValue(arena, record.annotations));
   return doc::ToJson(out);
@@ -127,6 +134,10 @@ Result<ContainerRecord> ParseContainerRecord(std::string_view text) {
   out.program = in.At("program").AsString();
   out.tty = in.At("tty").AsBool();
   out.stdin_open = in.At("stdinOpen").AsBool();
+  if (const Value& user = in.At("user"); user.is_object()) {
+    out.user = ContainerUser{user.At("uid").AsInt(), user.At("gid").AsInt(), {}};
+    for (const Value& group : user.At("groups").items()) out.user->groups.push_back(group.AsInt());
+  }
   out.labels = ToMap(in.At("labels"));
   out.annotations = ToMap(in.At("annotations"));
   // An empty path would name the whole control group tree to those who clean up.

@@ -45,6 +45,7 @@ struct ContainerRecord {
   std::string program;      ///< the first argument, for messages
   bool tty = false;
   bool stdin_open = false;
+  std::optional<ContainerUser> user;  ///< those made by an older engine have none
   std::map<std::string, std::string> labels;
   std::map<std::string, std::string> annotations;
 };

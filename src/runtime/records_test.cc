@@ -35,9 +35,21 @@ TEST(Records, SandboxGoesThereAndBack) {
 }
 
 TEST(Records, ContainerGoesThereAndBack) {
-  ContainerRecord record{
-      "id", "sandbox", WallTime(Duration(5)), "name",      2, "sha256:x", "/l", "/g/id", "SIGQUIT", "sh",
-      true, true,      {{"a", "b"}},          {{"c", "d"}}};
+  ContainerRecord record{"id",
+                         "sandbox",
+                         WallTime(Duration(5)),
+                         "name",
+                         2,
+                         "sha256:x",
+                         "/l",
+                         "/g/id",
+                         "SIGQUIT",
+                         "sh",
+                         true,
+                         true,
+                         ContainerUser{1, 2, {2, 3}},
+                         {{"a", "b"}},
+                         {{"c", "d"}}};
   const auto again = ParseContainerRecord(ToJson(record));
   ASSERT_TRUE(again.ok()) << again.status().ToString();
   EXPECT_EQ(ToJson(*again), ToJson(record));

@@ -39,6 +39,7 @@ struct CgroupResources {
   int64_t cpu_period_us = 100000;
   int64_t memory_limit = 0;  ///< bytes
   int64_t pids_limit = 0;
+  std::map<std::string, int64_t> huge_pages;  ///< bytes, by the size's name ("2MB"); 0 allows none
 };
 
 struct SandboxSpec {
@@ -134,6 +135,13 @@ struct SandboxStatus {
   std::map<std::string, std::string> annotations;
 };
 
+/// Who a container's first process is.
+struct ContainerUser {
+  int64_t uid = 0;
+  int64_t gid = 0;
+  std::vector<int64_t> groups;  ///< with gid
+};
+
 struct ContainerStatus {
   std::string id;
   std::string sandbox_id;
@@ -149,6 +157,7 @@ struct ContainerStatus {
   std::string reason;  ///< "OOMKilled", "Error", "Completed", "ContainerCannotRun"
   std::string message;
   std::string log_path;  ///< absolute
+  std::optional<ContainerUser> user;
   std::map<std::string, std::string> annotations;
 };
 
@@ -216,6 +225,10 @@ class Runtime {
   /// Removes a stopped sandbox, its containers, cgroup, mounts and files; idempotent.
   virtual Ok RemoveSandbox(const std::string& id) = 0;
   virtual Result<std::vector<SandboxStatus>> ListSandboxes() = 0;
+  /// New limits for the pod's control group.
+  virtual Ok UpdateSandbox(const std::string& id, const CgroupResources& resources) = 0;
+  /// What the pod's control group uses.
+  virtual Result<CgroupUsage> SandboxUsage(const std::string& id) = 0;
 
   /// Mounts the root file system and writes the OCI bundle; the id of the container.
   virtual Result<std::string> CreateContainer(const std::string& sandbox_id, const ContainerSpec& spec) = 0;

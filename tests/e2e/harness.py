@@ -97,6 +97,8 @@ class Cluster:
         self.kubeconfig = os.path.join(work, "kubeconfig")
         self.log = os.path.join(work, "server.log")
         self.listen = f"127.0.0.1:{port}"
+        self.manifests = os.path.join(work, "manifests")
+        os.makedirs(self.manifests, exist_ok=True)
         self.process = None
 
     def flags(self):
@@ -108,7 +110,8 @@ class Cluster:
         with open(self.log, "ab") as log:
             # With the narrowest umask that an administrator may have: pods must not notice.
             self.process = subprocess.Popen(
-                [self.binary, "server", *self.flags(), "--node-name", NODE, "--node-ip", NODE_IP], umask=0o077,
+                [self.binary, "server", *self.flags(), "--node-name", NODE, "--node-ip", NODE_IP,
+                 "--pod-manifest-path", self.manifests], umask=0o077,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self.environment())
 
         def ready():

@@ -353,6 +353,7 @@ TEST(Admission, WhatTheNodeDoesNotRunFails) {
     EXPECT_EQ(pod->tree().Get("status", "reason").AsString(), "SysctlForbidden");
     EXPECT_EQ(pod->tree().Get("status", "message").AsString(),
               "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted");
+    world.Until("told", [&] { return world.Events("SysctlForbidden") == 1; }, 5s);
     EXPECT_EQ(world.Message("SysctlForbidden"), "forbidden sysctl: \"kernel.msgmax\" not allowlisted");
     EXPECT_TRUE(pod->tree().Get("status", "containerStatuses").items().empty());
     EXPECT_TRUE(world.containers.sandboxes().empty());

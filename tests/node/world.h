@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -21,32 +22,39 @@ using api::core_v1::Pod;
 using apiserver::TestServer;
 using client::ObjectName;
 
-/// Whose answers to updates come late.
+/// Whose answers to updates come late, or none at all.
 class LateClient : public client::Client {
  public:
   LateClient(rt::Runtime& runtime, client::Client& to) : runtime_(runtime), to_(to) {}
   Duration late{};
+  bool away = false;  ///< nobody answers
   Result<api::ObjectPtr> Get(const api::KindInfo& kind, const ObjectName& name, std::string_view sub) override {
+    if (away) return Unavailable("connection refused");
     return to_.Get(kind, name, sub);
   }
   Result<client::ObjectList> List(const api::KindInfo& kind, std::string_view ns,
                                   const client::ListOptions& options) override {
+    if (away) return Unavailable("connection refused");
     return to_.List(kind, ns, options);
   }
   Result<std::unique_ptr<client::WatchStream>> Watch(const api::KindInfo& kind, std::string_view ns,
                                                      const client::WatchOptions& options) override {
+    if (away) return Unavailable("connection refused");
     return to_.Watch(kind, ns, options);
   }
   Result<api::ObjectPtr> Create(const api::KindInfo& kind, std::string_view ns, const doc::Value& object,
                                 const client::WriteOptions& options) override {
+    if (away) return Unavailable("connection refused");
     return to_.Create(kind, ns, object, options);
   }
   Result<api::ObjectPtr> CreateSub(const api::KindInfo& kind, const ObjectName& name, std::string_view sub,
                                    const doc::Value& object, const client::WriteOptions& options) override {
+    if (away) return Unavailable("connection refused");
     return to_.CreateSub(kind, name, sub, object, options);
   }
   Result<api::ObjectPtr> Update(const api::KindInfo& kind, const ObjectName& name, const doc::Value& object,
                                 std::string_view sub, const client::WriteOptions& options) override {
+    if (away) return Unavailable("connection refused");
     Result<api::ObjectPtr> answer = to_.Update(kind, name, object, sub, options);
     if (late > Duration::zero()) TRY(runtime_.Sleep(late));
     return answer;
@@ -54,14 +62,17 @@ class LateClient : public client::Client {
   Result<api::ObjectPtr> Patch(const api::KindInfo& kind, const ObjectName& name, client::PatchType type,
                                std::string_view body, std::string_view sub,
                                const client::WriteOptions& options) override {
+    if (away) return Unavailable("connection refused");
     return to_.Patch(kind, name, type, body, sub, options);
   }
   Result<api::ObjectPtr> Delete(const api::KindInfo& kind, const ObjectName& name,
                                 const client::DeleteOptions& options) override {
+    if (away) return Unavailable("connection refused");
     return to_.Delete(kind, name, options);
   }
   Ok DeleteCollection(const api::KindInfo& kind, std::string_view ns, const client::ListOptions& list,
                       const client::DeleteOptions& options) override {
+    if (away) return Unavailable("connection refused");
     return to_.DeleteCollection(kind, ns, list, options);
   }
 
@@ -86,6 +97,12 @@ class World {
     AgentOptions options{.node_name = "n1", .node_ip = "192.0.2.1"};
     options.data_directory = "/tmp";  // in memory; the disk's size is asked of the real one
     options.log_directory = "/logs";
+    options.manifest_path = manifests;
+    options.pids_most = 1000;
+    options.set_group = [this](const std::string& path, const runtime::CgroupResources& resources) {
+      groups[path] = resources;
+      return Ok();
+    };
     options.disk_space = [this](const std::string&) { return disk; };
     agent = std::make_unique<Agent>(runtime, client, containers, images, network, options);
     const Ok started = agent->Start();
@@ -171,6 +188,8 @@ class World {
   FakeImages images;
   FakeNetwork network;
   DiskSpace disk{.capacity = 1000000, .available = 900000, .inodes = 1000, .inodes_free = 900};
+  std::map<std::string, runtime::CgroupResources> groups;  ///< those above the pods'
+  std::string manifests;                                   ///< the folder of static pods; "" for none
   std::unique_ptr<Agent> agent;
 };
 
