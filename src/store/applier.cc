@@ -11,21 +11,34 @@ namespace {
 
 /// The whole store takes no more than three times what is alive: what the database leaves of a little less is the
 /// journal's, within bounds in parts of what is alive.
-constexpr size_t kDiskQuarters = 11;
+constexpr size_t kDiskPercent = 265;
+constexpr size_t kFixedBytes = 512 << 10;
 constexpr size_t kJournalLeastPart = 2;
 constexpr size_t kJournalMostTimes = 2;
 /// Files of the journal.
-constexpr size_t kFiles = 8;
+constexpr size_t kFiles = 16;
 constexpr size_t kFileMost = 8 << 20;
 /// SQLite's log is emptied into the database when it has such a part of what is alive.
 constexpr size_t kLogPart = 8;
-/// Rows that go with a step: each may cost a page, and the more there are the more of them share one. When they are as
-/// many as such a part of all keys they do not wait for records to go with.
-constexpr size_t kForgetMost = 1024;
+/// It keeps so many times that of its size: to make it anew each time costs more than the writing.
+constexpr size_t kLogKeptTimes = 2;
+/// Forgotten rows wait until they are such a part of all keys, or their frame's turn comes: each costs the pages around
+/// it, and of many at once some are the same. So many go at a time.
+constexpr size_t kForgetStepMost = 512;
+constexpr size_t kForgetMost = 4096;
+constexpr size_t kForgetCrowded = 256;
 constexpr size_t kForgetLeast = 64;
-constexpr size_t kForgetPart = 16;
+constexpr size_t kForgetPart = 8;
+/// Steps that bring records come between two purges, when the journal is filling.
+constexpr size_t kStepsBetween = 4;
+/// Of what is alive, the part that one transaction brings.
+constexpr size_t kStepPart = 32;
+constexpr size_t kStepLeast = 64 << 10;
 /// Writers are slowed by no more than this.
 constexpr Duration kSlowMost = std::chrono::milliseconds(5);
+/// Unused space of the database that is given back is more than such a part of it.
+constexpr int64_t kSparePart = 5;
+constexpr int64_t kSparePartHurried = 10;
 constexpr Duration kGiveBackFor = std::chrono::milliseconds(2);
 constexpr Duration kRetryAfter = std::chrono::seconds(1);
 
@@ -49,9 +62,9 @@ size_t Applier::log_limit() const { return std::clamp(live_bytes_ / kLogPart, li
 void Applier::SetLive(const Log::Live& live) {
   live_bytes_ = live.bytes;
   const size_t live_bytes = live.bytes;
-  const size_t all = live_bytes * kDiskQuarters / 4;
-  const size_t others = static_cast<size_t>(database_bytes()) + log_limit();
-  const size_t left = all - std::min(all, others);
+  const size_t all = live_bytes * kDiskPercent / 100;
+  const auto others = static_cast<size_t>(database_bytes());
+  const size_t left = all - std::min(all, others + kFixedBytes);
   const size_t wanted = std::clamp(left, live_bytes / kJournalLeastPart, live_bytes * kJournalMostTimes);
   const size_t most = std::clamp(wanted, limits_.least, limits_.most);
   const size_t file = std::clamp(most / kFiles, std::min(limits_.file_least, kFileMost), kFileMost);
@@ -65,9 +78,9 @@ void Applier::SetLive(const Log::Live& live) {
 }
 
 bool Applier::StepDue() const {
-  if (hurry_ || scrub_) return !backlog_.empty();
+  if (hurry_ || scrub_) return backlog_.purging() || backlog_.applied().applied < through_;
   if (backlog_.bytes() > (catching_up_ ? enough_ : begin_)) return true;
-  return backlog_.forgotten() > forgotten_many_;
+  return backlog_.purging() || backlog_.forgotten() >= forgotten_many_;
 }
 
 bool Applier::Due() const {
@@ -109,26 +122,38 @@ Ok Applier::One() {
   const bool step = StepDue();
   if (step || spacious_) TRY(Step());
   const bool waits = journal_.Releases(backlog_.applied().applied) && !journal_.has_spare();
-  const bool last = (hurry_ || scrub_) && !StepDue();
+  const bool last = (hurry_ || scrub_) && !StepDue() && !spacious_;
   if (table_.log_bytes() >= log_limit() || waits || last) TRY(Checkpoint());
-  if (!step && scrub_) TRY(Scrub());
+  if (last && scrub_) TRY(Scrub());
   return journal_.Trim();
 }
 
 Ok Applier::Step() {
   Backlog::Step step;
-  if (!backlog_.empty()) step = backlog_.Take(limits_.step, kForgetMost);
+  const size_t step_bytes = std::clamp(live_bytes_ / kStepPart, std::min(limits_.step, kStepLeast), limits_.step);
+  // A journal that is filling goes in between: no frame counts as applied before a purge has ended.
+  const bool pressed = backlog_.bytes() > begin_ && since_purge_ < kStepsBetween;
+  if (backlog_.forgotten() >= forgotten_many_ && !backlog_.purging() && !pressed) {
+    backlog_.Purge(backlog_.bytes() > slow_ ? kForgetCrowded : kForgetMost);
+    since_purge_ = 0;
+  }
+  if (!backlog_.purging()) since_purge_++;
+  if (!backlog_.empty()) step = backlog_.Take(step_bytes, std::min(forgotten_many_ / 2, kForgetStepMost));
   const bool brings = step.frames > 0 || !step.forget.empty() || !step.reseal.empty();
   const bool looks = spacious_ || !step.forget.empty();
   bool spacious = spacious_;
+  // What comes next uses it again: to move pages about costs more than it gives, but for much of it.
+  const int64_t part = hurry_ ? kSparePartHurried : kSparePart;
   Ok done;
+  const size_t log_kept = kLogKeptTimes * log_limit();
   world_.Blocking([&] {
-    if (brings) done = table_.Apply(step);
+    done = table_.KeepLog(log_kept);
+    if (done.ok() && brings) done = table_.Apply(step);
     if (!done.ok() || !looks) return;
-    spacious = table_.Spacious();
+    spacious = table_.Spacious(part);
     if (!spacious) return;
-    done = table_.GiveBack(kGiveBackFor);
-    spacious = table_.Spacious();
+    done = table_.GiveBack(part, kGiveBackFor);
+    spacious = table_.Spacious(part);
   });
   spacious_ = spacious;
   if (step.skipped > 0) Tell("a record is superseded and forgotten before it comes to the database");
@@ -155,15 +180,11 @@ Ok Applier::Checkpoint() {
 }
 
 Ok Applier::Scrub() {
-  // A frame that is on its way is applied first.
-  if (!backlog_.empty() || unsynced_) return {};
-  if (!journal_.Retire()) return progress_.Wait();
-  journal_.Release(journal_.sequence());
   scrub_ = false;
   Ok done;
   world_.Blocking([&] { done = table_.Truncate(); });
   TRY(std::move(done));
-  return journal_.ZeroSpare();
+  return journal_.Zero();
 }
 
 Ok Applier::MakeRoom(size_t bytes) {
@@ -191,19 +212,28 @@ Ok Applier::MakeRoom(size_t bytes) {
 }
 
 void Applier::Appended(bool scrub) {
-  scrub_ = scrub_ || scrub;
+  if (scrub) {
+    scrub_ = true;
+    journal_.Retire();
+    through_ = journal_.sequence();
+  }
   progress_.NotifyAll();
   Start();
 }
 
 void Applier::Hurry() {
-  hurry_ = true;
+  // Of what comes meanwhile nobody asks.
+  through_ = journal_.sequence();
+  if (!hurry_) {
+    hurry_ = true;
+    spacious_ = true;
+  }
   Start();
 }
 
 Result<bool> Applier::Settled() const {
   if (failure_) return *failure_;
-  return !running_ && backlog_.empty() && !unsynced_ && !spacious_;
+  return !hurry_;
 }
 
 void Applier::Stop() {
@@ -230,9 +260,10 @@ Ok Applier::Finish() {
   Ok done;
   world_.Blocking([&] { done = table_.Truncate(); });
   TRY(std::move(done));
+  if (!scrub_) return {};
   journal_.Retire();
   journal_.Release(journal_.sequence());
-  return scrub_ ? journal_.ZeroSpare() : Ok();
+  return journal_.Zero();
 }
 
 Ok Applier::Retry() {

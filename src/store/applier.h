@@ -18,11 +18,11 @@ namespace knarr::store {
 
 /// By which the sizes go that follow from what is alive.
 struct JournalLimits {
-  size_t least = 1 << 20;  ///< the journal may always have so much…
-  size_t most = 64 << 20;  ///< …and never more
+  size_t least = 1 << 20;   ///< the journal may always have so much…
+  size_t most = 128 << 20;  ///< …and never more
   size_t file_least = 256 << 10;
   size_t log_least = 256 << 10;  ///< the same for SQLite's write-ahead log
-  size_t log_most = 4 << 20;
+  size_t log_most = 2 << 20;
   size_t step = 512 << 10;  ///< values brought by one transaction
 };
 
@@ -41,7 +41,8 @@ class Applier {
   void Appended(bool scrub);
   /// What there is to do is done without waiting for more.
   void Hurry();
-  /// Everything is in the database and unused space is given back; the error that keeps it from that.
+  /// What there was at the last Hurry is in the database, and unused space is given back; the error that keeps it from
+  /// that.
   Result<bool> Settled() const;
 
   /// While it lives, nobody touches the database and what is applied stays the same.
@@ -95,7 +96,9 @@ class Applier {
   bool stopped_ = false;
   bool catching_up_ = false;  ///< it began, and goes on until `enough_`
   bool hurry_ = false;
+  size_t since_purge_ = 0;  ///< steps
   bool scrub_ = false;
+  uint64_t through_ = 0;   ///< up to which frame those two want it
   bool unsynced_ = true;   ///< the database has something that no checkpoint has followed
   bool spacious_ = false;  ///< unused space is to be given back
   std::optional<Status> failure_;

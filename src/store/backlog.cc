@@ -55,12 +55,27 @@ void Backlog::Forget(int64_t row) {
   }
 }
 
+void Backlog::Purge(size_t rows) {
+  purge_ = std::min(rows, forget_.size());
+  std::sort(forget_.begin(), forget_.begin() + static_cast<ptrdiff_t>(purge_));
+  // Whose turn it was no longer matters. Until all are gone, no frame of theirs counts as applied: a start forgets
+  // them.
+  for (Waiting& frame : frames_) {
+    if (frame.forgets > forgets_gone_) frame.forgets = std::max(frame.forgets, forgets_gone_ + purge_);
+  }
+}
+
 Backlog::Step Backlog::Take(size_t bytes, size_t rows) {
   Step step;
   step.mark = applied_;
   step.compacted = compacted_;
+  if (purge_ > 0) {
+    step.forgets = std::min(purge_, rows);
+    step.forget.assign(forget_.begin(), forget_.begin() + static_cast<ptrdiff_t>(step.forgets));
+    return step;
+  }
   size_t at = 0;
-  while (step.frames < frames_.size() && (step.frames == 0 || step.value_bytes < bytes)) {
+  while (step.frames < frames_.size() && (step.frames == 0 || (step.value_bytes < bytes && step.forgets < rows))) {
     const Waiting& frame = frames_[step.frames++];
     step.mark.applied = frame.sequence;
     for (; at < rows_.size() && rows_[at].row <= frame.row_last; at++) {
@@ -76,7 +91,6 @@ Backlog::Step Backlog::Take(size_t bytes, size_t rows) {
     step.forgets = static_cast<size_t>(frame.forgets - std::min(frame.forgets, forgets_gone_));
     step.reseals = static_cast<size_t>(frame.reseals - std::min(frame.reseals, reseals_gone_));
   }
-  step.forgets = std::min(std::max(step.forgets, rows), forget_.size());
   step.forget.assign(forget_.begin(), forget_.begin() + static_cast<ptrdiff_t>(step.forgets));
   // Within one transaction their order is of no account, and neighbours share pages.
   std::ranges::sort(step.forget);
@@ -93,6 +107,7 @@ void Backlog::Done(const Step& step) {
   }
   forget_.erase(forget_.begin(), forget_.begin() + static_cast<ptrdiff_t>(step.forgets));
   forgets_gone_ += step.forgets;
+  purge_ -= std::min(purge_, step.forgets);
   reseal_.erase(reseal_.begin(), reseal_.begin() + static_cast<ptrdiff_t>(step.reseals));
   reseals_gone_ += step.reseals;
   applied_ = step.mark;

@@ -39,8 +39,12 @@ class Backlog {
   /// A frame that is durable.
   void Add(uint64_t sequence, size_t frame_bytes, const Log::Batch& batch);
 
-  /// The oldest frames, until their records have so many bytes, at least one; and forgotten rows, about so many. It
-  /// stays until Done.
+  /// The rows that were forgotten first, so many, go in their order before anything else does: neighbours share pages.
+  /// REQUIRES: no step is taken that is not done.
+  void Purge(size_t rows);
+  bool purging() const { return purge_ > 0; }
+  /// Of a purge so many rows; else the oldest frames, until their records have so many bytes, at least one, with the
+  /// rows that they forget. It stays until Done.
   Step Take(size_t bytes, size_t rows);
   /// The step is in the database.
   void Done(const Step& step);
@@ -79,6 +83,7 @@ class Backlog {
   int64_t taken_ = 0;  ///< rows up to here may be in the database
   std::deque<int64_t> forget_;
   uint64_t forgets_gone_ = 0;
+  size_t purge_ = 0;  ///< of forget_, those that a purge still has to take
   std::deque<ItemRef> reseal_;
   uint64_t reseals_gone_ = 0;
   size_t bytes_ = 0;

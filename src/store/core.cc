@@ -13,8 +13,8 @@ namespace {
 /// A group beyond either is written without waiting for more.
 constexpr size_t kGroupMembersMax = 1024;
 constexpr size_t kGroupBytesMax = 8 << 20;
-/// Rows to forget that go with one batch.
-constexpr size_t kForgetMost = 4096;
+/// Rows to forget that go with one batch: what one batch asks of the database at most.
+constexpr size_t kForgetMost = 512;
 /// Values sealed anew in one flush.
 constexpr size_t kResealMost = 100;
 /// The part of the live bytes that history may take on the disk: what is forgotten sooner need not be brought from the

@@ -174,12 +174,8 @@ Result<Reclaimed> Core::Reclaim() {
   StartFlush();
   while (tidy_up_ && !closed_ && !broken_) TRY(world_.Sleep(kReclaimStep));
   TRY(Writable());
-  // Writers may come in between: it is asked for again.
-  while (!closed_ && !broken_) {
-    log_->Tidy({.bytes = timeline_.value_bytes(), .keys = timeline_.tree().size()}, true);
-    if (TRY(log_->Settled())) break;
-    TRY(world_.Sleep(kReclaimStep));
-  }
+  log_->Tidy({.bytes = timeline_.value_bytes(), .keys = timeline_.tree().size()}, true);
+  while (!closed_ && !broken_ && !TRY(log_->Settled())) TRY(world_.Sleep(kReclaimStep));
   TRY(Writable());
   Publish();
   done.disk_bytes = log_->disk_bytes();

@@ -407,7 +407,7 @@ TEST(Core, CompactionForgetsAValueBeforeTheDeleteThatHidesIt) {
     ASSERT_TRUE(runtime.Sleep(2s).ok());
     std::vector<int64_t> forgotten;
     for (const auto& batch : control.batches) {
-      EXPECT_LE(batch.forget.size(), 4096u);
+      EXPECT_LE(batch.forget.size(), 512u);
       forgotten.insert(forgotten.end(), batch.forget.begin(), batch.forget.end());
     }
     ASSERT_EQ(forgotten.size(), 5000u);

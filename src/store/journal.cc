@@ -145,28 +145,31 @@ void Journal::SetSizes(size_t file, size_t most) {
 
 void Journal::Release(uint64_t applied) {
   while (!full_.empty() && full_.front()->last <= applied) {
-    spare_.push_back(std::move(full_.front()));
+    (full_.front()->retired ? retired_ : spare_).push_back(std::move(full_.front()));
     full_.pop_front();
   }
 }
 
-bool Journal::Retire() {
-  if (writing_) return false;
+void Journal::Retire() {
+  CHECK(!writing_);
   if (now_ != nullptr) full_.push_back(std::move(now_));
-  return true;
+  for (const auto& part : full_) part->retired = true;
+  for (auto& part : spare_) retired_.push_back(std::move(part));
+  spare_.clear();
 }
 
-Ok Journal::ZeroSpare() {
-  // Whoever appends meanwhile takes other files.
-  std::vector<std::unique_ptr<Part>> parts = std::exchange(spare_, {});
+Ok Journal::Zero() {
   const std::string zeros(kZeros, '\0');
-  for (std::unique_ptr<Part>& part : parts) {
-    for (size_t at = 0; at < part->bytes; at += zeros.size()) {
-      const std::string_view some = std::string_view(zeros).substr(0, std::min(zeros.size(), part->bytes - at));
-      TRY(part->file->WriteAt(static_cast<int64_t>(at), some));
+  while (!retired_.empty()) {
+    const Part& part = *retired_.back();
+    for (size_t at = 0; at < part.bytes; at += zeros.size()) {
+      const std::string_view some = std::string_view(zeros).substr(0, std::min(zeros.size(), part.bytes - at));
+      TRY(part.file->WriteAt(static_cast<int64_t>(at), some));
     }
-    TRY(part->file->Sync());
-    spare_.push_back(std::move(part));
+    TRY(part.file->Sync());
+    retired_.back()->retired = false;
+    spare_.push_back(std::move(retired_.back()));
+    retired_.pop_back();
   }
   return {};
 }
@@ -184,6 +187,7 @@ void Journal::Close() {
   now_.reset();
   full_.clear();
   spare_.clear();
+  retired_.clear();
 }
 
 Ok Journal::Remove() {
@@ -195,6 +199,7 @@ size_t Journal::bytes() const {
   size_t all = now_ == nullptr ? 0 : now_->bytes;
   for (const auto& part : full_) all += part->bytes;
   for (const auto& part : spare_) all += part->bytes;
+  for (const auto& part : retired_) all += part->bytes;
   return all;
 }
 

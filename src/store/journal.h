@@ -58,10 +58,11 @@ class Journal {
   /// Some file could be used again, were what its frames say on the disk.
   bool Releases(uint64_t applied) const { return !full_.empty() && full_.front()->last <= applied; }
   bool has_spare() const { return !spare_.empty(); }
-  /// The next frame begins another file. False while one is being written.
-  bool Retire();
-  /// Overwrites the files that wait for their next use.
-  Ok ZeroSpare();
+  /// What is in the files by now is to be overwritten: the next frame begins a new one, and none of these is used again
+  /// before a Zero. REQUIRES: no frame is being written.
+  void Retire();
+  /// Overwrites the files that were retired and released.
+  Ok Zero();
   /// Gives files back that are too many.
   Ok Trim();
   /// Closes the files; Append needs a Begin or Resume then.
@@ -78,6 +79,7 @@ class Journal {
     uint64_t last = 0;  ///< the sequence of its last frame
     size_t tail = 0;    ///< where the next one goes
     size_t bytes = 0;
+    bool retired = false;
   };
   /// From here on `now_` is a part that has room, which may be another than before.
   Ok Turn(size_t about);
@@ -102,7 +104,8 @@ class Journal {
   std::unique_ptr<Part> now_;               ///< the one that is written to
   std::deque<std::unique_ptr<Part>> full_;  ///< in the order of their frames
   std::vector<std::unique_ptr<Part>> spare_;
-  uint64_t number_ = 1;  ///< no file has this number, or a higher one
+  std::vector<std::unique_ptr<Part>> retired_;  ///< released, and to be overwritten
+  uint64_t number_ = 1;                         ///< no file has this number, or a higher one
   bool writing_ = false;
 };
 

@@ -11,11 +11,8 @@ namespace knarr::store {
 namespace {
 
 constexpr size_t kPageBytes = 8192;
-/// Unused pages beyond both bounds are given back to the file system, eight at a time.
+/// So many unused pages are never too many; what is more is given back eight at a time.
 constexpr int64_t kSparePages = 24;
-constexpr int64_t kSpareFraction = 10;
-/// What the write-ahead log keeps of its size once it was longer.
-constexpr const char* kLogKept = "PRAGMA journal_size_limit=1048576";
 
 }  // namespace
 
@@ -42,7 +39,6 @@ Ok RecordTable::Open() {
   TRY(SetUp(database_));
   TRY(database_.Run("PRAGMA journal_mode=WAL"));
   TRY(database_.Run("PRAGMA wal_autocheckpoint=0"));
-  TRY(database_.Run(kLogKept));
   TRY(CheckFormat(database_, runtime_.Random()));
   if (fresh) {
     TRY(database_.Run("PRAGMA synchronous=NORMAL"));
@@ -54,6 +50,7 @@ Ok RecordTable::Open() {
   };
   sqlite3_wal_hook(database_.get(), note_length, this);
   log_pages_ = static_cast<size_t>(database_.log_bytes()) / kPageBytes;
+  log_kept_ = 0;
   return Prepare();
 }
 
@@ -127,6 +124,12 @@ Ok RecordTable::Undo(Ok failed) {
 
 Ok RecordTable::Apply(const Backlog::Step& step) { return Undo(ApplyRows(step)); }
 
+Ok RecordTable::KeepLog(size_t bytes) {
+  if (bytes <= 2 * log_kept_ && bytes >= log_kept_ / 2) return {};
+  log_kept_ = bytes;
+  return database_.Run(("PRAGMA journal_size_limit=" + std::to_string(bytes)).c_str());
+}
+
 size_t RecordTable::log_bytes() const { return log_pages_ * kPageBytes; }
 
 Ok RecordTable::Checkpoint() {
@@ -151,23 +154,23 @@ Ok RecordTable::Truncate() {
   return {};
 }
 
-bool RecordTable::Spacious() {
+bool RecordTable::Spacious(int64_t part) {
   auto number = [](Statement& pragma) {
     const int64_t value = pragma.Step() == SQLITE_ROW ? pragma.Number(0) : 0;
     pragma.Reset();
     return value;
   };
   const int64_t unused = number(statements_->free_pages);
-  return unused > kSparePages && unused > number(statements_->pages) / kSpareFraction;
+  return unused > kSparePages && unused > number(statements_->pages) / part;
 }
 
-Ok RecordTable::GiveBack(Duration most) {
+Ok RecordTable::GiveBack(int64_t part, Duration most) {
   const MonoTime end = runtime_.Mono() + most;
   int code = statements_->begin.Run();
   bool much = true;
   while (code == SQLITE_OK && much && runtime_.Mono() < end) {
     code = statements_->vacuum.Run();
-    much = Spacious();
+    much = Spacious(part);
   }
   if (code == SQLITE_OK) code = statements_->commit.Run();
   return Undo(code == SQLITE_OK ? Ok() : Ok(database_.Error(code, "give space back")));

@@ -45,10 +45,12 @@ class RecordTable {
   /// As Checkpoint, and of the write-ahead log nothing is left.
   Ok Truncate();
   size_t log_bytes() const;
-  /// Much of the file is unused.
-  bool Spacious();
-  /// Gives some of it back to the file system, for so long. REQUIRES: Spacious().
-  Ok GiveBack(Duration most);
+  /// What the write-ahead log keeps of its size once it was longer, about.
+  Ok KeepLog(size_t bytes);
+  /// More than one `part`th of the file is unused.
+  bool Spacious(int64_t part);
+  /// Gives some of it back to the file system, as long as that is so and for so long. REQUIRES: Spacious(part).
+  Ok GiveBack(int64_t part, Duration most);
   /// What rows were before they are changed is overwritten, not just left behind.
   Ok Scrubs();
   /// A commit, to see whether there is space for one.
@@ -73,6 +75,7 @@ class RecordTable {
   Database database_;
   std::unique_ptr<Statements> statements_;
   size_t log_pages_ = 0;  ///< in the write-ahead log
+  size_t log_kept_ = 0;   ///< as SQLite was told
 };
 
 }  // namespace knarr::store
