@@ -12,6 +12,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # std::stable_sort of libstdc++ 12 calls its own deprecated std::get_temporary_buffer, and clang blames the caller.
   target_compile_options(knarr_flags INTERFACE -Wno-gnu-statement-expression -Wno-deprecated-declarations)
 endif()
+# Nothing here throws or catches, and what libraries throw ends the program with or without this: the code that would
+# clean up on the way is left out, an eighth of the program.
+target_compile_options(knarr_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>)
 target_include_directories(knarr_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
 target_compile_definitions(knarr_flags INTERFACE KNARR_VERSION="${PROJECT_VERSION}")
 if(KNARR_SANITIZE)
