@@ -145,7 +145,9 @@ std::optional<FrameHead> ReadHead(std::string_view bytes) {
   head.revision_last = Take<Revision>(bytes, at);
   head.body_sum = Take<uint64_t>(bytes, at);
   const uint64_t sum = BytesChecksum(bytes.substr(0, at), head.generation);
-  if (Take<uint64_t>(bytes, at) != sum || head.sequence == 0 || head.body_bytes < kBodyHead) return std::nullopt;
+  if (Take<uint64_t>(bytes, at) != sum || head.body_bytes < kBodyHead) return std::nullopt;
+  // None is the first's predecessor, and none has no successor.
+  if (head.sequence == 0 || head.sequence == UINT64_MAX) return std::nullopt;
   return head;
 }
 
