@@ -215,7 +215,9 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .pids_most = options_.pids_most,
                              .huge_pages = status_->huge_pages(),
                              .machine_cpu_milli = status_->cpu_milli(),
-                             .machine_memory = status_->memory_bytes()};
+                             .machine_memory = status_->memory_bytes(),
+                             .allocatable_cpu_milli = status_->allocatable().at("cpu").MilliValue(),
+                             .allocatable_memory = status_->allocatable().at("memory").Value()};
   auto worker = std::make_unique<PodWorker>(environment, pod, [this, uid] { WorkerFinished(uid); });
   if (!sandboxes.empty()) {
     worker->Adopt(std::move(sandboxes.mapped()),

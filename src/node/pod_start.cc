@@ -233,8 +233,8 @@ Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container co
   PodFacts facts{.pod_ip = state_.pod_ip,
                  .host_ip = state_.host_ip,
                  .node_name = environment_.node_name,
-                 .allocatable_cpu_milli = environment_.machine_cpu_milli,
-                 .allocatable_memory = environment_.machine_memory};
+                 .allocatable_cpu_milli = environment_.allocatable_cpu_milli,
+                 .allocatable_memory = environment_.allocatable_memory};
   ContainerInputs inputs{.image_id = image.id,
                          .attempt = record.next_attempt(),
                          .machine_memory = environment_.machine_memory,

@@ -50,6 +50,8 @@ struct PodEnvironment {
   api::ResourceList huge_pages;  ///< those the machine has
   int64_t machine_cpu_milli = 0;
   int64_t machine_memory = 0;
+  int64_t allocatable_cpu_milli = 0;
+  int64_t allocatable_memory = 0;
 };
 
 /// The kubelet's immediateEvictionGracePeriodSeconds.
