@@ -44,6 +44,24 @@ TEST(NamespaceLifecycle, NothingNewInANamespaceThatGoes) {
   });
 }
 
+// The deletion is on its way to the disk, and not to be seen yet, when the other request is admitted.
+TEST(NamespaceLifecycle, NothingSlipsInBehindADeletion) {
+  InSim([](rt::Runtime& runtime) {
+    TestServer server(runtime, {}, store::OpenMemory(runtime, std::chrono::milliseconds(10)));
+    ASSERT_TRUE(server.Create("Namespace", R"({"metadata":{"name":"going"}})").ok());
+    rt::TaskGroup group(runtime, "deletes");
+    group.Spawn("delete",
+                [&] { ASSERT_TRUE(server.client().Delete(TestServer::Kind("Namespace"), {"", "going"}).ok()); });
+    MUST(runtime.Sleep(std::chrono::milliseconds(3)));
+    const auto space = server.client().Get(TestServer::Kind("Namespace"), {"", "going"});
+    ASSERT_TRUE(space.ok() && !(*space)->deleting());
+    const auto late = server.Create("ConfigMap", R"({"metadata":{"name":"a"}})", "going");
+    ASSERT_TRUE(late.Failed(Reason::kForbidden));
+    EXPECT_EQ(late.status().details().causes.at(0).type, "NamespaceTerminating");
+    group.Join();
+  });
+}
+
 TEST(NamespaceLifecycle, OffMeansOff) {
   InSim([](rt::Runtime& runtime) {
     ApiServerOptions options;

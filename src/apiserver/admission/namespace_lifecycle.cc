@@ -5,6 +5,7 @@
 
 #include "apiserver/admission/plugins.h"
 #include "apiserver/errors.h"
+#include "apiserver/resource.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -26,6 +27,23 @@ class NamespaceLifecycle : public AdmissionPlugin {
     const api::ObjectPtr space = request.Find("", "namespaces", "", request.ns);
     if (space == nullptr) return NotFoundError({"", "namespaces"}, request.ns);
     if (request.operation != AdmissionOperation::kCreate || !space->deleting()) return {};
+    return Terminating(request);
+  }
+
+  /// Whoever empties the namespace looks once: what comes after its end began would be left.
+  Ok Charge(const AdmissionRequest& request, const store::Store& store,
+            std::vector<SideWrite>& /*out*/) const override {
+    if (request.ns.empty() || request.operation != AdmissionOperation::kCreate) return {};
+    if (request.IsFor("", "namespaces")) return {};
+    const auto space = store.Newest(StorePrefix("", "namespaces") + request.ns);
+    if (!space.has_value()) return NotFoundError({"", "namespaces"}, request.ns);
+    const bool ends =
+        api::Mentions(*space->value, "deletionTimestamp") && api::Object::FromBytes(space->value)->deleting();
+    return ends ? Ok(Terminating(request)) : Ok();
+  }
+
+ private:
+  static Status Terminating(const AdmissionRequest& request) {
     const Status refused = request.Forbidden(
         fmt::format("unable to create new content in namespace {} because it is being terminated", request.ns));
     return refused.WithCause(
