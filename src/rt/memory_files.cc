@@ -364,12 +364,11 @@ Result<std::string> MemoryFile::ReadAt(int64_t offset, size_t size) {
 Ok MemoryFile::Write(size_t offset, std::string_view bytes) {
   const size_t end = offset + bytes.size();
   if (offset > kFileMax || end > kFileMax) return FromErrno(EFBIG, "write " + path_);
-  if (FileFaults* faults = files_.faults()) {
-    TRY(faults->Write(node_->inode, node_->bytes.size(), offset, bytes));
-  }
-  if (end > node_->bytes.size()) node_->bytes.resize(end);
-  std::ranges::copy(bytes, node_->bytes.begin() + static_cast<std::ptrdiff_t>(offset));
-  return {};
+  Ok done;
+  if (FileFaults* faults = files_.faults()) done = faults->Write(node_->inode, node_->bytes.size(), offset, bytes);
+  if (done.ok() && end > node_->bytes.size()) node_->bytes.resize(end);
+  std::ranges::copy(bytes, node_->bytes.begin() + static_cast<std::ptrdiff_t>(std::min(offset, node_->bytes.size())));
+  return done;
 }
 
 Ok MemoryFile::WriteAt(int64_t offset, std::string_view bytes) {

@@ -19,8 +19,8 @@ class FileFaults {
   virtual ~FileFaults() = default;
   /// In front of whatever changes or reads something: an error, and nothing happens.
   virtual Ok Touch() = 0;
-  /// In front of a write to a file that is so large.
-  virtual Ok Write(uint64_t inode, size_t size, size_t offset, std::string_view bytes) = 0;
+  /// In front of a write to a file that is so large. An error: only what is left of `bytes` is written.
+  virtual Ok Write(uint64_t inode, size_t size, size_t offset, std::string_view& bytes) = 0;
   virtual void Truncate(uint64_t inode, size_t size) = 0;
   /// Brings what was written since the last time to `synced`, or not.
   virtual Ok Sync(uint64_t inode, std::string& synced) = 0;

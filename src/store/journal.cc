@@ -120,6 +120,12 @@ Ok Journal::Append(size_t about, Revision compacted, const std::function<Ok(Fram
   writing_ = false;
   if (written > 0) failure = Failure::kUnknown;
   now_->bytes = std::max(now_->bytes, now_->tail + written);
+  if (!done.ok() && written == 0) {
+    // All of the frame may be there, and only zeros behind it not: before anybody hears that it is not, it is not. When
+    // there is no space for that, there was none for the frame's beginning.
+    const Ok blotted = Blot();
+    if (!blotted.ok() && blotted.status().code() != kInsufficientStorage) failure = Failure::kUnknown;
+  }
   TRY(std::move(done));
   sequence_++;
   frame_bytes_ = frame_.frame_bytes();

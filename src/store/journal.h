@@ -39,12 +39,13 @@ class Journal {
 
   /// How an Append ended that failed.
   enum class Failure : uint8_t {
-    kNotThere,  ///< nothing of it counts, once Blot has done its part
+    kNotThere,  ///< nothing of it counts
     kUnknown,   ///< it may be there, and neither this file nor another should be trusted
   };
   /// Writes what `fill` adds; `about` is its size, by which a file has room for it or not. On the blocking pool.
   Ok Append(size_t about, Revision compacted, const std::function<Ok(FrameWriter& frame)>& fill, Failure& failure);
-  /// After an Append that failed with kNotThere: what there may be of it is overwritten.
+  /// After an Append that failed with kNotThere, which could not do this for want of space: what there may be of the
+  /// frame is overwritten.
   Ok Blot();
   /// Of the last frame.
   uint64_t sequence() const { return sequence_; }

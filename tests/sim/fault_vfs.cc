@@ -182,10 +182,12 @@ FaultVfs::~FaultVfs() {
 
 Ok FaultVfs::Touch() { return dead_ ? Ok(FromErrno(EIO, "the disk")) : Ok(); }
 
-Ok FaultVfs::Write(uint64_t inode, size_t size, size_t offset, std::string_view bytes) {
-  if (full && offset + bytes.size() > size) return FromErrno(ENOSPC, "write");
-  pending_[inode].push_back({offset, std::string(bytes)});
-  return {};
+Ok FaultVfs::Write(uint64_t inode, size_t size, size_t offset, std::string_view& bytes) {
+  const bool fits = !full || offset + bytes.size() <= size;
+  // What there are blocks for is written all the same.
+  if (!fits) bytes = bytes.substr(0, size - std::min(size, offset));
+  if (!bytes.empty()) pending_[inode].push_back({offset, std::string(bytes)});
+  return fits ? Ok() : Ok(FromErrno(ENOSPC, "write"));
 }
 
 void FaultVfs::Truncate(uint64_t inode, size_t size) { pending_[inode].push_back({size, "", true}); }

@@ -43,7 +43,7 @@ class FaultVfs : public rt::FileFaults {
   uint64_t syncs_failed = 0;
 
   Ok Touch() override;
-  Ok Write(uint64_t inode, size_t size, size_t offset, std::string_view bytes) override;
+  Ok Write(uint64_t inode, size_t size, size_t offset, std::string_view& bytes) override;
   void Truncate(uint64_t inode, size_t size) override;
   Ok Sync(uint64_t inode, std::string& synced) override;
   void Crash(uint64_t inode, std::string& synced) override;
