@@ -103,6 +103,13 @@ Result<Recovered> JournaledLog::Open() {
   const JournalLeft left = TRY(ReadJournal(world_.files(), DirName(path_), mark));
   if (left.damage() != nullptr) return table_.database().Damaged(left.damage()->why);
   Loaded loaded = TRY(LoadAll(world_, table_.database(), sealer_.get(), left));
+  if (left.in_use().empty()) {
+    // The first frame of a generation must not be longer on the disk than the generation is: an upgrade a moment ago,
+    // or a server that was killed in its first one, may have left that in the kernel's memory alone.
+    Ok synced;
+    world_.Blocking([&] { synced = table_.database().Sync(); });
+    TRY(std::move(synced));
+  }
   TRY(journal_.Resume(mark, left));
   backlog_.Begin(mark, loaded.recovered.compacted);
   backlog_.Resume(left, loaded.journaled, loaded.resealed);

@@ -115,12 +115,26 @@ Status Database::Error(int code, std::string_view what) const {
   }
 }
 
-int64_t Database::SizeOf(int which) const {
+/// nullptr: it is not open.
+sqlite3_file* Database::FileOf(int which) const {
   sqlite3_file* file = nullptr;
+  if (db_ == nullptr || sqlite3_file_control(db_, "main", which, &file) != SQLITE_OK) return nullptr;
+  return file == nullptr || file->pMethods == nullptr ? nullptr : file;
+}
+
+int64_t Database::SizeOf(int which) const {
+  sqlite3_file* file = FileOf(which);
   sqlite3_int64 size = 0;
-  if (db_ == nullptr || sqlite3_file_control(db_, "main", which, &file) != SQLITE_OK || file == nullptr) return 0;
-  if (file->pMethods == nullptr || file->pMethods->xFileSize(file, &size) != SQLITE_OK) return 0;
-  return size;
+  return file != nullptr && file->pMethods->xFileSize(file, &size) == SQLITE_OK ? size : 0;
+}
+
+Ok Database::Sync() {
+  for (const int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
+    sqlite3_file* file = FileOf(which);
+    const int code = file == nullptr ? SQLITE_OK : file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    if (code != SQLITE_OK) return Error(code, "sync");
+  }
+  return {};
 }
 
 int64_t Database::file_bytes() const { return SizeOf(SQLITE_FCNTL_FILE_POINTER); }

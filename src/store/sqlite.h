@@ -11,6 +11,7 @@
 #include "store/log.h"
 
 struct sqlite3;
+struct sqlite3_file;
 struct sqlite3_stmt;
 
 namespace knarr::store {
@@ -69,11 +70,14 @@ class Database {
   /// Of the database, and of its write-ahead log.
   int64_t file_bytes() const;
   int64_t log_bytes() const;
+  /// What was written, to either of them, is on the disk.
+  Ok Sync();
 
   sqlite3* get() const { return db_; }
   const std::string& path() const { return path_; }
 
  private:
+  sqlite3_file* FileOf(int which) const;
   int64_t SizeOf(int which) const;
   const std::string path_;
   sqlite3* db_ = nullptr;
