@@ -112,6 +112,8 @@ void Applier::Fail(const Status& why) {
   Tell("the database does not take what the journal has");
   failure_ = why;
   failed_at_ = world_.Mono();
+  // On a full disk writing goes on, as long as the journal has room.
+  if (on_failure_ && !why.Is(Reason::kServerTimeout)) on_failure_();
 }
 
 /// A step, or what is left to do when there is none.
@@ -183,15 +185,21 @@ Ok Applier::Scrub() {
   scrub_ = false;
   Ok done;
   world_.Blocking([&] { done = table_.Truncate(); });
-  TRY(std::move(done));
-  return journal_.Zero();
+  if (done.ok()) done = journal_.Zero();
+  // On a full disk it is tried again.
+  if (!done.ok()) scrub_ = true;
+  return done;
+}
+
+/// There may be space again: after a while it is tried.
+void Applier::Forgive() {
+  if (!failure_ || !failure_->Is(Reason::kServerTimeout)) return;
+  if (world_.Mono() - failed_at_ >= kRetryAfter) failure_.reset();
 }
 
 Ok Applier::MakeRoom(size_t bytes) {
-  if (failure_) {
-    if (!failure_->Is(Reason::kServerTimeout)) return *failure_;
-    if (world_.Mono() - failed_at_ >= kRetryAfter) failure_.reset();
-  }
+  Forgive();
+  if (failure_ && !failure_->Is(Reason::kServerTimeout)) return *failure_;
   const auto wanted = [&] { return backlog_.bytes() + bytes; };
   if (wanted() <= slow_ || backlog_.bytes() == 0) return {};
   Start();
@@ -222,6 +230,7 @@ void Applier::Appended(bool scrub) {
 }
 
 void Applier::Hurry() {
+  Forgive();
   // Of what comes meanwhile nobody asks.
   through_ = journal_.sequence();
   if (!hurry_) {

@@ -6,6 +6,7 @@
 // writers are slowed, a little at first; only a journal that is full lets them wait.
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -54,6 +55,8 @@ class Applier {
   Ok Finish();
   /// Tries again what failed. Ok: it goes.
   Ok Retry();
+  /// `failed` is called when the database can't be trusted any more.
+  void OnFailure(std::function<void()> failed) { on_failure_ = std::move(failed); }
   /// Why nothing is brought to the database any more.
   const std::optional<Status>& failure() const { return failure_; }
   /// A new database.
@@ -72,6 +75,7 @@ class Applier {
   Ok Checkpoint();
   Ok Scrub();
   void Fail(const Status& why);
+  void Forgive();
   size_t log_limit() const;
   void Tell(std::string_view rare) const {
     if (probe_) probe_(rare);
@@ -103,6 +107,7 @@ class Applier {
   bool spacious_ = false;  ///< unused space is to be given back
   std::optional<Status> failure_;
   MonoTime failed_at_{};
+  std::function<void()> on_failure_;
   std::atomic<int64_t> database_bytes_ = 0;
   rt::Mutex turn_;
   rt::WaitQueue progress_;

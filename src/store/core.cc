@@ -54,6 +54,9 @@ Core::Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Re
       heal_(world) {
   const History::View& history = timeline_.history();
   for (size_t i = 0; i < history.size(); i++) disk_history_bytes_ += DiskBytes(history.at(i));
+  log_->OnFailure([this] {
+    if (!closed_) StartFlush();
+  });
   TrimTo(timeline_.Bound());
   ForgetTo(DiskBound());
   Publish();
@@ -217,6 +220,12 @@ void Core::TakeStale(Log::Batch& batch) {
 }
 
 void Core::FlushOne() {
+  const Ok fit = log_->Health();
+  if (!fit.ok()) {
+    tidy_up_ = false;
+    Fail({}, fit.status());
+    return;
+  }
   Group group;
   if (!groups_.empty()) {
     if (groups_.size() == 1) Seal(groups_.front());

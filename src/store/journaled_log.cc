@@ -62,6 +62,8 @@ class JournaledLog : public Log {
   }
   Ok Recover(const std::function<Contents()>& contents, bool anew) override;
   Ok Check(Scan& scan, CheckReport& report) override;
+  void OnFailure(std::function<void()> failed) override { applier_.OnFailure(std::move(failed)); }
+  Ok Health() override;
   const Sealer* sealer() const override { return sealer_.get(); }
   int64_t disk_bytes() const override {
     return applier_.database_bytes() + journal_bytes_.load(std::memory_order_relaxed);
@@ -69,6 +71,7 @@ class JournaledLog : public Log {
   void Close() override;
 
  private:
+  Status Refused(const Status& why);
   Ok Fill(const Batch& batch, FrameWriter& frame) const;
   Ok Probe();
   Ok WriteAnew(const Contents& contents, Replacement& anew) const;
@@ -132,14 +135,23 @@ Ok JournaledLog::Fill(const Batch& batch, FrameWriter& frame) const {
   return {};
 }
 
+Ok JournaledLog::Health() {
+  const auto& failure = applier_.failure();
+  if (!failure || failure->Is(Reason::kServerTimeout)) return {};
+  return Refused(*failure);
+}
+
+/// Of a batch that is not even begun.
+Status JournaledLog::Refused(const Status& why) {
+  suspect_ = suspect_ || !why.Is(Reason::kServerTimeout);
+  return Status(Reason::kServerTimeout, why.message()).WithCode(why.code());
+}
+
 Ok JournaledLog::Append(const Batch& batch) {
   const size_t about =
       kFrameBytes + BytesOf(batch.records) + BytesOf(batch.reseal) + batch.forget.size() * sizeof(int64_t);
   const Ok room = applier_.MakeRoom(about);
-  if (!room.ok()) {
-    suspect_ = suspect_ || !room.Failed(Reason::kServerTimeout);
-    return Status(Reason::kServerTimeout, room.status().message()).WithCode(room.status().code());
-  }
+  if (!room.ok()) return Refused(room.status());
   Journal::Failure failure{};
   const Ok written =
       journal_.Append(about, batch.compacted, [&](FrameWriter& frame) { return Fill(batch, frame); }, failure);

@@ -64,6 +64,10 @@ class Log {
   virtual Ok Check(Scan& scan, CheckReport& report) = 0;
   /// What seals values on their way to the disk; null: nothing.
   virtual const Sealer* sealer() const { return nullptr; }
+  /// `failed` is called, on the world thread, when the log finds out by itself that it can't go on: Health says why.
+  virtual void OnFailure(std::function<void()> failed) { (void)failed; }
+  /// An error: as the next Append would fail, so that nobody has to wait for one.
+  virtual Ok Health() { return {}; }
   /// Must be the last call.
   virtual void Close() = 0;
 };
