@@ -23,6 +23,7 @@ CLUSTER_CIDR = "10.88.0.0/16"
 SERVICE_CIDR = "10.89.0.0/16"
 NODE = "e2e-node"
 NODE_IP = "192.0.2.10"
+PIDS_MOST = 300
 
 
 class Failure(AssertionError):
