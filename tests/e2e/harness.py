@@ -112,7 +112,7 @@ class Cluster:
             # With the narrowest umask that an administrator may have: pods must not notice.
             self.process = subprocess.Popen(
                 [self.binary, "server", *self.flags(), "--node-name", NODE, "--node-ip", NODE_IP,
-                 "--pod-manifest-path", self.manifests], umask=0o077,
+                 "--pod-manifest-path", self.manifests, "--pod-max-pids", str(PIDS_MOST)], umask=0o077,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self.environment())
 
         def ready():
