@@ -180,13 +180,15 @@ def burstable_pods_six_containers(k):
 @scenario(clients=["kubectl"])
 @covers("[sig-node] Pod InPlace Resize Container burstable pods - extended resize with equivalents")
 def burstable_pods_resize_with_equivalents(k):
-    k.create(pod_yaml("p", container("c1", amounts("2m", "20Mi"), {}) + "\n"
-                      + container("c2", amounts("20m", "20Mi"), amounts("50m", "30Mi"))))
+    before = {"c1": (amounts("2m"), amounts("10m")), "c2": (amounts("20m", "20Mi"), amounts("50m", "30Mi"))}
+    # As many shares and as long a quota: the least there are.
+    after = {"c1": (amounts("1m"), amounts("5m")), "c2": (amounts("20m", "20480Ki"), amounts("50m", "30Mi"))}
+    k.create(pod_yaml("p", "\n".join(container(name, *given) for name, given in before.items())))
     k.ready("p")
     resized(k, "p")
-    # As many shares and as long a quota as before, or nearly.
-    resize(k, "p", {"c1": (amounts("1m", "20Mi"), {}), "c2": (amounts("20m", "20480Ki"), amounts("50m", "30Mi"))})
-    resized(k, "p")
+    for given in (after, before):
+        resize(k, "p", given)
+        resized(k, "p")
 
 
 @scenario(clients=["kubectl"])
