@@ -142,6 +142,8 @@ def main():
     enter_namespaces()
     for path in sorted(glob.glob(os.path.join(HERE, "test_*.py"))):
         importlib.import_module(os.path.basename(path)[:-3])
+    if not any(chosen(options)):
+        sys.exit("run.py: no scenario is chosen")
     if harness.kubectl_minor() is None:
         print("no kubectl on PATH: only knarr's own runs")
 

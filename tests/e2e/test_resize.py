@@ -42,6 +42,11 @@ def read(path):
         return file.read().split()
 
 
+def ident_of(status):
+    """What the runtime calls a container: its id without the runtime's name."""
+    return status["containerID"].partition("://")[2]
+
+
 def group_values(uid, ident=""):
     """(cpu shares or None with v2, cpu quota, memory limit) of a pod's or a container's control group."""
     tail = f"/pod{uid}" + (f"/{ident}" if ident else "")
@@ -101,7 +106,7 @@ def resized(k, name, restarts=0):
     uid = pod["metadata"]["uid"]
     for spec, status in zip(pod["spec"]["containers"], pod["status"]["containerStatuses"]):
         asked = spec["resources"]
-        equal(group_values(uid, status["containerID"].removeprefix("knarr://")),
+        equal(group_values(uid, ident_of(status)),
               wanted_values(asked.get("requests", {}), asked.get("limits", {})), f"container {spec['name']}")
     return pod
 
@@ -278,7 +283,7 @@ def the_budget_of_a_pod_is_resized(k):
     k.wait("it is told", lambda: k.pod("p")["status"]["resources"]["limits"] == amounts("300m", "90Mi"))
     pod = k.pod("p")
     equal(pod["status"]["allocatedResources"], amounts("50m", "50Mi"))
-    ident = k.container("p", "a")["containerID"].removeprefix("knarr://")
+    ident = ident_of(k.container("p", "a"))
     equal(group_values(pod["metadata"]["uid"], ident)[1:], (30000, size("90Mi")))
 
 
