@@ -383,8 +383,8 @@ Result<std::unique_ptr<Stream>> ConnectWith(rt::Runtime& runtime, SocketFd socke
     if (errno == EAGAIN && address.family() == AF_UNIX) {
       TRY(runtime.Sleep(kAcceptPauseMin));  // the server's backlog is full; there is nothing to wait on
     } else if (errno != EINTR) {
-      return Unavailable("dial " + std::string(address.family() == AF_UNIX ? "unix " : "tcp ") + endpoint.ToString() +
-                         ": connect: " + LowerErrno(errno));
+      const std::string to = address.family() == AF_UNIX ? "unix " + endpoint.unix_path : "tcp " + endpoint.ToString();
+      return Unavailable("dial " + to + ": connect: " + LowerErrno(errno));
     }
   }
   if (address.family() == AF_UNIX) return MakeSocketStream(runtime, SocketFd(socket.Release(), "unix"));
