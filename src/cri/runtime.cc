@@ -14,6 +14,7 @@ namespace {
 // As the kubelet: a sandbox may need its image first.
 constexpr Duration kSandboxTimeout = 4min;
 constexpr Duration kAgain = 200ms;
+constexpr Duration kVersionLeast = 1s;
 constexpr size_t kEventsMax = 4096;
 
 }  // namespace
@@ -47,11 +48,16 @@ std::string RuntimeImpl::Method(const char* name) { return std::string("/runtime
 Ok RuntimeImpl::WaitAnswer() {
   const MonoTime until = runtime_.Mono() + options_.patience;
   while (true) {
-    const auto version = Ask<VersionResponse>("Version", VersionRequest());
+    // Who listens but says nothing is not there either.
+    const Duration left = std::max(kVersionLeast, until - runtime_.Mono());
+    const auto version = Ask<VersionResponse>("Version", VersionRequest(), left);
     if (version.ok()) {
       name_ = version->runtime_name;
       version_ = version->runtime_version;
       return {};
+    }
+    if (version.Failed(Reason::kTimeout) && runtime_.CheckCancelled().ok()) {
+      return Unavailable("container runtime: it takes connections, but says nothing");
     }
     if (!version.Failed(Reason::kServiceUnavailable)) return version.status().WithContext("container runtime");
     if (runtime_.Mono() > until) return version.status();

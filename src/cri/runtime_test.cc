@@ -320,6 +320,13 @@ TEST(CriRuntime, WhatIsNotThereYetIsWaitedFor) {
     const auto late = Runtime::Open(rt, other, {.cluster = "mine", .patience = 1s});
     EXPECT_TRUE(late.Failed(Reason::kServiceUnavailable));
     other.gone = false;
+    other.silent = true;
+    const MonoTime begin = rt.Mono();
+    const auto silent = Runtime::Open(rt, other, {.cluster = "mine", .patience = 3s});
+    ASSERT_TRUE(silent.Failed(Reason::kServiceUnavailable));
+    EXPECT_EQ(silent.status().message(), "container runtime: it takes connections, but says nothing");
+    EXPECT_LE(rt.Mono() - begin, 4s);
+    other.silent = false;
     other.network_ready = false;
     const Ok network = (*opened)->WaitNetwork(1s);
     ASSERT_FALSE(network.ok());

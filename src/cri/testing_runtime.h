@@ -23,6 +23,7 @@ class TestingRuntime : public Channel {
 
   // What it is like.
   bool gone = false;                     ///< nobody answers
+  bool silent = false;                   ///< it takes questions and answers none
   bool cri_events = false;               ///< containerd from 1.7 on
   bool containerd_events = false;        ///< containerd of any version
   std::optional<int32_t> cgroup_driver;  ///< nullopt: the question is not known
@@ -43,7 +44,11 @@ class TestingRuntime : public Channel {
   std::vector<std::string> news;  ///< encoded, for who listens
   uint64_t break_events = 0;      ///< raise it (and notify) to end what is listened to
 
-  Result<std::string> Call(const std::string& method, std::string_view message, Duration) override {
+  Result<std::string> Call(const std::string& method, std::string_view message, Duration timeout) override {
+    if (silent) {
+      TRY(runtime_.Sleep(timeout));
+      return Status(Reason::kTimeout, "timed out");
+    }
     if (gone) return Unavailable("container runtime: dial unix /x: connect: no such file or directory");
     const std::string name = method.substr(method.rfind('/') + 1);
     calls.push_back(name);

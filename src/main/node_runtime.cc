@@ -23,6 +23,12 @@ Result<cri::RuntimeOptions> RuntimeOptionsOf(rt::Runtime& runtime, const NodeRun
   return out;
 }
 
+/// Errors say which runtime it is.
+Result<std::unique_ptr<cri::Runtime>> OpenRuntime(rt::Runtime& runtime, cri::Channel& channel,
+                                                  const NodeRuntimeFlags& flags, const cri::RuntimeOptions& options) {
+  return cri::Runtime::Open(runtime, channel, options).Context("--container-runtime-endpoint " + flags.endpoint);
+}
+
 Result<cri::CniFiles> CniFilesOf(cri::Runtime& containers, const NodeRuntimeOptions& options) {
   const cri::RuntimePlaces places = TRY(containers.Places());
   const NodeRuntimeFlags& flags = options.flags;
@@ -49,7 +55,7 @@ Ok OpenCri(rt::Runtime& runtime, const NodeRuntimeOptions& options, NodeRuntime&
   }
   out.images = cri::MakeImages(out.image_channel != nullptr ? *out.image_channel : *out.channel);
   const cri::RuntimeOptions cri_options = TRY(RuntimeOptionsOf(runtime, options));
-  auto containers = TRY(cri::Runtime::Open(runtime, *out.channel, cri_options));
+  auto containers = TRY(OpenRuntime(runtime, *out.channel, flags, cri_options));
   const cri::CniFiles files = TRY(CniFilesOf(*containers, options));
   out.cni = TRY(cri::CniServer::Start(runtime, *out.own_network, files.socket));
   TRY(cri::WriteCniFiles(runtime, files));
@@ -116,7 +122,7 @@ Ok RemoveFromRuntime(rt::Runtime& runtime, const NodeRuntimeOptions& options) {
   if (flags.endpoint.empty()) return runtime::RemoveEverything(runtime, options.engine);
   const auto channel = cri::MakeChannel(runtime, TRY(cri::ParseEndpoint(flags.endpoint)));
   const cri::RuntimeOptions cri_options = TRY(RuntimeOptionsOf(runtime, options));
-  const auto containers = TRY(cri::Runtime::Open(runtime, *channel, cri_options));
+  const auto containers = TRY(OpenRuntime(runtime, *channel, flags, cri_options));
   TRY(cri::RemoveEverything(runtime, *containers, cri_options));
   const cri::CniFiles files = TRY(CniFilesOf(*containers, options));
   return cri::RemoveCniFiles(runtime, files);
