@@ -90,7 +90,7 @@ Result<std::vector<runtime::ContainerStatus>> RuntimeImpl::ListContainers(const 
 }
 
 Ok RuntimeImpl::UpdateContainer(const std::string& id, const runtime::CgroupResources& resources) {
-  return Do("UpdateContainerResources", UpdateContainerResourcesRequest{id, MakeUpdate(resources, limits_)});
+  return Do("UpdateContainerResources", UpdateContainerResourcesRequest{id, ResourcesOf(resources, limits_)});
 }
 
 Ok RuntimeImpl::ReopenLog(const std::string& id) { return Do("ReopenContainerLog", ContainerId{id}); }

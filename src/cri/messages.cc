@@ -22,11 +22,12 @@ constexpr Field kVersionResponse[] = {F<&VersionResponse::version>(1), F<&Versio
 constexpr Field kNamespaceOption[] = {F<&NamespaceOption::network>(1), F<&NamespaceOption::pid>(2),
                                       F<&NamespaceOption::ipc>(3), F<&NamespaceOption::target_id>(4)};
 constexpr Field kSecurityProfile[] = {F<&SecurityProfile::type>(1), F<&SecurityProfile::localhost_ref>(2)};
+constexpr Field kHugepageLimit[] = {F<&HugepageLimit::page_size>(1), F<&HugepageLimit::limit>(2)};
 constexpr Field kLinuxContainerResources[] = {
-    F<&LinuxContainerResources::cpu_period>(1),        F<&LinuxContainerResources::cpu_quota>(2),
-    F<&LinuxContainerResources::cpu_shares>(3),        F<&LinuxContainerResources::memory_limit>(4),
-    F<&LinuxContainerResources::oom_score_adj>(5),     F<&LinuxContainerResources::unified>(9),
-    F<&LinuxContainerResources::memory_swap_limit>(10)};
+    F<&LinuxContainerResources::cpu_period>(1),    F<&LinuxContainerResources::cpu_quota>(2),
+    F<&LinuxContainerResources::cpu_shares>(3),    F<&LinuxContainerResources::memory_limit>(4),
+    F<&LinuxContainerResources::oom_score_adj>(5), F<&LinuxContainerResources::hugepage_limits>(8),
+    F<&LinuxContainerResources::unified>(9),       F<&LinuxContainerResources::memory_swap_limit>(10)};
 constexpr Field kLinuxSandboxSecurityContext[] = {
     F<&LinuxSandboxSecurityContext::namespaces>(1),     F<&LinuxSandboxSecurityContext::run_as_user>(3),
     F<&LinuxSandboxSecurityContext::read_only_root>(4), F<&LinuxSandboxSecurityContext::supplemental_groups>(5),
@@ -54,6 +55,8 @@ constexpr Field kPodSandboxStatus[] = {F<&PodSandboxStatus::id>(1),      F<&PodS
                                        F<&PodSandboxStatus::labels>(7),  F<&PodSandboxStatus::annotations>(8)};
 constexpr Field kPodSandboxStatusResponse[] = {F<&PodSandboxStatusResponse::status>(1),
                                                F<&PodSandboxStatusResponse::info>(2)};
+constexpr Field kUpdatePodSandboxResourcesRequest[] = {F<&UpdatePodSandboxResourcesRequest::id>(1),
+                                                       F<&UpdatePodSandboxResourcesRequest::resources>(3)};
 constexpr Field kPodSandboxFilter[] = {F<&PodSandboxFilter::id>(1), F<&PodSandboxFilter::labels>(3)};
 constexpr Field kListPodSandboxRequest[] = {F<&ListPodSandboxRequest::filter>(1)};
 constexpr Field kPodSandbox[] = {F<&PodSandbox::id>(1),     F<&PodSandbox::metadata>(2),
@@ -111,12 +114,15 @@ constexpr Field kContainer[] = {
     F<&Container::created_at>(7), F<&Container::labels>(8),     F<&Container::annotations>(9)};
 constexpr Field kListContainersResponse[] = {F<&ListContainersResponse::containers>(1)};
 constexpr Field kContainerStatusRequest[] = {F<&ContainerStatusRequest::id>(1), F<&ContainerStatusRequest::verbose>(2)};
+constexpr Field kLinuxContainerUser[] = {F<&LinuxContainerUser::uid>(1), F<&LinuxContainerUser::gid>(2),
+                                         F<&LinuxContainerUser::groups>(3)};
+constexpr Field kContainerUser[] = {F<&ContainerUser::linux_user>(1)};
 constexpr Field kContainerStatus[] = {
     F<&ContainerStatus::id>(1),           F<&ContainerStatus::metadata>(2),   F<&ContainerStatus::state>(3),
     F<&ContainerStatus::created_at>(4),   F<&ContainerStatus::started_at>(5), F<&ContainerStatus::finished_at>(6),
     F<&ContainerStatus::exit_code>(7),    F<&ContainerStatus::image>(8),      F<&ContainerStatus::image_ref>(9),
     F<&ContainerStatus::reason>(10),      F<&ContainerStatus::message>(11),   F<&ContainerStatus::labels>(12),
-    F<&ContainerStatus::annotations>(13), F<&ContainerStatus::log_path>(15)};
+    F<&ContainerStatus::annotations>(13), F<&ContainerStatus::log_path>(15),  F<&ContainerStatus::user>(18)};
 constexpr Field kContainerStatusResponse[] = {F<&ContainerStatusResponse::status>(1),
                                               F<&ContainerStatusResponse::info>(2)};
 constexpr Field kUpdateContainerResourcesRequest[] = {F<&UpdateContainerResourcesRequest::id>(1),
@@ -189,6 +195,7 @@ constinit const Message VersionRequest::kMessage = Table("VersionRequest", kVers
 constinit const Message VersionResponse::kMessage = Table("VersionResponse", kVersionResponse);
 constinit const Message NamespaceOption::kMessage = Table("NamespaceOption", kNamespaceOption);
 constinit const Message SecurityProfile::kMessage = Table("SecurityProfile", kSecurityProfile);
+constinit const Message HugepageLimit::kMessage = Table("HugepageLimit", kHugepageLimit);
 constinit const Message LinuxContainerResources::kMessage = Table("LinuxContainerResources", kLinuxContainerResources);
 constinit const Message LinuxSandboxSecurityContext::kMessage =
     Table("LinuxSandboxSecurityContext", kLinuxSandboxSecurityContext);
@@ -204,6 +211,8 @@ constinit const Message LinuxPodSandboxStatus::kMessage = Table("LinuxPodSandbox
 constinit const Message PodSandboxStatus::kMessage = Table("PodSandboxStatus", kPodSandboxStatus);
 constinit const Message PodSandboxStatusResponse::kMessage =
     Table("PodSandboxStatusResponse", kPodSandboxStatusResponse);
+constinit const Message UpdatePodSandboxResourcesRequest::kMessage =
+    Table("UpdatePodSandboxResourcesRequest", kUpdatePodSandboxResourcesRequest);
 constinit const Message PodSandboxFilter::kMessage = Table("PodSandboxFilter", kPodSandboxFilter);
 constinit const Message ListPodSandboxRequest::kMessage = Table("ListPodSandboxRequest", kListPodSandboxRequest);
 constinit const Message PodSandbox::kMessage = Table("PodSandbox", kPodSandbox);
@@ -225,6 +234,8 @@ constinit const Message ListContainersRequest::kMessage = Table("ListContainersR
 constinit const Message Container::kMessage = Table("Container", kContainer);
 constinit const Message ListContainersResponse::kMessage = Table("ListContainersResponse", kListContainersResponse);
 constinit const Message ContainerStatusRequest::kMessage = Table("ContainerStatusRequest", kContainerStatusRequest);
+constinit const Message LinuxContainerUser::kMessage = Table("LinuxContainerUser", kLinuxContainerUser);
+constinit const Message ContainerUser::kMessage = Table("ContainerUser", kContainerUser);
 constinit const Message ContainerStatus::kMessage = Table("ContainerStatus", kContainerStatus);
 constinit const Message ContainerStatusResponse::kMessage = Table("ContainerStatusResponse", kContainerStatusResponse);
 constinit const Message UpdateContainerResourcesRequest::kMessage =

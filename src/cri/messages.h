@@ -71,8 +71,14 @@ struct SecurityProfile {
   std::string localhost_ref;
   static const Message kMessage;
 };
+struct HugepageLimit {
+  std::string page_size;
+  uint64_t limit = 0;
+  static const Message kMessage;
+};
 struct LinuxContainerResources {
   int64_t cpu_period = 0, cpu_quota = 0, cpu_shares = 0, memory_limit = 0, oom_score_adj = 0, memory_swap_limit = 0;
+  std::vector<HugepageLimit> hugepage_limits;
   StringMap unified;
   static const Message kMessage;
 };
@@ -143,6 +149,11 @@ struct PodSandboxStatus {
 struct PodSandboxStatusResponse {
   std::optional<PodSandboxStatus> status;
   StringMap info;
+  static const Message kMessage;
+};
+struct UpdatePodSandboxResourcesRequest {
+  std::string id;
+  LinuxContainerResources resources;
   static const Message kMessage;
 };
 struct PodSandboxFilter {
@@ -272,6 +283,15 @@ struct ContainerStatusRequest {
   bool verbose = false;
   static const Message kMessage;
 };
+struct LinuxContainerUser {
+  int64_t uid = 0, gid = 0;
+  std::vector<int64_t> groups;
+  static const Message kMessage;
+};
+struct ContainerUser {
+  std::optional<LinuxContainerUser> linux_user;
+  static const Message kMessage;
+};
 struct ContainerStatus {
   std::string id;
   ContainerMetadata metadata;
@@ -282,6 +302,7 @@ struct ContainerStatus {
   std::string image_ref, reason, message;
   StringMap labels, annotations;
   std::string log_path;
+  ContainerUser user;  ///< containerd from 2.0 on
   static const Message kMessage;
 };
 struct ContainerStatusResponse {

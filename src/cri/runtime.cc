@@ -16,6 +16,7 @@ constexpr Duration kSandboxTimeout = 4min;
 constexpr Duration kAgain = 200ms;
 constexpr Duration kVersionLeast = 1s;
 constexpr size_t kEventsMax = 4096;
+constexpr std::string_view kNotThere = "not implemented";
 
 }  // namespace
 
@@ -145,8 +146,15 @@ Result<std::string> RuntimeImpl::GroupOf(const std::string& sandbox_id) {
   return Unavailable("sandbox " + sandbox_id + " has no control group of ours");
 }
 
+/// As the kubelet: a runtime that wants to know is told first, and may refuse; the control group is written here.
 Ok RuntimeImpl::UpdateSandbox(const std::string& id, const runtime::CgroupResources& resources) {
   const std::string group = TRY(GroupOf(id));
+  const UpdatePodSandboxResourcesRequest request{id, ResourcesOf(resources, limits_)};
+  const Ok told = Do("UpdatePodSandboxResources", request);
+  // containerd 2.2 says so with a code that means nothing.
+  const bool unknown = told.Failed(Reason::kMethodNotAllowed) ||
+                       (told.Failed(Reason::kUnknown) && told.status().message().find(kNotThere) != std::string::npos);
+  if (!told.ok() && !unknown) return told.status().WithContext("update sandbox " + id);
   const auto turn = TRY(groups_.Lock());
   return InPool([&] { return options_.cgroups->SetLimits(group, resources, runtime::CgroupWrite::kUpdate); })
       .Context("update sandbox " + id);
@@ -174,7 +182,7 @@ Result<runtime::SandboxStatus> RuntimeImpl::RunSandbox(const runtime::SandboxSpe
   Result<runtime::SandboxStatus> out = [&]() -> Result<runtime::SandboxStatus> {
     TRY(MakeGroup(spec));
     TRY(runtime_.files().MakeDirectories(spec.log_directory));
-    const RunPodSandboxRequest request{.config = MakeSandboxConfig(spec, options_.cluster)};
+    const RunPodSandboxRequest request{.config = MakeSandboxConfig(spec, options_.cluster, limits_)};
     const auto made = TRY(Ask<SandboxId>("RunPodSandbox", request, kSandboxTimeout));
     seen_sandboxes_[made.id] = kSandboxReady;
     return SandboxStatusOf(made.id);

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 
 #include "base/strings.h"
 #include "cri/images.h"
@@ -64,12 +67,12 @@ TEST(CriSpecs, ASandboxSaysItAllAgain) {
   spec.network = runtime::NamespaceMode::kNode;
   spec.pid_per_container = true;
   spec.privileged = true;
-  const PodSandboxConfig config = MakeSandboxConfig(spec, "mine");
+  const PodSandboxConfig config = MakeSandboxConfig(spec, "mine", {});
   EXPECT_EQ(config.labels.at(kClusterLabel), "mine");
   EXPECT_EQ(config.linux_config.cgroup_parent, "/knarr/podu1");
   EXPECT_EQ(config.linux_config.security.namespaces.network, kNamespaceNode);
   EXPECT_EQ(config.hostname, "") << "the node's own";
-  EXPECT_EQ(MakeSandboxConfig(PodSpec(), "mine").hostname, "web");
+  EXPECT_EQ(MakeSandboxConfig(PodSpec(), "mine", {}).hostname, "web");
   EXPECT_EQ(config.linux_config.security.namespaces.pid, kNamespaceContainer);
   EXPECT_EQ(config.linux_config.security.namespaces.ipc, kNamespacePod);
   EXPECT_EQ(config.linux_config.security.seccomp->type, kProfileRuntimeDefault);
@@ -101,7 +104,7 @@ TEST(CriSpecs, ProcessNamespaces) {
     sandbox.pid = one.pid;
     runtime::ContainerSpec container = WebSpec();
     container.pid_target = one.target;
-    const auto request = MakeContainerRequest("s", MakeSandboxConfig(sandbox, "m"), container, "m", {});
+    const auto request = MakeContainerRequest("s", MakeSandboxConfig(sandbox, "m", {}), container, "m", {});
     const NamespaceOption& option = request.config.linux_config.security.namespaces;
     EXPECT_EQ(option.pid, one.want);
     EXPECT_EQ(option.target_id, one.target);
@@ -109,7 +112,7 @@ TEST(CriSpecs, ProcessNamespaces) {
 }
 
 TEST(CriSpecs, AContainerIsAskedForAsTheKubeletDoes) {
-  const PodSandboxConfig sandbox = MakeSandboxConfig(PodSpec(), "mine");
+  const PodSandboxConfig sandbox = MakeSandboxConfig(PodSpec(), "mine", {});
   const auto request = MakeContainerRequest("s", sandbox, WebSpec(), "mine", {.swap = true});
   const ContainerConfig& config = request.config;
   EXPECT_EQ(config.image.image, "sha256:9");
@@ -144,12 +147,31 @@ TEST(CriSpecs, AContainerIsAskedForAsTheKubeletDoes) {
   EXPECT_EQ(other.resources.cpu_period, 0) << "no quota needs no period";
 }
 
-TEST(CriSpecs, ALimitThatGoesIsSaidSo) {
-  const LinuxContainerResources gone = MakeUpdate({.cpu_shares = 2}, {.swap = true});
-  EXPECT_EQ(gone.cpu_quota, -1);
-  EXPECT_EQ(gone.memory_limit, -1);
-  EXPECT_EQ(gone.memory_swap_limit, -1);
-  EXPECT_EQ(MakeUpdate({.memory_limit = 7}, {.swap = false}).memory_swap_limit, 0);
+// crun can't write a quota of -1 to control groups of version 1.
+TEST(CriSpecs, ALimitThatIsNotThereIsLeftOut) {
+  const LinuxContainerResources none = ResourcesOf({.cpu_shares = 2}, {.swap = true});
+  EXPECT_EQ(Encode(none), Encode(LinuxContainerResources{.cpu_shares = 2}));
+  EXPECT_EQ(ResourcesOf({.memory_limit = 7}, {.swap = false}).memory_swap_limit, 0);
+  EXPECT_EQ(ResourcesOf({.memory_limit = 7}, {.swap = true}).memory_swap_limit, 7);
+}
+
+TEST(CriSpecs, HugePagesAreLimitedBySize) {
+  const LinuxContainerResources some = ResourcesOf({.huge_pages = {{"1GB", 0}, {"2MB", 4 << 20}}}, {});
+  ASSERT_EQ(some.hugepage_limits.size(), 2U);
+  EXPECT_EQ(some.hugepage_limits[0].page_size, "1GB");
+  EXPECT_EQ(some.hugepage_limits[0].limit, 0U);
+  EXPECT_EQ(some.hugepage_limits[1].limit, uint64_t{4} << 20);
+}
+
+TEST(CriSpecs, WhoRunsIsSaidWhereTheRuntimeDoes) {
+  ContainerStatus status{.id = "c1", .state = kContainerRunning};
+  EXPECT_FALSE(StatusOf(status, "s1").user.has_value());
+  status.user.linux_user = LinuxContainerUser{.uid = 1000, .gid = 3, .groups = {3, 4}};
+  const auto user = StatusOf(status, "s1").user;
+  ASSERT_TRUE(user.has_value());
+  EXPECT_EQ(user->uid, 1000);
+  EXPECT_EQ(user->gid, 3);
+  EXPECT_EQ(user->groups, (std::vector<int64_t>{3, 4}));
 }
 
 TEST(CriRuntime, APodFromBeginningToEnd) {
@@ -373,6 +395,59 @@ TEST(CriRuntime, HostileAnswersAreErrors) {
     EXPECT_EQ(MUST(w.containers.GetContainer(id)).state, runtime::ContainerState::kExited);
     EXPECT_EQ(MUST(w.containers.GetContainer(id)).exit_code, 255);
   });
+}
+
+struct RefusalCase {
+  Ok answer;
+  std::string error;  ///< "": the limits are written
+};
+
+TEST(CriRuntime, LimitsOfAPodAreToldAndWritten) {
+  namespace fs = std::filesystem;
+  const fs::path root = fs::path(::testing::TempDir()) / "knarr-cri-groups";
+  const fs::path group = root / "knarr" / "podu1";
+  fs::remove_all(root);
+  fs::create_directories(group);
+  const auto write = [](const fs::path& path, const std::string& text) { std::ofstream(path) << text; };
+  const auto limit = [&] {
+    std::ifstream file(group / "memory.max");
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  write(root / "cgroup.controllers", "cpu memory pids\n");
+  for (const fs::path& one : {root, root / "knarr", group}) write(one / "cgroup.subtree_control", "");
+  for (const char* file : {"cpu.weight", "cpu.max", "memory.max", "pids.max"}) write(group / file, "");
+  const RefusalCase cases[] = {
+      {{}, ""},
+      {Status(Reason::kMethodNotAllowed, "unknown method"), ""},
+      {Status(Reason::kUnknown, "not implemented yet"), ""},  // containerd 2.2
+      {Status(Reason::kUnknown, "a plugin refuses"), "update sandbox s1: a plugin refuses"},
+      {Unavailable("it went"), "update sandbox s1: it went"},
+  };
+  RunSim([&](rt::Runtime& rt) {
+    TestingRuntime other(rt);
+    auto cgroups = MUST(runtime::Cgroups::Detect("41 30 0:31 / " + root.string() + " rw - cgroup2 cgroup2 rw\n"));
+    const auto containers = MUST(Runtime::Open(rt, other, {.cluster = "mine", .cgroups = cgroups}));
+    runtime::SandboxSpec spec = PodSpec();
+    spec.pod_resources = {.cpu_shares = 100, .memory_limit = 1 << 20};
+    const std::string id = MUST(containers->RunSandbox(spec)).id;
+    const auto config = MUST(ConfigFrom(other.sandboxes.at(id).annotations));
+    EXPECT_EQ(config.linux_config.resources.memory_limit, 1 << 20);
+    for (const RefusalCase& one : cases) {
+      write(group / "memory.max", "before");
+      other.fails = [&](const std::string& name) { return name == "UpdatePodSandboxResources" ? one.answer : Ok(); };
+      const Ok done = containers->UpdateSandbox(id, {.cpu_shares = 200, .memory_limit = 2 << 20});
+      EXPECT_EQ(done.ok() ? "" : done.status().message(), one.error);
+      EXPECT_EQ(limit(), one.error.empty() ? "2097152" : "before");
+    }
+    EXPECT_EQ(other.updates.size(), 1U);
+    EXPECT_EQ(other.updates.front().id, id);
+    EXPECT_EQ(other.updates.front().resources.memory_limit, 2 << 20);
+    EXPECT_TRUE(containers->UpdateSandbox("none", {}).Failed(Reason::kServiceUnavailable));
+    write(group / "cpu.stat", "usage_usec 5\n");
+    write(group / "memory.current", "7\n");
+    EXPECT_EQ(MUST(containers->SandboxUsage(id)).memory_bytes, 7);
+  });
+  fs::remove_all(root);
 }
 
 TEST(CriRuntime, UsageAndCommands) {

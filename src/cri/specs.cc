@@ -11,7 +11,6 @@ namespace knarr::cri {
 namespace {
 
 constexpr const char* kRestarts = "io.kubernetes.container.restartCount";
-constexpr int64_t kNoLimit = -1;
 // containerd's own of a container whose end it does not know.
 constexpr int kLostExitCode = 255;
 
@@ -42,16 +41,6 @@ SecurityProfile SeccompOf(const runtime::SecuritySpec& security) {
 }
 
 std::vector<std::string> Texts(std::span<const std::string_view> list) { return {list.begin(), list.end()}; }
-
-LinuxContainerResources ResourcesOf(const runtime::CgroupResources& resources, const Limits& limits) {
-  LinuxContainerResources out{.cpu_period = resources.cpu_quota_us > 0 ? resources.cpu_period_us : 0,
-                              .cpu_quota = resources.cpu_quota_us,
-                              .cpu_shares = resources.cpu_shares,
-                              .memory_limit = resources.memory_limit};
-  // Without swap, as the kubelet has it by default.
-  if (limits.swap) out.memory_swap_limit = resources.memory_limit;
-  return out;
-}
 
 LinuxContainerSecurityContext SecurityOf(const runtime::SecuritySpec& spec, const NamespaceOption& namespaces) {
   LinuxContainerSecurityContext out;
@@ -103,7 +92,7 @@ void SetMetadata(const PodSandboxMetadata& metadata, runtime::SandboxStatus& out
 
 }  // namespace
 
-PodSandboxConfig MakeSandboxConfig(const runtime::SandboxSpec& spec, const std::string& cluster) {
+PodSandboxConfig MakeSandboxConfig(const runtime::SandboxSpec& spec, const std::string& cluster, const Limits& limits) {
   PodSandboxConfig out;
   out.metadata = {spec.pod_name, spec.pod_uid, spec.pod_namespace, spec.attempt};
   // In the node's network it has the node's name, which runtimes refuse to set.
@@ -115,6 +104,7 @@ PodSandboxConfig MakeSandboxConfig(const runtime::SandboxSpec& spec, const std::
   LinuxPodSandboxConfig& own = out.linux_config;
   own.cgroup_parent = spec.cgroup_parent;
   own.sysctls = spec.sysctls;
+  own.resources = ResourcesOf(spec.pod_resources, limits);
   own.security.privileged = spec.privileged;
   own.security.seccomp = SecurityProfile{kProfileRuntimeDefault, ""};
   own.security.namespaces.network = NamespaceOf(spec.network);
@@ -173,11 +163,16 @@ CreateContainerRequest MakeContainerRequest(const std::string& sandbox_id, const
   return out;
 }
 
-LinuxContainerResources MakeUpdate(const runtime::CgroupResources& resources, const Limits& limits) {
-  LinuxContainerResources out = ResourcesOf(resources, limits);
-  if (out.cpu_quota == 0) out.cpu_quota = kNoLimit;
-  if (out.memory_limit == 0) out.memory_limit = kNoLimit;
-  if (limits.swap) out.memory_swap_limit = out.memory_limit;
+LinuxContainerResources ResourcesOf(const runtime::CgroupResources& resources, const Limits& limits) {
+  LinuxContainerResources out{.cpu_period = resources.cpu_quota_us > 0 ? resources.cpu_period_us : 0,
+                              .cpu_quota = resources.cpu_quota_us,
+                              .cpu_shares = resources.cpu_shares,
+                              .memory_limit = resources.memory_limit};
+  // Without swap, as the kubelet has it by default.
+  if (limits.swap) out.memory_swap_limit = resources.memory_limit;
+  for (const auto& [size, bytes] : resources.huge_pages) {
+    out.hugepage_limits.push_back({size, static_cast<uint64_t>(bytes)});
+  }
   return out;
 }
 
@@ -235,6 +230,7 @@ runtime::ContainerStatus StatusOf(const ContainerStatus& status, const std::stri
   out.reason = status.reason;
   out.message = status.message;
   out.log_path = status.log_path;
+  if (const auto& user = status.user.linux_user) out.user = {user->uid, user->gid, user->groups};
   out.annotations = status.annotations;
   return out;
 }

@@ -23,14 +23,14 @@ struct Limits {
   bool swap = false;  ///< memory and swap can be limited together
 };
 
-PodSandboxConfig MakeSandboxConfig(const runtime::SandboxSpec& spec, const std::string& cluster);
+PodSandboxConfig MakeSandboxConfig(const runtime::SandboxSpec& spec, const std::string& cluster, const Limits& limits);
 /// The config that the annotations hold. BadRequest for a sandbox that is none of ours.
 Result<PodSandboxConfig> ConfigFrom(const StringMap& annotations);
 CreateContainerRequest MakeContainerRequest(const std::string& sandbox_id, const PodSandboxConfig& sandbox,
                                             const runtime::ContainerSpec& spec, const std::string& cluster,
                                             const Limits& limits);
-/// Of a container that is there: what is 0 in the spec means "no limit".
-LinuxContainerResources MakeUpdate(const runtime::CgroupResources& resources, const Limits& limits);
+/// What is 0 is left out, and stays as it is in an update: the API lets nobody take a limit away.
+LinuxContainerResources ResourcesOf(const runtime::CgroupResources& resources, const Limits& limits);
 
 runtime::SandboxStatus StatusOf(const PodSandbox& sandbox);
 /// The answer with its verbose part, which names the process and the network namespace: as containerd and CRI-O have

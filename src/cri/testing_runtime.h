@@ -39,6 +39,7 @@ class TestingRuntime : public Channel {
   std::map<std::string, CreateContainerRequest> requests;
   std::map<std::string, Image> images;
   std::vector<PullImageRequest> pulls;
+  std::vector<UpdatePodSandboxResourcesRequest> updates;
   std::vector<std::string> calls;
   rt::WaitQueue changed;
   std::vector<std::string> news;  ///< encoded, for who listens
@@ -110,6 +111,10 @@ class TestingRuntime : public Channel {
       out.status.conditions = {{"RuntimeReady", true, "", ""}, {"NetworkReady", network_ready, "NoConfig", "none yet"}};
       out.info["config"] = R"({"cni":{"binDir":"/there/bin","confDir":"/there/net.d"}})";
       return Encode(out);
+    }
+    if (name == "UpdatePodSandboxResources") {
+      updates.push_back(TRY(Decode<UpdatePodSandboxResourcesRequest>(message)));
+      return std::string();
     }
     if (name == "RunPodSandbox") return RunSandbox(TRY(Decode<RunPodSandboxRequest>(message)));
     if (name == "ListPodSandbox") return ListSandboxes(TRY(Decode<ListPodSandboxRequest>(message)));
