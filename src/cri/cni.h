@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "network/network.h"
@@ -25,13 +26,19 @@ inline constexpr const char* kCniPlugin = "knarr-cni";
 /// What containerd up to 1.7 starts for a sandbox's lo, whatever is configured: ours stands in where there is none.
 inline constexpr const char* kLoopbackPlugin = "loopback";
 
-/// Serves the plugin on a socket; and is the PodNetwork that the node is given: it knows of sandboxes that the runtime
-/// does not list yet.
+/// Every sandbox that the runtime has, whoever's: all of them have their network from here.
+using SandboxIds = std::function<Result<std::vector<std::string>>()>;
+
+/// `network`, but what is retained is also what is being made (in no list yet) and what belongs to others.
+std::unique_ptr<network::PodNetwork> RememberSandboxes(rt::Runtime& runtime, network::PodNetwork& network,
+                                                       SandboxIds all);
+
+/// Serves the plugin on a socket; and is the PodNetwork that the node is given, with RememberSandboxes.
 class CniServer {
  public:
-  /// Both must outlive it. A socket that a server left behind is taken over.
+  /// Runtime, network and what `all` uses must outlive it. A socket that a server left behind is taken over.
   static Result<std::unique_ptr<CniServer>> Start(rt::Runtime& runtime, network::PodNetwork& network,
-                                                  const std::string& socket_path);
+                                                  const std::string& socket_path, SandboxIds all);
   virtual ~CniServer() = default;
   virtual network::PodNetwork& network() = 0;
 };

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <array>
-#include <set>
+#include <map>
 #include <utility>
 
 #include "base/log.h"
@@ -15,9 +15,12 @@ namespace {
 
 constexpr size_t kQuestionMax = 256 << 10;
 constexpr Duration kQuestionTimeout = 30s;
+// For longer than this no sandbox is being made.
+constexpr Duration kMakingMost = 10min;
 constexpr const char* kInterface = "eth0";  // what PodNetwork makes
 constexpr const char* kConfigName = "10-knarr.conflist";
 constexpr uint32_t kReadable = 0644;
+constexpr std::string_view kIdBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
 std::string ResultText(const network::PodAddress& address, std::string_view netns) {
   std::string sandbox;
@@ -27,12 +30,14 @@ std::string ResultText(const network::PodAddress& address, std::string_view netn
          address.gateway + "\",\"interface\":0}]}\n";
 }
 
-/// The node's network, and what it must not forget: sandboxes that are being made are in no list yet.
+/// The node's network, and what it must not forget: sandboxes that are being made are in no list yet, and those of
+/// others in none of the node's.
 class Remembering : public network::PodNetwork {
  public:
-  explicit Remembering(network::PodNetwork& to) : to_(to) {}
+  Remembering(rt::Runtime& runtime, network::PodNetwork& to, SandboxIds all)
+      : runtime_(runtime), to_(to), all_(std::move(all)) {}
   Result<network::PodAddress> Attach(const std::string& sandbox_id, const std::string& netns_path) override {
-    attached_.insert(sandbox_id);
+    attached_[sandbox_id] = runtime_.Mono();
     auto out = to_.Attach(sandbox_id, netns_path);
     if (!out.ok()) attached_.erase(sandbox_id);
     return out;
@@ -45,24 +50,35 @@ class Remembering : public network::PodNetwork {
     return to_.Detach(sandbox_id);
   }
   Ok Retain(const std::vector<std::string>& sandbox_ids) override {
-    std::vector<std::string> all = sandbox_ids;
-    all.insert(all.end(), attached_.begin(), attached_.end());
-    return to_.Retain(all);
+    std::vector<std::string> keep = TRY(all_());
+    // Once it is listed, lists say whether it is there. One that is not, when it must be, went with its runtime.
+    for (const std::string& id : keep) attached_.erase(id);
+    const MonoTime now = runtime_.Mono();
+    std::erase_if(attached_, [now](const auto& entry) { return now - entry.second > kMakingMost; });
+    for (const auto& [id, since] : attached_) keep.push_back(id);
+    keep.insert(keep.end(), sandbox_ids.begin(), sandbox_ids.end());
+    return to_.Retain(keep);
   }
 
  private:
+  rt::Runtime& runtime_;
   network::PodNetwork& to_;
-  std::set<std::string> attached_;
+  const SandboxIds all_;
+  std::map<std::string, MonoTime> attached_;  // since when
 };
 
 class CniServerImpl : public CniServer {
  public:
-  CniServerImpl(rt::Runtime& runtime, network::PodNetwork& network, std::unique_ptr<net::Listener> listener)
-      : runtime_(runtime), network_(network), listener_(std::move(listener)), fibers_(runtime, "cni") {
+  CniServerImpl(rt::Runtime& runtime, network::PodNetwork& network, std::unique_ptr<net::Listener> listener,
+                SandboxIds all)
+      : runtime_(runtime),
+        network_(RememberSandboxes(runtime, network, std::move(all))),
+        listener_(std::move(listener)),
+        fibers_(runtime, "cni") {
     fibers_.Spawn("cni accept", [this] { Accept(); });
   }
   ~CniServerImpl() override { fibers_.StopAndJoin(); }
-  network::PodNetwork& network() override { return network_; }
+  network::PodNetwork& network() override { return *network_; }
 
  private:
   void Accept() {
@@ -91,12 +107,12 @@ class CniServerImpl : public CniServer {
         if (question.size() > kQuestionMax) return BadRequest("the question is too long");
       }
     }
-    TRY(stream.Write(AnswerCni(network_, question)));
+    TRY(stream.Write(AnswerCni(*network_, question)));
     return stream.CloseWrite();
   }
 
   rt::Runtime& runtime_;
-  Remembering network_;
+  const std::unique_ptr<network::PodNetwork> network_;
   std::unique_ptr<net::Listener> listener_;
   rt::TaskGroup fibers_;
 };
@@ -107,6 +123,11 @@ std::string ConfigText(const CniFiles& files) {
   return std::string("{\n  \"cniVersion\": \"") + kCniVersion +
          "\",\n  \"name\": \"knarr\",\n  \"disableCheck\": true,\n  \"plugins\": [{\"type\": \"" + kCniPlugin +
          "\", \"socket\": " + socket + "}]\n}\n";
+}
+
+/// As CNI has it: letters and digits, and behind the first also "_", "." and "-".
+bool IsContainerId(std::string_view id) {
+  return id.find_first_not_of(kIdBytes) == id.npos && !std::string_view("_.-").contains(id.front());
 }
 
 /// Of a configuration of ours; "" for what is none.
@@ -153,6 +174,7 @@ std::string AnswerCni(network::PodNetwork& network, std::string_view question) {
   const std::string id(parsed->root.At("containerID").AsString());
   const std::string netns(parsed->root.At("netns").AsString());
   if (id.empty()) return CniError(kCniInvalidVariables, "CNI_CONTAINERID is missing");
+  if (!IsContainerId(id)) return CniError(kCniInvalidVariables, "CNI_CONTAINERID is malformed");
   if (command == "DEL") {
     const Ok detached = network.Detach(id);
     return detached.ok() ? "" : CniError(kCniTryAgain, detached.status().message());
@@ -166,13 +188,18 @@ std::string AnswerCni(network::PodNetwork& network, std::string_view question) {
   return attached.ok() ? ResultText(*attached, netns) : CniError(kCniFailed, attached.status().message());
 }
 
+std::unique_ptr<network::PodNetwork> RememberSandboxes(rt::Runtime& runtime, network::PodNetwork& network,
+                                                       SandboxIds all) {
+  return std::make_unique<Remembering>(runtime, network, std::move(all));
+}
+
 Result<std::unique_ptr<CniServer>> CniServer::Start(rt::Runtime& runtime, network::PodNetwork& network,
-                                                    const std::string& socket_path) {
+                                                    const std::string& socket_path, SandboxIds all) {
   net::Endpoint endpoint;
   endpoint.unix_path = socket_path;
   auto listener = TRY(net::Listen(runtime, endpoint).Context("the CNI plugin's socket"));
   TRY(runtime.files().Chmod(socket_path, 0600));
-  return std::unique_ptr<CniServer>(new CniServerImpl(runtime, network, std::move(listener)));
+  return std::unique_ptr<CniServer>(new CniServerImpl(runtime, network, std::move(listener), std::move(all)));
 }
 
 Ok WriteCniFiles(rt::Runtime& runtime, const CniFiles& wanted) {

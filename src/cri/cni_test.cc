@@ -9,6 +9,7 @@
 #include "doc/json.h"
 #include "rt/file_system.h"
 #include "rt/real.h"
+#include "rt/sim.h"
 
 namespace knarr::cri {
 namespace {
@@ -67,6 +68,9 @@ TEST(Cni, QuestionsAndAnswers) {
       {R"({"command":"ADD","netns":"/x","ifName":"eth0"})",
        R"({"cniVersion":"1.0.0","code":4,"msg":"CNI_CONTAINERID is missing"})"
        "\n"},
+      {R"({"command":"ADD","containerID":"../s1","netns":"/x","ifName":"eth0"})",
+       R"({"cniVersion":"1.0.0","code":4,"msg":"CNI_CONTAINERID is malformed"})"
+       "\n"},
       {R"({"command":"CHECK","containerID":"s1"})",
        R"({"cniVersion":"1.0.0","code":4,"msg":"unknown CNI_COMMAND: CHECK"})"
        "\n"},
@@ -109,21 +113,53 @@ TEST(Cni, ThePluginAsksTheServer) {
     EXPECT_EQ(run("ADD", "{}").code, 1);
     EXPECT_EQ(run("ADD", "").code, 1);
     TestingNetwork network;
-    auto server = MUST(CniServer::Start(runtime, network, folder + "/cni.sock"));
+    const auto all = []() -> Result<std::vector<std::string>> { return std::vector<std::string>{"s0", "others"}; };
+    auto server = MUST(CniServer::Start(runtime, network, folder + "/cni.sock", all));
     const CniOutcome added = run("ADD", config);
     EXPECT_EQ(added.code, 0) << added.text;
     EXPECT_NE(added.text.find("10.42.0.5/32"), std::string::npos);
     EXPECT_EQ(network.attached.at("s1"), "/run/netns/x");
     // It is in no list of the runtime's yet.
     ASSERT_TRUE(server->network().Retain({"s0"}).ok());
-    EXPECT_EQ(network.retained, (std::vector<std::string>{"s0", "s1"}));
+    EXPECT_EQ(network.retained, (std::vector<std::string>{"s0", "others", "s1", "s0"}));
     EXPECT_EQ(run("DEL", config).code, 0);
     EXPECT_TRUE(network.attached.empty());
     ASSERT_TRUE(server->network().Retain({"s0"}).ok());
-    EXPECT_EQ(network.retained, (std::vector<std::string>{"s0"}));
+    EXPECT_EQ(network.retained, (std::vector<std::string>{"s0", "others", "s0"}));
     network.full = true;
     EXPECT_EQ(run("ADD", config).code, 1);
     EXPECT_NE(run("ADD", config).text.find("no address is free"), std::string::npos);
+  });
+}
+
+TEST(Cni, AddressesAreKeptForWhatIsMadeAndForOthers) {
+  const auto sim = rt::SimRuntime::Create({.seed = 1});
+  rt::Runtime& runtime = *sim;
+  sim->Run([&] {
+    TestingNetwork to;
+    Result<std::vector<std::string>> listed = std::vector<std::string>{"others"};
+    const auto network = RememberSandboxes(runtime, to, [&] { return listed; });
+    using Ids = std::vector<std::string>;
+    MUST(network->Attach("s1", "/x"));
+    MUST(network->Attach("s2", "/x"));
+    MUST(network->Retain({}));
+    EXPECT_EQ(to.retained, (Ids{"others", "s1", "s2"}));
+    // From when it is listed on, the lists count.
+    listed = Ids{"s1"};
+    MUST(network->Retain({"s1"}));
+    listed = Ids{};
+    MUST(network->Retain({}));
+    EXPECT_EQ(to.retained, (Ids{"s2"}));
+    // Of a runtime that does not answer nothing is known, and nothing is given away.
+    listed = Unavailable("it went");
+    to.retained = {"untouched"};
+    EXPECT_TRUE(network->Retain({}).Failed(Reason::kServiceUnavailable));
+    EXPECT_EQ(to.retained, (Ids{"untouched"}));
+    // What went with its runtime before it was listed.
+    listed = Ids{};
+    MUST(runtime.Sleep(11min));
+    MUST(network->Retain({}));
+    EXPECT_EQ(to.retained, Ids{});
   });
 }
 

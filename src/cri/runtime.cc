@@ -242,6 +242,14 @@ Result<std::unique_ptr<Runtime>> Runtime::Open(rt::Runtime& runtime, Channel& ch
   return std::unique_ptr<Runtime>(std::move(out));
 }
 
+Result<std::vector<std::string>> ListAllSandboxes(Channel& channel) {
+  const auto listed =
+      TRY(Ask<ListPodSandboxResponse>(channel, "/runtime.v1.RuntimeService/ListPodSandbox", ListPodSandboxRequest()));
+  std::vector<std::string> out;
+  for (const PodSandbox& sandbox : listed.items) out.push_back(sandbox.id);
+  return out;
+}
+
 Ok RemoveEverything(rt::Runtime& runtime, Runtime& containers, const RuntimeOptions& options) {
   for (const runtime::SandboxStatus& sandbox : TRY(containers.ListSandboxes())) {
     TRY(containers.StopSandbox(sandbox.id));

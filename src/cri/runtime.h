@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "cri/channel.h"
@@ -50,6 +51,9 @@ class Runtime : public runtime::Runtime {
   /// Until pods can have a network.
   virtual Ok WaitNetwork(Duration patience) = 0;
 };
+
+/// Every sandbox that the runtime has, other clusters' and other clients' too.
+Result<std::vector<std::string>> ListAllSandboxes(Channel& channel);
 
 /// Stops and removes every sandbox of the cluster, and their control groups: uninstall.
 Ok RemoveEverything(rt::Runtime& runtime, Runtime& containers, const RuntimeOptions& options);

@@ -57,7 +57,8 @@ Ok OpenCri(rt::Runtime& runtime, const NodeRuntimeOptions& options, NodeRuntime&
   const cri::RuntimeOptions cri_options = TRY(RuntimeOptionsOf(runtime, options));
   auto containers = TRY(OpenRuntime(runtime, *out.channel, flags, cri_options));
   const cri::CniFiles files = TRY(CniFilesOf(*containers, options));
-  out.cni = TRY(cri::CniServer::Start(runtime, *out.own_network, files.socket));
+  out.cni = TRY(cri::CniServer::Start(runtime, *out.own_network, files.socket,
+                                      [&channel = *out.channel] { return cri::ListAllSandboxes(channel); }));
   TRY(cri::WriteCniFiles(runtime, files));
   TRY(containers->WaitNetwork(kNetworkPatience));
   out.version = containers->name() + "://" + containers->version();
