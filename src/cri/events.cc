@@ -22,6 +22,12 @@ constexpr int kSoonTries = 40;
 constexpr Duration kAgain = 1s;
 constexpr const char* kExitTopic = "/tasks/exit";
 
+/// What fails again and again in the same way is told once.
+void WarnOnce(const char* what, const Ok& failed, std::string& told) {
+  const std::string error = failed.status().ToString();
+  if (std::exchange(told, error) != error) LOG_WARN(what, {"error", error});
+}
+
 }  // namespace
 
 Ok RuntimeImpl::Listen(const std::string& method, const std::string& request) {
@@ -34,6 +40,7 @@ Ok RuntimeImpl::Listen(const std::string& method, const std::string& request) {
   while (true) {
     const auto next = TRY(telling->Next());
     if (!next) return Unavailable("the runtime ended its events");
+    listen_error_.clear();
     if (containerd) {
       const auto envelope = TRY(Decode<EventEnvelope>(*next));
       if (envelope.topic == kExitTopic) {
@@ -63,7 +70,7 @@ void RuntimeImpl::ListenToEvents() {
       cris = false;
       continue;
     }
-    LOG_WARN("the container runtime's events broke off", {"error", ended.status()});
+    WarnOnce("the container runtime's events broke off; they are asked for again", ended, listen_error_);
     if (!runtime_.Sleep(kAgain).ok()) return;
   }
 }
@@ -84,7 +91,11 @@ void RuntimeImpl::WatchStates() {
     told_ = false;
     const Ok looked = LookAtStates();
     if (!runtime_.CheckCancelled().ok()) return;
-    if (!looked.ok()) LOG_WARN("the container runtime was not looked at", {"error", looked.status()});
+    if (!looked.ok()) {
+      WarnOnce("the container runtime was not looked at; it is tried again", looked, look_error_);
+    } else if (!std::exchange(look_error_, "").empty()) {
+      LOG_INFO("the container runtime answers again");
+    }
     tries++;
     soon = std::min(soon * 2, kSoonMost);
     if (tries >= kSoonTries) ending_.clear();

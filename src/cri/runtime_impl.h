@@ -100,6 +100,8 @@ class RuntimeImpl final : public Runtime {
   std::set<std::string> ending_;  // their ends were told, but the lists do not have them yet
   bool told_ = false;             // there is a reason to look
   bool listening_ = false;        // somebody tells when there is
+  std::string listen_error_;      // why it broke off the last time, as it was told
+  std::string look_error_;        // "" from when it answers again on
   rt::WaitQueue turns_;
   rt::Queue<runtime::ContainerEvent> events_;
   rt::TaskGroup fibers_;
