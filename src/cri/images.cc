@@ -13,6 +13,7 @@ namespace {
 
 // A pull has no limit of its own; the runtime ends one that makes no progress.
 constexpr Duration kPullTimeout = 24h;
+constexpr const char* kService = "/runtime.v1.ImageService/";
 constexpr const char* kSnapshots = "/containerd.services.snapshots.v1.Snapshots/";
 constexpr const char* kSnapshotter = "overlayfs";
 constexpr const char* kNotOverCri = "a container runtime's images are loaded and tagged with its own tools";
@@ -107,7 +108,7 @@ class Images : public image::Store {
 
   template <typename Response, typename Request>
   Result<Response> Ask(const char* method, const Request& request, Duration timeout = kCallTimeout) {
-    return cri::Ask<Response>(channel_, std::string("/runtime.v1.ImageService/") + method, request, timeout);
+    return cri::Ask<Response>(channel_, std::string(kService) + method, request, timeout);
   }
 
   Channel& channel_;
@@ -115,6 +116,14 @@ class Images : public image::Store {
 };
 
 }  // namespace
+
+Result<std::string> ImageFolder(Channel& channel) {
+  const auto info = TRY(Ask<ImageFsInfoResponse>(channel, std::string(kService) + "ImageFsInfo", Empty()));
+  for (const FilesystemUsage& one : info.image_filesystems) {
+    if (one.filesystem.mountpoint.starts_with('/')) return one.filesystem.mountpoint;
+  }
+  return std::string();
+}
 
 std::unique_ptr<image::Store> MakeImages(Channel& channel) { return std::make_unique<Images>(channel); }
 

@@ -142,8 +142,10 @@ constexpr Field kUInt64Value[] = {F<&UInt64Value::value>(1)};
 constexpr Field kCpuUsage[] = {F<&CpuUsage::timestamp>(1), F<&CpuUsage::usage_core_nanoseconds>(2)};
 constexpr Field kMemoryUsage[] = {F<&MemoryUsage::timestamp>(1), F<&MemoryUsage::working_set_bytes>(2),
                                   F<&MemoryUsage::usage_bytes>(4)};
-constexpr Field kFilesystemUsage[] = {F<&FilesystemUsage::timestamp>(1), F<&FilesystemUsage::used_bytes>(3),
-                                      F<&FilesystemUsage::inodes_used>(4)};
+constexpr Field kFilesystemIdentifier[] = {F<&FilesystemIdentifier::mountpoint>(1)};
+constexpr Field kFilesystemUsage[] = {F<&FilesystemUsage::timestamp>(1), F<&FilesystemUsage::filesystem>(2),
+                                      F<&FilesystemUsage::used_bytes>(3), F<&FilesystemUsage::inodes_used>(4)};
+constexpr Field kImageFsInfoResponse[] = {F<&ImageFsInfoResponse::image_filesystems>(1)};
 constexpr Field kContainerStats[] = {F<&ContainerStats::cpu>(2), F<&ContainerStats::memory>(3),
                                      F<&ContainerStats::writable_layer>(4)};
 constexpr Field kContainerStatsResponse[] = {F<&ContainerStatsResponse::stats>(1)};
@@ -248,6 +250,8 @@ constinit const Message StreamingUrl::kMessage = Table("StreamingUrl", kStreamin
 constinit const Message UInt64Value::kMessage = Table("UInt64Value", kUInt64Value);
 constinit const Message CpuUsage::kMessage = Table("CpuUsage", kCpuUsage);
 constinit const Message MemoryUsage::kMessage = Table("MemoryUsage", kMemoryUsage);
+constinit const Message FilesystemIdentifier::kMessage = Table("FilesystemIdentifier", kFilesystemIdentifier);
+constinit const Message ImageFsInfoResponse::kMessage = Table("ImageFsInfoResponse", kImageFsInfoResponse);
 constinit const Message FilesystemUsage::kMessage = Table("FilesystemUsage", kFilesystemUsage);
 constinit const Message ContainerStats::kMessage = Table("ContainerStats", kContainerStats);
 constinit const Message ContainerStatsResponse::kMessage = Table("ContainerStatsResponse", kContainerStatsResponse);

@@ -359,8 +359,13 @@ struct MemoryUsage {
   UInt64Value working_set_bytes, usage_bytes;
   static const Message kMessage;
 };
+struct FilesystemIdentifier {
+  std::string mountpoint;
+  static const Message kMessage;
+};
 struct FilesystemUsage {
   int64_t timestamp = 0;
+  FilesystemIdentifier filesystem;
   UInt64Value used_bytes, inodes_used;
   static const Message kMessage;
 };
@@ -372,6 +377,10 @@ struct ContainerStats {
 };
 struct ContainerStatsResponse {
   std::optional<ContainerStats> stats;
+  static const Message kMessage;
+};
+struct ImageFsInfoResponse {
+  std::vector<FilesystemUsage> image_filesystems;
   static const Message kMessage;
 };
 

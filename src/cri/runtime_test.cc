@@ -509,6 +509,21 @@ struct LayersCase {
   std::string want;  ///< "" for an error
 };
 
+TEST(CriImages, TheDiskTheyLieOnIsTold) {
+  RunSim([](rt::Runtime& rt) {
+    TestingRuntime other(rt);
+    EXPECT_EQ(MUST(ImageFolder(other)), "");
+    FilesystemUsage relative;
+    relative.filesystem.mountpoint = "x";
+    FilesystemUsage usage;
+    usage.filesystem.mountpoint = "/var/lib/containerd";
+    other.answers["ImageFsInfo"] = Encode(ImageFsInfoResponse{{relative, usage}});
+    EXPECT_EQ(MUST(ImageFolder(other)), "/var/lib/containerd");
+    other.gone = true;
+    EXPECT_TRUE(ImageFolder(other).Failed(Reason::kServiceUnavailable));
+  });
+}
+
 TEST(CriImages, FilesLieInContainerdsFolders) {
   const LayersCase cases[] = {{"one layer", {"bind", "/a/fs", {"ro", "rbind"}}, "/a/fs"},
                               {"several", {"overlay", "overlay", {"index=off", "lowerdir=/c:/b:/a"}}, "/a /b /c"},

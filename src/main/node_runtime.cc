@@ -41,6 +41,7 @@ Ok OpenOwn(rt::Runtime& runtime, const NodeRuntimeOptions& options, NodeRuntime&
   out.images = TRY(image::Store::Open(runtime, options.images));
   out.containers = TRY(runtime::Engine::Open(runtime, *out.images, options.engine));
   out.own_network = TRY(network::PodNetwork::Open(runtime, options.network));
+  out.image_directory = options.images.directory;
   out.version = "knarr://" KNARR_VERSION;
   return {};
 }
@@ -53,7 +54,8 @@ Ok OpenCri(rt::Runtime& runtime, const NodeRuntimeOptions& options, NodeRuntime&
   if (!flags.image_endpoint.empty()) {
     out.image_channel = cri::MakeChannel(runtime, TRY(cri::ParseEndpoint(flags.image_endpoint)));
   }
-  out.images = cri::MakeImages(out.image_channel != nullptr ? *out.image_channel : *out.channel);
+  cri::Channel& image_channel = out.image_channel != nullptr ? *out.image_channel : *out.channel;
+  out.images = cri::MakeImages(image_channel);
   const cri::RuntimeOptions cri_options = TRY(RuntimeOptionsOf(runtime, options));
   auto containers = TRY(OpenRuntime(runtime, *out.channel, flags, cri_options));
   const cri::CniFiles files = TRY(CniFilesOf(*containers, options));
@@ -61,6 +63,9 @@ Ok OpenCri(rt::Runtime& runtime, const NodeRuntimeOptions& options, NodeRuntime&
                                       [&channel = *out.channel] { return cri::ListAllSandboxes(channel); }));
   TRY(cri::WriteCniFiles(runtime, files));
   TRY(containers->WaitNetwork(kNetworkPatience));
+  out.image_directory = TRY(cri::ImageFolder(image_channel).Context("container runtime"));
+  // A runtime that does not say it has them where the node has all else.
+  if (out.image_directory.empty()) out.image_directory = options.network.state_directory;
   out.version = containers->name() + "://" + containers->version();
   out.containers = std::move(containers);
   LOG_INFO("pods run in another container runtime", {"endpoint", flags.endpoint}, {"runtime", out.version},
@@ -106,6 +111,7 @@ NodeRuntime& NodeRuntime::operator=(NodeRuntime&& other) noexcept {
   images = std::move(other.images);
   image_channel = std::move(other.image_channel);
   channel = std::move(other.channel);
+  image_directory = std::move(other.image_directory);
   version = std::move(other.version);
   return *this;
 }

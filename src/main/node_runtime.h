@@ -49,6 +49,8 @@ struct NodeRuntime {
   std::unique_ptr<network::PodNetwork> own_network;
   std::unique_ptr<cri::CniServer> cni;
   std::unique_ptr<runtime::Runtime> containers;
+  /// Where the images lie.
+  std::string image_directory;
   /// As the node's status has it: "containerd://1.6.20".
   std::string version;
   network::PodNetwork& network() { return cni != nullptr ? cni->network() : *own_network; }

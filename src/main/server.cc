@@ -269,6 +269,7 @@ class Server {
       TRY(groups.Create(path));
       return groups.SetLimits(path, resources, runtime::CgroupWrite::kFresh);
     };
+    agent.image_directory = parts.runtime.image_directory;
     agent.container_runtime = parts.runtime.version;
     parts.agent = std::make_unique<node::Agent>(world_, *parts.client, *parts.runtime.containers,
                                                 *parts.runtime.images, parts.runtime.network(), std::move(agent));

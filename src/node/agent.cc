@@ -24,6 +24,11 @@ using api::core_v1::Pod;
 using runtime::ContainerStatus;
 using runtime::SandboxStatus;
 
+AgentOptions WithDefaults(AgentOptions options) {
+  if (options.image_directory.empty()) options.image_directory = options.data_directory + "/images";
+  return options;
+}
+
 }  // namespace
 
 /// A log being read; while it is followed, the agent wakes it when its container ends.
@@ -51,7 +56,7 @@ Agent::Agent(rt::Runtime& runtime, client::Client& client, runtime::Runtime& con
       containers_(containers),
       images_(images),
       network_(network),
-      options_(std::move(options)),
+      options_(WithDefaults(std::move(options))),
       informers_(runtime, client),
       events_(runtime, client, "kubelet", options_.node_name),
       pressures_(options_.eviction),

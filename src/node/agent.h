@@ -33,6 +33,7 @@ struct AgentOptions {
   std::string node_ip;
   std::string pod_cidr = "10.42.0.0/24";
   std::string data_directory;  ///< "<data>"; pods' volumes lie in "<data>/pods"
+  std::string image_directory;  ///< where the images lie; "": "<data>/images"
   std::string log_directory = "/var/log/pods";
   std::string cgroup_root = "/knarr";         ///< the engine's
   std::string container_runtime = "knarr://" KNARR_VERSION;

@@ -127,7 +127,7 @@ Observations Agent::Observe() {
     if (disk.inodes > 0) out[inodes] = {disk.inodes_free, disk.inodes};
   };
   put(SpaceOf(options_.data_directory), Signal::kNodeFsAvailable, Signal::kNodeFsInodesFree);
-  put(SpaceOf(options_.data_directory + "/images"), Signal::kImageFsAvailable, Signal::kImageFsInodesFree);
+  put(SpaceOf(options_.image_directory), Signal::kImageFsAvailable, Signal::kImageFsInodesFree);
   return out;
 }
 
@@ -197,7 +197,7 @@ Result<int64_t> Agent::CollectImages(int64_t bytes) {
 
 /// As much as the disk's mark asks for. The event is the kubelet's.
 Ok Agent::CollectExcess() {
-  const int64_t bytes = ImageCollector::Excess(SpaceOf(options_.data_directory + "/images"));
+  const int64_t bytes = ImageCollector::Excess(SpaceOf(options_.image_directory));
   const int64_t freed = TRY(CollectImages(bytes));
   if (freed >= bytes) return {};
   const std::string message = fmt::format(
