@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 from harness import equal, Failure, pod_yaml, scenario, shell, web
@@ -105,6 +106,19 @@ def debug_ways():
     return [("kubectl", "kubectl")] + [(name, program) for name, program, more in old_ways() if not more]
 
 
+def talk(k, words, program):
+    """What a command prints that begins with `read`: what it printed before kubectl has attached would not be shown."""
+    process = start(k, words, program, stdin=subprocess.PIPE)
+    # As with other runtimes, who ends the input lets go of the output.
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    out = process.stdout.read()
+    if process.wait(20) != 0:
+        raise Failure(f"{words}: {out}{process.stderr.read()}")
+    process.stdin.close()
+    return out
+
+
 @scenario(clients=["kubectl"])
 def kubectl_debug_of_every_version(k):
     k.create(pod_yaml("web", web()))
@@ -112,14 +126,9 @@ def kubectl_debug_of_every_version(k):
     for number, (name, program) in enumerate(debug_ways()):
         words = ["debug", "web", "--image=busybox", "--image-pull-policy=Never", f"--container=d{number}",
                  "--target=web", "-i", "--", "sh", "-c", "read line; echo got $line; ps"]
-        process = start(k, words, [program], stdin=subprocess.PIPE)
-        # As with other runtimes, who ends the input lets go of the output.
-        process.stdin.write("hello\n")
-        process.stdin.flush()
-        out = process.stdout.read()
-        if process.wait(20) != 0 or "got hello" not in out or "/hello" not in out:
-            raise Failure(f"{name}: {out}{process.stderr.read()}")
-        process.stdin.close()
+        out = talk(k, words, [program])
+        if "got go" not in out or "/hello" not in out:
+            raise Failure(f"{name}: {out}")
         k.wait("it has ended", lambda: "terminated" in debuggers(k, "web")[f"d{number}"]["state"])  # pylint: disable=cell-var-from-loop
     equal(k.container("web")["restartCount"], 0)
 
@@ -157,9 +166,11 @@ def kubectl_debug_looks_at_the_node(k):
     with open(marker, "w", encoding="utf-8") as file:
         file.write("the node's own file\n")
     for profile in ("general", "sysadmin"):
-        done = k.ok(f"debug node/{node} --image=busybox --image-pull-policy=Never --profile={profile} -i -- "
-                    f"sh -c 'cat /host{marker}; ps; ip -4 addr'")
-        done.has("the node's own file", "knarr.* server", "192.0.2.10")
+        out = talk(k, ["debug", f"node/{node}", "--image=busybox", "--image-pull-policy=Never", f"--profile={profile}",
+                       "-i", "--", "sh", "-c", f"read go; cat /host{marker}; ps; ip -4 addr"], ["kubectl"])
+        for pattern in ("the node's own file", "knarr.* server", "192.0.2.10"):
+            if not re.search(pattern, out):
+                raise Failure(f"no match for {pattern} in {out}")
     pods = [pod["metadata"]["name"] for pod in k.items("pods") if pod["metadata"]["name"].startswith("node-debugger")]
     equal(len(pods), 2)
     for name in pods:
