@@ -193,6 +193,7 @@ TEST_F(JournalTest, AKilledStoreIsReadWithItsJournal) {
     const StoreStats stats = MUST(StatsOfFolder(runtime, directory()));
     EXPECT_EQ(stats.keys, 6u);
     EXPECT_EQ(stats.revision, 22);
+    EXPECT_EQ(stats.history_events, 21u);
     EXPECT_GE(stats.disk_bytes, 256 << 10);
     std::string backup;
     EXPECT_EQ(MUST(BackupFolder(runtime, directory(),

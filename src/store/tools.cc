@@ -23,7 +23,7 @@ struct Whole {
   StateOfRecords state;
   Revision compacted = 0;
   Revision revision = 1;
-  uint64_t records = 0;
+  uint64_t history = 0;  ///< those that a watch may still want
 };
 
 Result<Whole> ReadWhole(StoppedStore& store) {
@@ -36,7 +36,7 @@ Result<Whole> ReadWhole(StoppedStore& store) {
       [&](const Record& record) -> Ok {
         if (!record.Good() || record.revision < whole.state.revision()) return NotWhole(record);
         whole.state.Add(record);
-        whole.records++;
+        if (record.revision > whole.compacted) whole.history++;
         return {};
       },
       [&](int64_t, int64_t, const std::string& why) { unreadable = why; }));
@@ -126,7 +126,7 @@ Result<StoreStats> StatsOfFolder(rt::Runtime& runtime, const std::string& direct
   stats.compacted = whole.compacted;
   stats.keys = whole.state.keys();
   stats.value_bytes = whole.state.value_bytes();
-  stats.history_events = whole.records - whole.state.keys();
+  stats.history_events = whole.history;
   stats.disk_bytes = store.disk_bytes();
   return stats;
 }

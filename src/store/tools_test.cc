@@ -107,7 +107,7 @@ TEST_F(ToolsTest, AStoreThatIsWellIsLeftAlone) {
     const StoreStats stats = MUST(StatsOfFolder(runtime, directory()));
     EXPECT_EQ(stats.keys, 9u);
     EXPECT_EQ(stats.value_bytes, 27u);
-    EXPECT_EQ(stats.history_events, 12u);
+    EXPECT_EQ(stats.history_events, 21u);
     EXPECT_EQ(stats.revision, 22);
   });
 }
