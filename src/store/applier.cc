@@ -25,6 +25,8 @@ constexpr size_t kLogKeptTimes = 2;
 /// Forgotten rows wait until they are such a part of all keys, or their frame's turn comes: each costs the pages around
 /// it, and of many at once some are the same. So many go at a time.
 constexpr size_t kForgetStepMost = 512;
+/// When writers are slowed: what they wait for should be short.
+constexpr size_t kForgetStepCrowded = 64;
 constexpr size_t kForgetMost = 4096;
 constexpr size_t kForgetCrowded = 256;
 constexpr size_t kForgetLeast = 64;
@@ -140,7 +142,8 @@ Ok Applier::Step() {
     since_purge_ = 0;
   }
   if (!backlog_.purging()) since_purge_++;
-  if (!backlog_.empty()) step = backlog_.Take(step_bytes, std::min(forgotten_many_ / 2, kForgetStepMost));
+  const size_t rows = backlog_.bytes() > slow_ ? kForgetStepCrowded : kForgetStepMost;
+  if (!backlog_.empty()) step = backlog_.Take(step_bytes, std::min(forgotten_many_ / 2, rows));
   const bool brings = step.frames > 0 || !step.forget.empty() || !step.reseal.empty();
   const bool looks = spacious_ || !step.forget.empty();
   bool spacious = spacious_;
@@ -167,6 +170,8 @@ Ok Applier::Step() {
     return done;
   }
   if (brings) backlog_.Done(step);
+  // There is room from here on: a checkpoint that may follow need not be waited for.
+  progress_.NotifyAll();
   return {};
 }
 

@@ -13,8 +13,12 @@ namespace {
 /// A group beyond either is written without waiting for more.
 constexpr size_t kGroupMembersMax = 1024;
 constexpr size_t kGroupBytesMax = 8 << 20;
-/// Rows to forget that go with one batch: what one batch asks of the database at most.
-constexpr size_t kForgetMost = 512;
+/// Rows to forget that go with one batch by itself: what one batch asks of the database at most.
+constexpr size_t kForgetMost = 128;
+/// With changes go fewer, for who waits for room in the log waits for them: as many as so many changes can give up, so
+/// that they never become more and more, and some beyond that.
+constexpr size_t kForgetPerChange = 2;
+constexpr size_t kForgetBesides = 64;
 /// Values sealed anew in one flush.
 constexpr size_t kResealMost = 100;
 /// The part of the live bytes that history may take on the disk: what is forgotten sooner need not be brought from the
@@ -203,8 +207,9 @@ void Core::FlushAll() {
   idle_.NotifyAll();
 }
 
-std::vector<int64_t> Core::TakeForgotten() {
-  const auto count = static_cast<ptrdiff_t>(std::min(forget_.size(), kForgetMost));
+std::vector<int64_t> Core::TakeForgotten(size_t changes) {
+  const size_t most = changes == 0 ? kForgetMost : std::max(kForgetPerChange * changes, kForgetBesides);
+  const auto count = static_cast<ptrdiff_t>(std::min(forget_.size(), most));
   std::vector<int64_t> rows(forget_.begin(), forget_.begin() + count);
   forget_.erase(forget_.begin(), forget_.begin() + count);
   return rows;
@@ -236,7 +241,7 @@ void Core::FlushOne() {
   batch.records.reserve(group.changes.size());
   for (const Change& change : group.changes) batch.records.push_back(change.after);
   // They go with something else, unless a compaction asks for it.
-  if (!batch.records.empty() || tidy_up_) batch.forget = TakeForgotten();
+  if (!batch.records.empty() || tidy_up_) batch.forget = TakeForgotten(batch.records.size());
   batch.compacted = disk_compacted_;
   TakeStale(batch);
   const bool compacted = std::exchange(mark_compacted_, false);

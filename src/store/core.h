@@ -129,7 +129,7 @@ class Core : public Store, public Maintenance {
   /// The compaction on the disk that the bounds ask for.
   Revision DiskBound() const;
   void ForgetTo(Revision revision);
-  std::vector<int64_t> TakeForgotten();
+  std::vector<int64_t> TakeForgotten(size_t changes);
   void TakeStale(Log::Batch& batch);
   bool IdleWork() const { return tidy_up_ && !closed_ && !broken_; }
 

@@ -407,13 +407,34 @@ TEST(Core, CompactionForgetsAValueBeforeTheDeleteThatHidesIt) {
     ASSERT_TRUE(runtime.Sleep(2s).ok());
     std::vector<int64_t> forgotten;
     for (const auto& batch : control.batches) {
-      EXPECT_LE(batch.forget.size(), 512u);
+      EXPECT_LE(batch.forget.size(), 128u);
       forgotten.insert(forgotten.end(), batch.forget.begin(), batch.forget.end());
     }
     ASSERT_EQ(forgotten.size(), 5000u);
     for (size_t i = 0; i < forgotten.size(); i++) ASSERT_EQ(forgotten[i], static_cast<int64_t>(i + 1));
     // The disk is asked to follow, once all of it is said.
     EXPECT_EQ(control.hurried, 1u);
+  });
+}
+
+// Who waits for room in the log waits for what the changes in front of his forget; yet it must keep up with them.
+TEST(Core, WithChangesGoFewForgottenRows) {
+  WithFakeLog({.disk_history_bytes_min = 1000}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    for (int i = 0; i < 20; i++) {
+      std::vector<Op> ops;
+      for (int k = 0; k < 900; k++) ops.push_back(PutOp("k" + std::to_string(k), "v"));
+      MUST(core.Txn({}, std::move(ops)));
+    }
+    size_t forgotten = 0;
+    for (const auto& batch : control.batches) forgotten += batch.forget.size();
+    // All but those of the last transaction and the history that stays.
+    EXPECT_GE(forgotten, 900u * 18 - 500);
+    control.batches.clear();
+    for (int i = 0; i < 500; i++) MustPut(core, "more" + std::to_string(i % 10), "v");
+    ASSERT_TRUE(core.Compact(core.Latest()->revision()).ok());
+    for (int i = 0; i < 20; i++) MustPut(core, "k1", "v");
+    ASSERT_TRUE(runtime.Sleep(2s).ok());
+    for (const auto& batch : control.batches) EXPECT_LE(batch.forget.size(), batch.records.empty() ? 128u : 64u);
   });
 }
 
