@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "runtime/kernel.h"
 
@@ -243,7 +244,22 @@ Result<CgroupUsage> Cgroups::Usage(const std::string& path) const {
   return out;
 }
 
+// Who is killed has to run to end, which many that share a small quota would take minutes for.
+void Cgroups::LiftQuotas(const std::string& path) const {
+  const std::string file = v2() ? "cpu.max" : "cpu.cfs_quota_us";
+  const std::string top = FileOf("cpu", path, file.c_str());
+  WalkUp(top.substr(0, top.rfind('/')), [&](const std::string& group) {
+    const std::string quota = group + "/" + file;
+    const Ok lifted = kernel::WriteFile(quota, v2() ? "max" : "-1");
+    // Killed it will be, if later; one that is gone has nobody to kill.
+    if (!lifted.ok() && kernel::Exists(quota)) {
+      LOG_WARN("a group that is killed keeps its CPU quota", {"group", group}, {"error", lifted.status()});
+    }
+  });
+}
+
 void Cgroups::KillAll(const std::string& path) const {
+  LiftQuotas(path);
   if (v2() && kernel::WriteFile(unified_ + path + "/cgroup.kill", "1").ok()) return;
   // Frozen, it can't fork while the list is read.
   const bool freezer = Find("freezer") != nullptr;

@@ -48,7 +48,7 @@ class Cgroups {
   Result<CgroupUsage> Usage(const std::string& path) const;
   /// Everything there is to know of the group, those below it included. NotFound.
   Result<CgroupStats> Stats(const std::string& path) const;
-  /// Sends SIGKILL to every process in the group and below.
+  /// Sends SIGKILL to every process in the group and below. Their CPU quotas are over.
   void KillAll(const std::string& path) const;
   /// Whether no process is in the group and below (or it is gone).
   bool Empty(const std::string& path) const;
@@ -75,6 +75,7 @@ class Cgroups {
   Ok SetLimitsV1(const std::string& path, const CgroupResources& resources, CgroupWrite write) const;
   Ok SetLimitsV2(const std::string& path, const CgroupResources& resources, CgroupWrite write) const;
   static Ok SetHugePages(const std::string& file, int64_t bytes);
+  void LiftQuotas(const std::string& path) const;
   Ok SetMemoryV1(const std::string& path, int64_t limit) const;
   void ReadStatsV1(const std::string& path, CgroupStats& out) const;
   void ReadStatsV2(const std::string& path, CgroupStats& out) const;

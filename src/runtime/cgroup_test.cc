@@ -170,7 +170,11 @@ TEST_F(CgroupTest, V2LimitsAndUsage) {
   EXPECT_EQ(cgroups.OomKills("/knarr/pod1"), 2);
   EXPECT_EQ(cgroups.OomFile("/a"), root_ + "/a/memory.events");
   Write("/knarr/pod1/cgroup.kill", "");
+  MakeGroup("/knarr/pod1/c", {"cpu.max"});
   cgroups.KillAll("/knarr/pod1");
+  // Who is killed is not held back.
+  EXPECT_EQ(Read("/knarr/pod1/cpu.max").substr(0, 3), "max");
+  EXPECT_EQ(Read("/knarr/pod1/c/cpu.max"), "max");
   EXPECT_EQ(Read("/knarr/pod1/cgroup.kill"), "1");
   EXPECT_TRUE(cgroups.Empty("/knarr/pod1"));
   EXPECT_TRUE(cgroups.LeftOver().empty());
@@ -209,7 +213,11 @@ TEST_F(CgroupTest, HybridLimitsAndUsage) {
   Write("/memory/knarr/pod1/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
   EXPECT_EQ(cgroups.OomKills("/knarr/pod1"), 1);
   Write("/freezer/knarr/pod1/freezer.state", "");
+  Write("/cpu/knarr/pod1/cpu.cfs_quota_us", "");
+  MakeGroup("/cpu/knarr/pod1/c", {"cpu.cfs_quota_us"});
   cgroups.KillAll("/knarr/pod1");
+  EXPECT_EQ(Read("/cpu/knarr/pod1/cpu.cfs_quota_us"), "-1");
+  EXPECT_EQ(Read("/cpu/knarr/pod1/c/cpu.cfs_quota_us"), "-1");
   EXPECT_EQ(Read("/freezer/knarr/pod1/freezer.state").substr(0, 6), "THAWED");
 }
 
