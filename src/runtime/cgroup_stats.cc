@@ -30,6 +30,22 @@ class Keys {
   const std::string text_;
 };
 
+/// What memory.stat says with either version.
+struct MemoryFigure {
+  int64_t CgroupStats::*member;
+  std::string_view v1;
+  std::string_view v2;
+};
+constexpr MemoryFigure kMemoryFigures[] = {
+    {&CgroupStats::rss_bytes, "total_rss", "anon"},
+    {&CgroupStats::cache_bytes, "total_cache", "file"},
+    {&CgroupStats::mapped_bytes, "total_mapped_file", "file_mapped"},
+    {&CgroupStats::active_file_bytes, "total_active_file", "active_file"},
+    {&CgroupStats::inactive_file_bytes, "total_inactive_file", "inactive_file"},
+    {&CgroupStats::page_faults, "total_pgfault", "pgfault"},
+    {&CgroupStats::major_page_faults, "total_pgmajfault", "pgmajfault"},
+};
+
 /// The file's number; `other` when there is none ("max").
 int64_t Number(const std::string& path, int64_t other = 0) {
   const auto text = kernel::ReadFile(path);
@@ -189,13 +205,7 @@ void Cgroups::ReadStatsV1(const std::string& path, CgroupStats& out) const {
   out.limit_hits = Number(FileOf("memory", path, "memory.failcnt"));
   out.memory_limit = Limit(FileOf("memory", path, "memory.limit_in_bytes"));
   const Keys memory(FileOf("memory", path, "memory.stat"));
-  out.rss_bytes = memory("total_rss");
-  out.cache_bytes = memory("total_cache");
-  out.mapped_bytes = memory("total_mapped_file");
-  out.active_file_bytes = memory("total_active_file");
-  out.inactive_file_bytes = memory("total_inactive_file");
-  out.page_faults = memory("total_pgfault");
-  out.major_page_faults = memory("total_pgmajfault");
+  for (const MemoryFigure& figure : kMemoryFigures) out.*figure.member = memory(figure.v1);
   if (has_swap_limit_) {
     // Counted together with memory.
     out.swap_bytes = memory("total_swap");
@@ -233,14 +243,8 @@ void Cgroups::ReadStatsV2(const std::string& path, CgroupStats& out) const {
   out.memory_limit = Limit(group + "/memory.max");
   out.limit_hits = Keys(group + "/memory.events")("max");
   const Keys memory(group + "/memory.stat");
-  out.rss_bytes = memory("anon");
-  out.cache_bytes = memory("file");
-  out.mapped_bytes = memory("file_mapped");
   out.kernel_bytes = memory("kernel");
-  out.active_file_bytes = memory("active_file");
-  out.inactive_file_bytes = memory("inactive_file");
-  out.page_faults = memory("pgfault");
-  out.major_page_faults = memory("pgmajfault");
+  for (const MemoryFigure& figure : kMemoryFigures) out.*figure.member = memory(figure.v2);
   if (const std::string swap = group + "/memory.swap.current"; kernel::Exists(swap)) {
     out.swap_bytes = Number(swap);
     out.swap_limit = Limit(group + "/memory.swap.max");
