@@ -1,5 +1,7 @@
 #include "node/allocation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "doc/json.h"
@@ -12,6 +14,8 @@ using api::ResourceList;
 using api::core_v1::Pod;
 using doc::Value;
 
+// More than any control group is given; with it, what is worked out of a record stays within 64 bits.
+constexpr int64_t kAmountMost = int64_t{1} << 53;
 constexpr std::string_view kLists[] = {"initContainers", "containers"};
 
 Value ToValue(const Allocation& allocation, doc::Arena& arena) {
@@ -123,6 +127,11 @@ Result<ResourceRecord> ParseResourceRecord(std::string_view text) {
   out.pod_group.cpu_quota_us = group.At("cpuQuota").AsInt();
   out.pod_group.cpu_period_us = group.At("cpuPeriod").AsInt();
   out.pod_group.memory_limit = group.At("memoryLimit").AsInt();
+  for (const char* amount : {"cpuShares", "cpuQuota", "cpuPeriod", "memoryLimit"}) {
+    const int64_t value = group.At(amount).AsInt();
+    if (value < 0 || value > kAmountMost) return BadRequest(fmt::format("no {} of a control group: {}", amount, value));
+  }
+  if (out.pod_group.cpu_quota_us > 0 && out.pod_group.cpu_period_us == 0) return BadRequest("a quota of no period");
   return out;
 }
 

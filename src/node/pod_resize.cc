@@ -71,6 +71,13 @@ void PodWorker::LoadResources() {
     state_.actuated = record->actuated;
     state_.pod_group = record->pod_group;
     resources_kept_ = true;
+    // Whoever wrote that may have been in the middle of giving it.
+    const bool of_pod = state_.allocated.pod != state_.actuated.pod;
+    for (ContainerRecord& one : state_.containers) {
+      const Requirements& given = state_.actuated.Of(one.name);
+      one.resources_in_doubt = one.running() && (of_pod || given != state_.allocated.Of(one.name));
+    }
+    state_.pod_group_in_doubt = state_.allocated != state_.actuated;
     allocated_from_.reset();
   } else if (sandbox_) {
     if (!record.Failed(Reason::kNotFound)) {
@@ -178,7 +185,9 @@ Ok PodWorker::ActuateResize() {
   const Pod pod(keep->tree());
   const ResizePlan plan = PlanResize(pod, state_);
   const runtime::CgroupResources next = NextPodGroup(state_.pod_group, TRY(PodGroup(pod)));
-  if (plan.empty() && Same(next, state_.pod_group)) {
+  // It may become another one while this is done.
+  const Allocation allocated = state_.allocated;
+  if (plan.empty() && Same(next, state_.pod_group) && !state_.pod_group_in_doubt) {
     resources_changed_ |= state_.actuated.pod != state_.allocated.pod;
     state_.actuated.pod = state_.allocated.pod;
     if (const auto done = std::exchange(state_.resize.in_progress, std::nullopt)) {
@@ -200,10 +209,10 @@ Ok PodWorker::ActuateResize() {
   if (RestartForResize(plan)) return {};
   std::string refused = RefuseMemoryDecrease(plan, state_.pod_group, next, TRY(ReadMemory(plan)));
   if (refused.empty()) {
-    const Ok applied = ApplyResize(plan, next);
+    const Ok applied = ApplyResize(plan, allocated, next);
     if (applied.Failed(Reason::kCancelled)) return applied;
     if (applied.ok()) {
-      state_.actuated.pod = state_.allocated.pod;
+      state_.actuated.pod = allocated.pod;
       wake_.Set();  // and look whether that was all
       return SaveResources();
     }
@@ -241,46 +250,50 @@ Result<MemoryInUse> PodWorker::ReadMemory(const ResizePlan& plan) {
 }
 
 /// What becomes larger does so from the pod down to its containers, what becomes smaller the other way.
-Ok PodWorker::ApplyResize(const ResizePlan& plan, const runtime::CgroupResources& next) {
+Ok PodWorker::ApplyResize(const ResizePlan& plan, const Allocation& allocated, const runtime::CgroupResources& next) {
   runtime::CgroupResources group = state_.pod_group;
   group.pids_limit = next.pids_limit;
   group.huge_pages = next.huge_pages;
   group.memory_limit = Larger(group.memory_limit, next.memory_limit);
   TRY(UpdatePodGroup(group));
-  TRY(UpdateContainers(plan.memory, true));
+  TRY(UpdateContainers(plan.memory, allocated, true));
   group.memory_limit = next.memory_limit;
   TRY(UpdatePodGroup(group));
   group.cpu_shares = std::max(group.cpu_shares, next.cpu_shares);
   group.cpu_quota_us = Larger(group.cpu_quota_us, next.cpu_quota_us);
   group.cpu_period_us = next.cpu_period_us;
   TRY(UpdatePodGroup(group));
-  TRY(UpdateContainers(plan.cpu, false));
+  TRY(UpdateContainers(plan.cpu, allocated, false));
   TRY(UpdatePodGroup(next));
   return {};
 }
 
 Ok PodWorker::UpdatePodGroup(const runtime::CgroupResources& next) {
-  if (Same(next, state_.pod_group)) return {};
+  if (Same(next, state_.pod_group) && !state_.pod_group_in_doubt) return {};
   if (!sandbox_) return Unavailable("the pod's sandbox is gone");
-  TRY(environment_.containers.UpdateSandbox(sandbox_->id, next));
+  const Ok done = environment_.containers.UpdateSandbox(sandbox_->id, next);
+  state_.pod_group_in_doubt = !done.ok();
+  TRY(done);
   state_.pod_group = next;
   resources_changed_ = true;
   return {};
 }
 
-Ok PodWorker::UpdateContainers(const std::vector<ContainerUpdate>& updates, bool memory) {
+Ok PodWorker::UpdateContainers(const std::vector<ContainerUpdate>& updates, const Allocation& allocated, bool memory) {
   const std::string_view name = memory ? "memory" : "cpu";
-  const Requirements pod = memory ? With(name, state_.actuated.pod, state_.allocated.pod) : state_.allocated.pod;
+  const Requirements pod = memory ? With(name, state_.actuated.pod, allocated.pod) : allocated.pod;
   for (const ContainerUpdate& update : updates) {
-    const ContainerRecord* record = state_.Find(update.container);
+    ContainerRecord* record = state_.Find(update.container);
     if (!record->running()) continue;
     const std::string id = record->current->id;
     // The other half stays as it was; of that, too, what was done is in the record.
     const Requirements& given = state_.actuated.Of(update.container);
-    Requirements next = With(name, given, state_.allocated.Of(update.container));
+    Requirements next = With(name, given, allocated.Of(update.container));
     const Ok done = environment_.containers.UpdateContainer(id, GroupOf(SizesOf(next, pod)));
-    // One that has just ended is made as it should be when it is started again.
+    // One that has ended meanwhile is made as it should be when it is started again.
     if (done.Failed(Reason::kNotFound) || done.Failed(Reason::kConflict)) continue;
+    if (!record->current || record->current->id != id) continue;
+    record->resources_in_doubt = !done.ok();
     TRY(done);
     state_.actuated.containers[update.container] = std::move(next);
     resources_changed_ = true;
@@ -306,6 +319,7 @@ void PodWorker::NoteActuated(Pod pod, const std::string& container) {
   const Allocation all = AllocationOf(pod);
   const auto given = all.containers.find(container);
   if (given == all.containers.end()) return;
+  if (ContainerRecord* record = state_.Find(container)) record->resources_in_doubt = false;
   Requirements& actuated = state_.actuated.containers[container];
   resources_changed_ |= !(actuated == given->second);
   actuated = given->second;

@@ -84,6 +84,7 @@ Ok PodWorker::EnsureSandbox() {
     sandbox_ = std::move(*made);
     state_.sandbox_id = sandbox_->id;
     state_.pod_group = spec->pod_resources;
+    state_.pod_group_in_doubt = false;
     resources_changed_ = true;
     joined = JoinSandbox();
   }

@@ -50,6 +50,10 @@ struct ContainerRecord {
   /// It was stopped to get other resources: it is started again, whatever its end and the restart policy say.
   bool restart_anyway = false;
 
+  /// Giving it other resources failed half-way, or it is not known how far that came: it is given them again, and even
+  /// those that it should have.
+  bool resources_in_doubt = false;
+
   /// It runs, but what is done right after its start is not done yet: others see it as not started.
   bool in_post_start = false;
   bool startup_passed = false;  ///< the startup probe has succeeded, or there is none
@@ -98,6 +102,7 @@ struct PodState {
   Allocation allocated;                ///< what the node has set aside for it
   Allocation actuated;                 ///< what its containers were last given
   runtime::CgroupResources pod_group;  ///< what its control group was last given
+  bool pod_group_in_doubt = false;     ///< as a container's resources_in_doubt
   ResizeState resize;
 
   /// Nothing is started any more.

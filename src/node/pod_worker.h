@@ -167,10 +167,10 @@ class PodWorker : private ResizeSeeker {
   Ok ActuateResize();
   bool RestartForResize(const ResizePlan& plan);
   Result<MemoryInUse> ReadMemory(const ResizePlan& plan);
-  Ok ApplyResize(const ResizePlan& plan, const runtime::CgroupResources& next);
+  Ok ApplyResize(const ResizePlan& plan, const Allocation& allocated, const runtime::CgroupResources& next);
   Result<runtime::CgroupResources> PodGroup(api::core_v1::Pod pod) const;
   Ok UpdatePodGroup(const runtime::CgroupResources& next);
-  Ok UpdateContainers(const std::vector<ContainerUpdate>& updates, bool memory);
+  Ok UpdateContainers(const std::vector<ContainerUpdate>& updates, const Allocation& allocated, bool memory);
   void NoteResizeError(const std::string& message);
   void NoteActuated(api::core_v1::Pod pod, const std::string& container);
 

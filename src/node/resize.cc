@@ -60,6 +60,7 @@ ResizePlan PlanResize(Pod pod, const PodState& state) {
                                  SizesOf(state.allocated.Of(record.name), state.allocated.pod)};
     const Sizes& from = update.from;
     const Sizes& to = update.to;
+    const bool again = record.resources_in_doubt;
     const bool memory = from.memory_limit != to.memory_limit || from.memory_request != to.memory_request;
     const bool cpu = from.cpu_limit != to.cpu_limit || from.cpu_request != to.cpu_request;
     if ((memory && MustRestart(*container, "memory")) || (cpu && MustRestart(*container, "cpu"))) {
@@ -67,12 +68,12 @@ ResizePlan PlanResize(Pod pod, const PodState& state) {
       continue;
     }
     const bool memory_limit = from.memory_limit != to.memory_limit;
-    if (memory) {
+    if (memory || again) {
       AddUpdate(plan.memory, update, memory_limit ? from.memory_limit : from.memory_request,
                 memory_limit ? to.memory_limit : to.memory_request);
     }
     const bool cpu_limit = from.cpu_limit != to.cpu_limit;
-    if (cpu) {
+    if (cpu || again) {
       AddUpdate(plan.cpu, update, cpu_limit ? from.cpu_limit : from.cpu_request,
                 cpu_limit ? to.cpu_limit : to.cpu_request);
     }

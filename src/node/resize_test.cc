@@ -77,6 +77,19 @@ TEST(PlanResize, WhatShrinksGoesFirst) {
   }
 }
 
+TEST(PlanResize, WhatIsInDoubtIsGivenAgain) {
+  const char* again = R"(,"resizePolicy":[{"resourceName":"memory","restartPolicy":"RestartContainer"}])";
+  const doc::Document pod =
+      ParsePod(R"({"containers":[)" + One("a", "1", "1Mi", again) + "," + One("b", "1", "1Mi") + "]}");
+  PodState state = StateOf(Pod(pod.root), Pod(pod.root));
+  EXPECT_TRUE(PlanResize(Pod(pod.root), state).empty());
+  state.Find("a")->resources_in_doubt = true;
+  const ResizePlan plan = PlanResize(Pod(pod.root), state);
+  EXPECT_EQ(Names(plan.memory), "a");
+  EXPECT_EQ(Names(plan.cpu), "a");
+  EXPECT_TRUE(plan.restart.empty());
+}
+
 TEST(PlanResize, OnlyWhatRunsIsChanged) {
   const doc::Document before = ParsePod(R"({"initContainers":[)" + One("i", "1", "1Mi") + R"(],"containers":[)" +
                                         One("a", "1", "1Mi") + "," + One("b", "1", "1Mi") + "]}");
@@ -161,7 +174,12 @@ TEST(Allocation, IsReadAsItWasWritten) {
   EXPECT_EQ(read.actuated, Allocation());
   EXPECT_EQ(read.pod_group.cpu_shares, 3);
   EXPECT_EQ(read.pod_group.memory_limit, 9);
-  for (const char* bad : {"", "{", "[]", "{}", R"({"allocated":{}})", R"({"podGroup":{}})"}) {
+  const auto group = [](const std::string& amounts) { return R"({"allocated":{},"podGroup":{)" + amounts + "}}"; };
+  EXPECT_TRUE(ParseResourceRecord(group("")).ok());
+  for (const std::string& bad :
+       {std::string(), std::string("{"), std::string("[]"), std::string("{}"), std::string(R"({"allocated":{}})"),
+        std::string(R"({"podGroup":{}})"), group(R"("cpuShares":-1)"), group(R"("memoryLimit":9223372036854775807)"),
+        group(R"("cpuQuota":1)"), ToJson(record).substr(0, 40)}) {
     EXPECT_FALSE(ParseResourceRecord(bad).ok()) << bad;
   }
 }
