@@ -9,8 +9,6 @@
 namespace knarr::node {
 namespace {
 
-// The kubelet's containerLogMaxSize and containerLogMaxFiles.
-
 /// What was rotated of a log, the oldest first: whole paths.
 Result<std::vector<std::string>> RotatedOf(rt::FileSystem& files, const std::string& path) {
   const size_t slash = path.rfind('/');

@@ -118,8 +118,6 @@ class StatsReader {
   StatsReader(rt::Runtime& runtime, runtime::Runtime& containers, StatsOptions options);
   /// ServiceUnavailable when the machine has no control groups.
   Result<std::shared_ptr<const NodeSummary>> Read(StatsDetail detail);
-  /// What is known of a pod that is gone is forgotten.
-  void Forget(const std::string& uid) { disks_.erase(uid); }
 
  private:
   struct Rate {
