@@ -74,6 +74,9 @@ def a_debugger_that_ends_is_not_started_again(k):
     end = debuggers(k, "target")["short"]["state"]["terminated"]
     equal((end["exitCode"], end["reason"]), (3, "Error"))
     equal(k.ok("logs target -c short").out, "once\n")
+    own = [k.cluster.binary, "kubectl", "--namespace", k.namespace, "logs", "target"]
+    equal(k.cluster.run([*own, "-c", "short"]).out, "once\n")
+    equal(k.cluster.run([*own, "--all-containers"]).out, "once\n")
     # Another one makes the node look at the pod again.
     add(k, "target", [debugger("long")])
     runs(k, "target", "long")

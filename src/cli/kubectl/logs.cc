@@ -90,31 +90,17 @@ class Logs : public Command {
   }
 
   Result<std::vector<std::string>> Containers(Session& session, const api::Object& object) {
-    Pod pod(object.tree());
-    std::vector<std::string> init;
-    std::vector<std::string> regular;
-    for (auto container : pod.spec().init_containers()) init.emplace_back(container.name());
-    for (auto container : pod.spec().containers()) regular.emplace_back(container.name());
-    std::vector<std::string> all = init;
-    all.insert(all.end(), regular.begin(), regular.end());
-    if (all_containers_) return all;
-    if (!container_.empty()) {
-      if (std::ranges::find(all, container_) != all.end()) return std::vector{container_};
-      return BadRequest(fmt::format("container {} is not valid for pod {}", container_, object.name()));
+    const ContainerNames names = ContainersOf(Pod(object.tree()));
+    if (all_containers_) {
+      std::vector<std::string> all = names.init;
+      all.insert(all.end(), names.regular.begin(), names.regular.end());
+      all.insert(all.end(), names.ephemeral.begin(), names.ephemeral.end());
+      return all;
     }
-    if (auto named = pod.metadata().annotations().Find("kubectl.kubernetes.io/default-container")) {
-      if (std::ranges::find(regular, *named) != regular.end()) return std::vector{std::string(*named)};
-    }
-    if (regular.size() > 1 || !init.empty()) {
-      TRY(session.Warn(fmt::format("Defaulted container \"{}\" out of: {}\n", regular.front(), Names(regular, init))));
-    }
-    return std::vector{regular.front()};
-  }
-
-  static std::string Names(const std::vector<std::string>& regular, const std::vector<std::string>& init) {
-    std::string out = fmt::format("{}", fmt::join(regular, ", "));
-    for (const std::string& name : init) out += ", " + name + " (init)";
-    return out;
+    if (container_.empty()) return std::vector{TRY(PickContainer(session, object, "", false))};
+    if (names.Has(container_)) return std::vector{container_};
+    return BadRequest(fmt::format("container {} is not valid for pod {} out of: {}", container_, object.name(),
+                                  names.ToString()));
   }
 
   Ok PrintLog(Session& session, const api::Object& pod, const std::string& container) {

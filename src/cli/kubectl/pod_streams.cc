@@ -143,40 +143,46 @@ bool IsReady(Pod pod) {
   return false;
 }
 
+ContainerNames ContainersOf(Pod pod) {
+  ContainerNames out;
+  for (auto one : pod.spec().containers()) out.regular.emplace_back(one.name());
+  for (auto one : pod.spec().ephemeral_containers()) out.ephemeral.emplace_back(one.name());
+  for (auto one : pod.spec().init_containers()) out.init.emplace_back(one.name());
+  return out;
+}
+
+bool ContainerNames::Has(std::string_view name) const {
+  const auto in = [name](const std::vector<std::string>& list) { return std::ranges::find(list, name) != list.end(); };
+  return in(regular) || in(ephemeral) || in(init);
+}
+
+std::string ContainerNames::ToString() const {
+  std::vector<std::string> out = regular;
+  for (const std::string& name : ephemeral) out.push_back(name + " (ephem)");
+  for (const std::string& name : init) out.push_back(name + " (init)");
+  return fmt::format("{}", fmt::join(out, ", "));
+}
+
 Result<std::string> PickContainer(Session& session, const api::Object& object, const std::string& container,
                                   bool quiet) {
   Pod pod(object.tree());
-  std::vector<std::string> names;
-  std::vector<std::string> told;
-  for (auto one : pod.spec().containers()) {
-    names.emplace_back(one.name());
-    told.emplace_back(one.name());
-  }
-  const size_t regular = names.size();
-  for (auto one : pod.spec().ephemeral_containers()) {
-    names.emplace_back(one.name());
-    told.push_back(std::string(one.name()) + " (ephem)");
-  }
-  for (auto one : pod.spec().init_containers()) {
-    names.emplace_back(one.name());
-    told.push_back(std::string(one.name()) + " (init)");
-  }
-  const auto has = [&](std::string_view name) { return std::ranges::find(names, name) != names.end(); };
+  const ContainerNames names = ContainersOf(pod);
   if (!container.empty()) {
-    if (has(container)) return container;
+    if (names.Has(container)) return container;
     return BadRequest(fmt::format("container {} not found in pod {}", container, object.name()));
   }
   if (const auto named = pod.metadata().annotations().Find("kubectl.kubernetes.io/default-container")) {
-    if (has(*named)) return std::string(*named);
+    if (names.Has(*named)) return std::string(*named);
     if (!quiet) {
       TRY(session.Warn(fmt::format("Default container name \"{}\" not found in pod {}\n", *named, object.name())));
     }
   }
-  if (regular == 0) return BadRequest(fmt::format("pod {} has no containers", object.name()));
-  if (names.size() > 1 && !quiet) {
-    TRY(session.Warn(fmt::format("Defaulted container \"{}\" out of: {}\n", names.front(), fmt::join(told, ", "))));
+  if (names.regular.empty()) return BadRequest(fmt::format("pod {} has no containers", object.name()));
+  const bool choice = names.regular.size() + names.ephemeral.size() + names.init.size() > 1;
+  if (choice && !quiet) {
+    TRY(session.Warn(fmt::format("Defaulted container \"{}\" out of: {}\n", names.regular.front(), names.ToString())));
   }
-  return names.front();
+  return names.regular.front();
 }
 
 Result<int> RunStreams(Session& session, client::ExecStream& stream, const StreamChoice& choice) {

@@ -29,6 +29,15 @@ Result<api::ObjectPtr> FindPodOf(Session& session, const NamedObject& named, Dur
 /// The pod's condition says so.
 bool IsReady(api::core_v1::Pod pod);
 
+struct ContainerNames {
+  std::vector<std::string> regular;
+  std::vector<std::string> ephemeral;
+  std::vector<std::string> init;
+  bool Has(std::string_view name) const;
+  std::string ToString() const;  ///< "web, debugger-x (ephem), setup (init)"
+};
+ContainerNames ContainersOf(api::core_v1::Pod pod);
+
 /// `container`, the one an annotation names, or the first, which is told unless `quiet`.
 Result<std::string> PickContainer(Session& session, const api::Object& pod, const std::string& container, bool quiet);
 
