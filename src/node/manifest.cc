@@ -106,6 +106,7 @@ Result<api::ObjectPtr> ParseManifest(std::string_view text, const ManifestOrigin
   doc::Document& document = decoded.document;
   api::ApplyDefaults(*decoded.type, document.root, document.arena);
   document.root.Remove("status");
+  document.root.Ensure(document.arena, "metadata").Remove("resourceVersion");  // only what the API has is of a version
   const std::string name(document.root.Get("metadata", "name").AsString());
   if (name.empty()) return BadRequest("invalid pod: name is needed for the pod");
   PodEdit pod(document);
@@ -136,6 +137,8 @@ Result<api::ObjectPtr> ParseManifest(std::string_view text, const ManifestOrigin
 }
 
 bool IsStaticPod(Pod pod) {
+  // Anybody may write the annotation into the API.
+  if (!pod.metadata().resource_version().empty()) return false;
   const auto source = pod.metadata().annotations().Find(kConfigSource);
   return source && *source != "api";
 }

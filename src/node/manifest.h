@@ -27,7 +27,7 @@ struct ManifestOrigin {
 /// says and where it lies. BadRequest with the kubelet's words.
 Result<api::ObjectPtr> ParseManifest(std::string_view text, const ManifestOrigin& origin);
 
-/// Whether it comes of a file.
+/// Whether it comes of a file, and not of the API.
 bool IsStaticPod(api::core_v1::Pod pod);
 /// Whether it only shows in the API what the node runs of itself.
 bool IsMirrorPod(const api::Object& pod);

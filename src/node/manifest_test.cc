@@ -34,6 +34,12 @@ TEST(Manifest, BecomesAPodOfThisNode) {
   EXPECT_TRUE(IsStaticPod(pod));
   EXPECT_FALSE(IsMirrorPod(*object));
   EXPECT_TRUE(IsCritical(pod));
+  const api::ObjectPtr versioned = MUST(Parse(kContainer, "name: web, resourceVersion: \"7\""));
+  EXPECT_TRUE(IsStaticPod(Pod(versioned->tree())));
+  // Who writes into the API makes none.
+  doc::Document known = doc::Document::Copy(object->tree());
+  known.root.Ensure(known.arena, "metadata").Set(known.arena, "resourceVersion", doc::Value::Borrow("7"));
+  EXPECT_FALSE(IsStaticPod(Pod(known.root)));
 }
 
 TEST(Manifest, IsKnownByWhatItSaysAndWhereItLies) {

@@ -1,5 +1,6 @@
 // Pods that stand in files of the node.
 
+#include "node/pressure.h"
 #include "world.h"
 
 namespace knarr::node {
@@ -152,6 +153,21 @@ TEST(StaticPods, RunWithoutTheApi) {
     EXPECT_NE(world.Find("web-n1"), nullptr);
     world.client.away = false;
     world.ExpectGone("web-n1");
+  });
+}
+
+/// Only files make static pods: who says of a pod in the API that it were one gets none of their rights.
+TEST(StaticPods, AreNotMadeByTheApi) {
+  In([](World& world) {
+    const auto made = world.server.Create(
+        "Pod", R"({"metadata":{"name":"web","annotations":{"kubernetes.io/config.source":"file"}},
+                   "spec":{"nodeName":"n1","automountServiceAccountToken":false,)" +
+                   kOne + "}}");
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    world.Until("ready", [&] { return world.Ready("web"); });
+    EXPECT_FALSE(IsCritical(Pod(world.Find("web")->tree())));
+    world.Delete("web");
+    world.ExpectGone("web");
   });
 }
 
