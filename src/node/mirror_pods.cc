@@ -182,13 +182,29 @@ Ok MirrorPods::WriteStatus(const std::string& key) {
   if (status == entry.written) return {};
   const api::ObjectPtr next = WithStatus(*entry.mirror, entry.wanted->tree().At("status"));
   auto written = client_.Update(api::core_v1::PodInfo(), NameOf(key), next->tree(), "status");
+  // The watch may have told of its end before we heard that it was made.
+  if (written.Failed(Reason::kNotFound)) return Lost(key, *entry.mirror);
   if (written.Failed(Reason::kConflict)) {
     auto fresh = client_.Get(api::core_v1::PodInfo(), NameOf(key));
+    if (fresh.Failed(Reason::kNotFound)) return Lost(key, *entry.mirror);
     if (fresh.ok()) entries_[key].mirror = std::move(*fresh);
   }
   if (!written.ok()) return written.status();
-  entries_[key].mirror = std::move(*written);
-  entries_[key].written = status;
+  Entry& now = entries_[key];
+  // While that was written, it may have gone, or another may have come.
+  if (now.mirror == nullptr || now.mirror->uid() != (*written)->uid()) return {};
+  now.mirror = std::move(*written);
+  now.written = status;
+  return {};
+}
+
+/// There is no such mirror any more: another is made at once.
+Ok MirrorPods::Lost(const std::string& key, const api::Object& mirror) {
+  Entry& entry = entries_[key];
+  if (entry.mirror == nullptr || entry.mirror->uid() != mirror.uid()) return {};
+  entry.mirror.reset();
+  entry.written.clear();
+  wake_.Set();
   return {};
 }
 

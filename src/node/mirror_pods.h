@@ -73,6 +73,7 @@ class MirrorPods {
   Ok Remove(const std::string& key);
   Ok Create(const std::string& key);
   Ok WriteStatus(const std::string& key);
+  Ok Lost(const std::string& key, const api::Object& mirror);
   Result<api::ObjectPtr> Fetch(const std::string& key);
 
   rt::Runtime& runtime_;

@@ -80,6 +80,25 @@ TEST(StaticPods, DoNotGoWithTheirMirror) {
   });
 }
 
+/// Its end is told of before the answer to the last write of its status comes.
+TEST(StaticPods, AMirrorThatGoesWhileItIsWrittenComesAgain) {
+  In([](World& world) {
+    StaticWorld at(world);
+    at.Write("web.yaml", Manifest("web"));
+    world.Until("ready", [&] { return world.Ready("web-n1"); });
+    const std::string uid = at.UidOf("web-n1");
+    world.client.late = 5s;
+    world.containers.End(world.containers.Newest("a"), 1);
+    world.Until("it is written", [&] { return world.Restarts("web-n1") == 1; });
+    MUST(world.server.client().Delete(api::core_v1::PodInfo(), {"default", "web-n1"}, {.grace_seconds = 0}));
+    EXPECT_EQ(world.Find("web-n1"), nullptr);
+    world.Until("there again", [&] { return world.Ready("web-n1") && at.UidOf("web-n1") != uid; }, 60s);
+    world.client.late = {};
+    at.Remove("web.yaml");
+    world.ExpectGone("web-n1");
+  });
+}
+
 TEST(StaticPods, AreMadeAnewWhenTheirFileChanges) {
   In([](World& world) {
     StaticWorld at(world);
