@@ -1,6 +1,7 @@
 #include "node/static_pods.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -79,7 +80,7 @@ Ok StaticPods::Look() {
 Result<StaticPods::Pods> StaticPods::ReadAll() {
   Pods out;
   const std::vector<std::string> files = TRY(Files());
-  for (const std::string& file : files) {
+  for (const std::string& file : std::span(files).first(std::min(files.size(), kFilesMax))) {
     auto pod = ReadOne(file);
     if (pod.Failed(Reason::kCancelled)) return pod.status();
     if (pod.ok()) {
@@ -94,6 +95,9 @@ Result<StaticPods::Pods> StaticPods::ReadAll() {
       pod = Conflict("another file has a pod of that name");
     }
     if (!pod.Failed(Reason::kNotFound)) Refuse(file, pod.status().message());
+  }
+  if (files.size() > kFilesMax) {
+    Refuse(files[kFilesMax], "there are more than a thousand files; this one and those behind it are left out");
   }
   std::erase_if(refused_, [&](const auto& entry) { return std::ranges::find(files, entry.first) == files.end(); });
   return out;
@@ -110,10 +114,6 @@ Result<std::vector<std::string>> StaticPods::Files() {
     if (!entry.name.starts_with('.')) out.push_back(path_ + "/" + entry.name);
   }
   std::ranges::sort(out);
-  if (out.size() > kFilesMax) {
-    Refuse(out[kFilesMax], "there are more than a thousand files; this one and those behind it are left out");
-    out.resize(kFilesMax);
-  }
   return out;
 }
 

@@ -1,6 +1,9 @@
 // Pods that stand in files of the node.
 
+#include <map>
+
 #include "node/pressure.h"
+#include "node/static_pods.h"
 #include "world.h"
 
 namespace knarr::node {
@@ -187,6 +190,26 @@ TEST(StaticPods, AreNotMadeByTheApi) {
     EXPECT_FALSE(IsCritical(Pod(world.Find("web")->tree())));
     world.Delete("web");
     world.ExpectGone("web");
+  });
+}
+
+TEST(StaticPods, OfTooManyFilesItIsSaidOnce) {
+  In([](World& world) {
+    MUST(world.runtime.files().MakeDirectories(kFolder));
+    for (int i = 0; i < 1005; ++i) {
+      MUST(world.runtime.files().WriteFile(kFolder + "/" + std::to_string(10000 + i) + ".yaml", "no pod"));
+    }
+    std::map<std::string, int> refused;
+    StaticPods pods(world.runtime, kFolder, "n1",
+                    {.added = [](const api::ObjectPtr& pod) { FAIL() << pod->name(); },
+                     .removed = [](const api::ObjectPtr& pod) { FAIL() << pod->name(); },
+                     .refused = [&](const std::string& path, const std::string&) { ++refused[path]; }});
+    MUST(pods.Start());
+    world.Sleep(90s);
+    pods.Stop();
+    EXPECT_EQ(refused.size(), 1001U);
+    EXPECT_EQ(refused[kFolder + "/11000.yaml"], 1);
+    EXPECT_EQ(refused[kFolder + "/10999.yaml"], 1);
   });
 }
 
