@@ -235,7 +235,7 @@ void Agent::TellPressures(const Pressures::Conditions& before) {
 Ok Agent::LookAtPressure() {
   Observations observations = Observe();
   const Pressures::Conditions before = pressures_.conditions();
-  const std::vector<Threshold> due = pressures_.Look(observations, runtime_.Wall());
+  const std::vector<Threshold> due = pressures_.Look(observations, runtime_.Mono());
   if (pressures_.conditions() != before) {
     TellPressures(before);
     // Who can't be told hears it with the node's next status; what has to be done can't wait for that.

@@ -212,7 +212,7 @@ std::vector<Threshold> ThresholdsMet(const std::vector<Threshold>& thresholds, c
   return out;
 }
 
-std::vector<Threshold> Pressures::Look(const Observations& observations, WallTime now) {
+std::vector<Threshold> Pressures::Look(const Observations& observations, MonoTime now) {
   std::vector<Threshold> met = ThresholdsMet(config_.thresholds, observations, false);
   for (const Threshold& old : ThresholdsMet(unresolved_, observations, true)) {
     if (std::ranges::none_of(met, [&](const Threshold& one) { return IsSame(one, old); })) met.push_back(old);
@@ -229,7 +229,7 @@ std::vector<Threshold> Pressures::Look(const Observations& observations, WallTim
   }
   seen_ = std::move(seen);
   unresolved_ = due;
-  const auto holds = [&](const std::optional<WallTime>& last) { return last && now - *last < config_.transition; };
+  const auto holds = [&](const std::optional<MonoTime>& last) { return last && now - *last < config_.transition; };
   conditions_ = {.memory = holds(memory_seen_), .disk = holds(disk_seen_), .pids = holds(pids_seen_)};
   return due;
 }

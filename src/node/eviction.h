@@ -83,7 +83,7 @@ class Pressures {
  public:
   explicit Pressures(EvictionConfig config = {}) : config_(std::move(config)) {}
   /// Those whose grace is over, memory first.
-  std::vector<Threshold> Look(const Observations& observations, WallTime now);
+  std::vector<Threshold> Look(const Observations& observations, MonoTime now);
   bool memory() const { return conditions_.memory; }
   bool disk() const { return conditions_.disk; }
   bool pids() const { return conditions_.pids; }
@@ -100,14 +100,14 @@ class Pressures {
  private:
   struct Seen {
     Threshold threshold;
-    WallTime first;
+    MonoTime first;
   };
   const EvictionConfig config_;
   std::vector<Seen> seen_;  // those that are met
   std::vector<Threshold> unresolved_;
-  std::optional<WallTime> memory_seen_;
-  std::optional<WallTime> disk_seen_;
-  std::optional<WallTime> pids_seen_;
+  std::optional<MonoTime> memory_seen_;
+  std::optional<MonoTime> disk_seen_;
+  std::optional<MonoTime> pids_seen_;
   Conditions conditions_;
 };
 

@@ -16,6 +16,7 @@ namespace {
 using api::core_v1::Pod;
 
 constexpr WallTime kNow{std::chrono::hours(24 * 365 * 50)};
+constexpr MonoTime kThen{std::chrono::hours(1)};
 
 image::Image Named(std::string id, int64_t size) {
   image::Image out;
@@ -159,27 +160,27 @@ TEST(Eviction, SoftThresholdsWaitAndReclaimHolds) {
     return Observations{{Signal::kMemoryAvailable, {memory * kMi, 1000 * kMi}},
                         {Signal::kNodeFsAvailable, {disk, 100}}};
   };
-  EXPECT_TRUE(pressures.Look(seen(500, 50), kNow).empty());
+  EXPECT_TRUE(pressures.Look(seen(500, 50), kThen).empty());
   EXPECT_FALSE(pressures.memory());
   // Met, but not for long enough: the node says so, and nobody has to go.
-  EXPECT_TRUE(pressures.Look(seen(200, 50), kNow + 10s).empty());
+  EXPECT_TRUE(pressures.Look(seen(200, 50), kThen + 10s).empty());
   EXPECT_TRUE(pressures.memory());
   // Not met in between: it counts from the start.
-  EXPECT_TRUE(pressures.Look(seen(350, 50), kNow + 20s).empty());
-  EXPECT_TRUE(pressures.Look(seen(200, 50), kNow + 30s).empty());
-  EXPECT_TRUE(pressures.Look(seen(200, 50), kNow + 50s).empty());
-  ASSERT_EQ(pressures.Look(seen(200, 5), kNow + 60s).size(), 2U);
+  EXPECT_TRUE(pressures.Look(seen(350, 50), kThen + 20s).empty());
+  EXPECT_TRUE(pressures.Look(seen(200, 50), kThen + 30s).empty());
+  EXPECT_TRUE(pressures.Look(seen(200, 50), kThen + 50s).empty());
+  ASSERT_EQ(pressures.Look(seen(200, 5), kThen + 60s).size(), 2U);
   // More than the threshold, but not as much as is to be reclaimed.
-  auto due = pressures.Look(seen(350, 50), kNow + 70s);
+  auto due = pressures.Look(seen(350, 50), kThen + 70s);
   ASSERT_EQ(due.size(), 1U);
   EXPECT_EQ(due[0].signal, Signal::kMemoryAvailable);
-  EXPECT_TRUE(pressures.Look(seen(450, 50), kNow + 80s).empty());
+  EXPECT_TRUE(pressures.Look(seen(450, 50), kThen + 80s).empty());
   EXPECT_TRUE(pressures.memory());
   EXPECT_TRUE(pressures.disk());
-  EXPECT_TRUE(pressures.Look(seen(450, 50), kNow + 60s + 5min).empty());
+  EXPECT_TRUE(pressures.Look(seen(450, 50), kThen + 60s + 5min).empty());
   EXPECT_TRUE(pressures.memory());
   EXPECT_FALSE(pressures.disk());
-  EXPECT_TRUE(pressures.Look(seen(450, 50), kNow + 70s + 5min).empty());
+  EXPECT_TRUE(pressures.Look(seen(450, 50), kThen + 70s + 5min).empty());
   EXPECT_FALSE(pressures.memory());
 }
 
@@ -228,7 +229,7 @@ TEST(Pressure, RefusesWhoMayNotBeginNow) {
     Observations observations;
     for (const Signal signal : signals) observations[signal] = {0, 100};
     auto out = std::make_unique<Pressures>(Parsed(flags));
-    (void)out->Look(observations, kNow);  // its conditions count
+    (void)out->Look(observations, kThen);  // its conditions count
     return out;
   };
   const auto memory = under({Signal::kMemoryAvailable});
