@@ -14,6 +14,7 @@
 #include "controller/service_cidrs.h"
 #include "controller/token_cleaner.h"
 #include "controller/token_secrets.h"
+#include "controller/volume_expansion.h"
 #include "controller/volume_protection.h"
 
 namespace knarr::controller {
@@ -39,6 +40,7 @@ std::span<const ControllerEntry> AllControllers() {
       {"resourcequota-controller", "resourcequota-controller", MakeResourceQuotaController},
       {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", MakeRootCaController},
       {"persistentvolume-binder-controller", "persistent-volume-binder", MakePersistentVolumeController},
+      {"persistentvolume-expander-controller", "expand-controller", MakeVolumeExpansionController},
       {"ephemeral-volume-controller", "ephemeral-volume-controller", MakeEphemeralVolumeController},
       {"persistentvolumeclaim-protection-controller", "pvc-protection-controller", MakeClaimProtectionController},
       {"persistentvolume-protection-controller", "pv-protection-controller", MakeVolumeProtectionController},

@@ -125,13 +125,14 @@ Ok EnsureLocalStorageClass(client::Client& client) {
   return made.Failed(Reason::kAlreadyExists) ? Ok() : Outcome(made);
 }
 
-LocalVolumes::LocalVolumes(rt::Runtime& runtime, client::Client& client, client::InformerFactory& informers,
-                           client::EventRecorder& events, LocalVolumesOptions options)
+LocalVolumes::LocalVolumes(rt::Runtime& runtime, rt::FileSystem& files, client::Client& client,
+                           client::InformerFactory& informers, client::EventRecorder& events,
+                           LocalVolumesOptions options)
     : runtime_(runtime),
+      files_(files),
       client_(client),
       events_(events),
       options_(std::move(options)),
-      hostname_(options_.hostname.empty() ? options_.node_name : options_.hostname),
       notes_(options_.directory + "/" + std::string(kNotes)),
       claims_(informers.For(Claims())),
       volumes_(informers.For(Volumes())),
@@ -168,19 +169,19 @@ void LocalVolumes::Stop() {
 
 /// Nothing is made or removed before it is known what was begun.
 void LocalVolumes::ReadNotes() {
-  Result<std::vector<rt::DirectoryEntry>> entries = runtime_.files().List(notes_);
+  Result<std::vector<rt::DirectoryEntry>> entries = files_.List(notes_);
   while (!entries.ok() && !entries.Failed(Reason::kNotFound)) {
     LOG_WARN("local volumes can't be looked at", {"folder", notes_}, {"error", entries.status()});
     if (!runtime_.Sleep(kListRetry).ok()) return;
-    entries = runtime_.files().List(notes_);
+    entries = files_.List(notes_);
   }
   if (entries.ok()) {
     for (const rt::DirectoryEntry& entry : *entries) {
-      const Result<std::string> text = runtime_.files().ReadFile(NoteOf(entry.name), kNoteMax);
+      const Result<std::string> text = files_.ReadFile(NoteOf(entry.name), kNoteMax);
       const Result<Note> note = text.ok() ? ParseNote(*text) : Result<Note>(text.status());
       if (!note.ok()) {
         // Half of one: its folder was not made yet.
-        const Ok removed = runtime_.files().Remove(NoteOf(entry.name));
+        const Ok removed = files_.Remove(NoteOf(entry.name));
         if (!removed.ok()) LOG_WARN("a note stays", {"note", entry.name}, {"error", removed.status()});
         continue;
       }
@@ -222,7 +223,7 @@ Result<Requeue> LocalVolumes::SyncClaim(const ObjectName& key) {
 bool LocalVolumes::IsToMake(const api::Object& object) const {
   const PersistentVolumeClaim claim(object.tree());
   return Annotation(object, api::kStorageProvisioner) == api::kLocalProvisioner &&
-         Annotation(object, api::kSelectedNode) == options_.node_name && claim.spec().volume_name().empty() &&
+         options_.nodes.contains(Annotation(object, api::kSelectedNode)) && claim.spec().volume_name().empty() &&
          !object.deleting();
 }
 
@@ -251,7 +252,7 @@ Ok LocalVolumes::Make(const api::Object& claim) {
     return GiveBack(claim);
   }
   TRY(CreateVolume(volume, claim, *storage_class, *folder));
-  TRY(runtime_.files().Remove(NoteOf(volume)));
+  TRY(files_.Remove(NoteOf(volume)));
   noted_.erase(KeyOf(claim));
   Tell(Claims(), claim, EventKind::kNormal, "ProvisioningSucceeded",
        fmt::format("Successfully provisioned volume {}", volume));
@@ -259,17 +260,16 @@ Ok LocalVolumes::Make(const api::Object& claim) {
 }
 
 Ok LocalVolumes::MakeFolder(const std::string& volume, const api::Object& claim, const std::string& folder) {
-  rt::FileSystem& files = runtime_.files();
-  TRY(files.MakeDirectories(options_.directory, kAboveMode));
-  TRY(files.MakeDirectories(notes_, kAboveMode));
+  TRY(files_.MakeDirectories(options_.directory, kAboveMode));
+  TRY(files_.MakeDirectories(notes_, kAboveMode));
   noted_[KeyOf(claim)] = volume;
-  TRY(files.WriteFileAtomic(NoteOf(volume), fmt::format("{} {} {}", KeyOf(claim), claim.uid(), folder)));
+  TRY(files_.WriteFileAtomic(NoteOf(volume), fmt::format("{} {} {}", KeyOf(claim), claim.uid(), folder)));
   const std::string path = options_.directory + "/" + folder;
-  TRY(files.MakeDirectories(path, kFolderMode));
-  const rt::FileInfo info = TRY(files.LinkStat(path));
+  TRY(files_.MakeDirectories(path, kFolderMode));
+  const rt::FileInfo info = TRY(files_.LinkStat(path));
   if (info.type != rt::FileType::kDirectory) return Conflict(fmt::format("{} is not a folder", path));
-  TRY(files.Chmod(path, kFolderMode));  // whatever our umask is
-  return files.SyncDirectory(options_.directory);
+  TRY(files_.Chmod(path, kFolderMode));  // whatever our umask is
+  return files_.SyncDirectory(options_.directory);
 }
 
 Ok LocalVolumes::CreateVolume(const std::string& name, const api::Object& object, const api::Object& storage_class,
@@ -294,7 +294,7 @@ Ok LocalVolumes::CreateVolume(const std::string& name, const api::Object& object
       .add_match_expressions()
       .set_key(api::kHostnameLabel)
       .set_operator("In")
-      .add_values(hostname_);
+      .add_values(Annotation(object, api::kSelectedNode));
   spec.claim_ref()
       .set_kind("PersistentVolumeClaim")
       .set_ns(object.ns())
@@ -321,24 +321,23 @@ Ok LocalVolumes::GiveBack(const api::Object& claim) {
 }
 
 Ok LocalVolumes::Settle(const std::string& volume) {
-  rt::FileSystem& files = runtime_.files();
   const Result<ObjectPtr> present = client_.Get(Volumes(), {"", volume});
   if (!present.ok() && !present.Failed(Reason::kNotFound)) return present.status();
   if (!present.ok()) {
-    const Result<std::string> text = files.ReadFile(NoteOf(volume), kNoteMax);
+    const Result<std::string> text = files_.ReadFile(NoteOf(volume), kNoteMax);
     if (text.Failed(Reason::kNotFound)) return {};
     if (!text.ok()) return text.status();
     const Note note = TRY(ParseNote(*text));
     const std::string folder = TRY(LocalFolderName(volume, note.claim.ns, note.claim.name));
     LOG_INFO("a volume that was begun is not needed any more", {"volume", volume}, {"claim", note.claim.ToString()});
-    TRY(files.RemoveAll(options_.directory + "/" + folder));
+    TRY(files_.RemoveAll(options_.directory + "/" + folder));
   }
-  return files.Remove(NoteOf(volume));
+  return files_.Remove(NoteOf(volume));
 }
 
 bool LocalVolumes::IsOurs(const api::Object& volume) const {
   return Annotation(volume, api::kProvisionedBy) == api::kLocalProvisioner &&
-         HostOf(PersistentVolume(volume.tree())) == hostname_;
+         options_.nodes.contains(HostOf(PersistentVolume(volume.tree())));
 }
 
 Result<Requeue> LocalVolumes::SyncVolume(const ObjectName& key) {
@@ -370,7 +369,7 @@ Ok LocalVolumes::Remove(const ObjectPtr& object) {
   if (removed.ok() && volume.spec().local().path() != options_.directory + "/" + *folder) {
     removed = BadRequest(fmt::format("{} is no volume of this node", GoQuote(volume.spec().local().path())));
   }
-  if (removed.ok()) removed = runtime_.files().RemoveAll(options_.directory + "/" + *folder);
+  if (removed.ok()) removed = files_.RemoveAll(options_.directory + "/" + *folder);
   if (!removed.ok()) {
     if (removed.Failed(Reason::kCancelled)) return removed;
     Tell(Volumes(), *object, EventKind::kWarning, "VolumeFailedDelete", removed.status().message());

@@ -12,6 +12,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,13 +22,14 @@
 #include "client/events.h"
 #include "client/informer.h"
 #include "controller/framework/controller.h"
+#include "rt/file_system.h"
 #include "rt/runtime.h"
 
 namespace knarr::controller {
 
 struct LocalVolumesOptions {
-  std::string node_name;
-  std::string hostname;   ///< the node's label kubernetes.io/hostname; "": the node's name
+  /// This machine's; several where they are simulated. A node's name is its label kubernetes.io/hostname, too.
+  std::set<std::string, std::less<>> nodes;
   std::string directory;  ///< where the folders are
 };
 
@@ -43,8 +45,8 @@ Ok EnsureLocalStorageClass(client::Client& client);
 
 class LocalVolumes {
  public:
-  /// `client` is persistent-volume-binder's. REQUIRES: the informers outlive it.
-  LocalVolumes(rt::Runtime& runtime, client::Client& client, client::InformerFactory& informers,
+  /// `client` is persistent-volume-binder's. REQUIRES: files and informers outlive it.
+  LocalVolumes(rt::Runtime& runtime, rt::FileSystem& files, client::Client& client, client::InformerFactory& informers,
                client::EventRecorder& events, LocalVolumesOptions options);
   ~LocalVolumes();
   void Start();
@@ -77,10 +79,10 @@ class LocalVolumes {
             std::string message);
 
   rt::Runtime& runtime_;
+  rt::FileSystem& files_;
   client::Client& client_;
   client::EventRecorder& events_;
   const LocalVolumesOptions options_;
-  const std::string hostname_;
   const std::string notes_;  // the folder of notes
   client::Informer& claims_;
   client::Informer& volumes_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "api/core_v1.h"
 #include "api/persistent_volumes.h"
@@ -27,9 +28,12 @@ using client::ObjectName;
 constexpr std::string_view kByClaim = "volume-binder/claim";    // volumes
 constexpr std::string_view kByClass = "volume-binder/class";    // volumes, and claims that have none
 constexpr std::string_view kByVolume = "volume-binder/volume";  // claims
+constexpr std::string_view kByNode = "volume-binder/node";      // claims that are to get a volume there
 constexpr std::string_view kWaiting = "volume-binder/waiting";  // pods without a node, by claim
 constexpr std::string_view kNoClassNamed = "?";                 // no name of a class
 constexpr std::string_view kInTree = "kubernetes.io/";
+// How long a node that was chosen may be missing.
+constexpr Duration kQuarantine = 40s;
 
 const api::KindInfo& Claims() { return api::core_v1::PersistentVolumeClaimInfo(); }
 const api::KindInfo& Volumes() { return api::core_v1::PersistentVolumeInfo(); }
@@ -69,8 +73,12 @@ class PersistentVolumeController : public Controller {
         volumes_(context.informers.For(Volumes())),
         classes_(context.informers.For(api::storage_v1::StorageClassInfo())),
         pods_(context.informers.For(api::core_v1::PodInfo())),
+        nodes_(context.informers.For(api::core_v1::NodeInfo())),
         worker_(context.runtime, "volume-binder", [this](const ObjectName& key) { return Sync(key); }) {
     AddIndexes();
+    nodes_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) {
+      if (after == nullptr) AddAll(claims_.ByIndex(kByNode, before->name()));
+    });
     claims_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { ClaimChanged(before, after); });
     volumes_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { VolumeChanged(before, after); });
     classes_.AddHandler([this](const ObjectPtr&, const ObjectPtr& after) {
@@ -80,7 +88,7 @@ class PersistentVolumeController : public Controller {
     });
   }
   // One fiber: what one claim is given is seen before the next one looks.
-  void Start() override { worker_.Start({&claims_, &volumes_, &classes_, &pods_}, 1); }
+  void Start() override { worker_.Start({&claims_, &volumes_, &classes_, &pods_, &nodes_}, 1); }
   void Stop() override { worker_.Stop(); }
 
  private:
@@ -98,6 +106,11 @@ class PersistentVolumeController : public Controller {
       const PersistentVolumeClaim claim(object.tree());
       if (!claim.spec().volume_name().empty()) return Strings();
       return Strings{std::string(api::NamesClass(claim) ? api::ClassOf(claim) : kNoClassNamed)};
+    });
+    claims_.AddIndex(std::string(kByNode), [](const api::Object& object) {
+      const auto node = PersistentVolumeClaim(object.tree()).metadata().annotations().Find(api::kSelectedNode);
+      const bool open = PersistentVolumeClaim(object.tree()).spec().volume_name().empty();
+      return node && open ? Strings{std::string(*node)} : Strings();
     });
     claims_.AddIndex(std::string(kByVolume), [](const api::Object& object) {
       const std::string_view name = PersistentVolumeClaim(object.tree()).spec().volume_name();
@@ -281,6 +294,7 @@ class PersistentVolumeController : public Controller {
                                 "node's disk need volumeBindingMode WaitForFirstConsumer",
                                 GoQuote(storage_class->name())));
     }
+    if (by == api::kLocalProvisioner && TRY(IsLost(object))) return Reschedule(object);
     const auto annotations = claim.metadata().annotations();
     if (annotations.Find(api::kStorageProvisioner) != by) {
       doc::Document copy = doc::Document::Copy(object.tree());
@@ -296,6 +310,31 @@ class PersistentVolumeController : public Controller {
                      "running and correctly registered.",
                      by));
     return {};
+  }
+
+  /// Whether the node that was chosen for the claim, and would make its volume, is gone.
+  Result<bool> IsLost(const api::Object& claim) {
+    const std::string node(claim.tree().Get("metadata", "annotations").At(api::kSelectedNode).AsString());
+    if (nodes_.Get({"", node}) != nullptr) {
+      missing_since_.erase(node);
+      return false;
+    }
+    const MonoTime now = context_.runtime.Mono();
+    const MonoTime since = missing_since_.try_emplace(node, now).first->second;
+    if (now - since < kQuarantine) {
+      worker_.AddAfter(NameOf(claim), since + kQuarantine - now);
+      return false;
+    }
+    const client::ObjectList live =
+        TRY(context_.client.List(api::core_v1::NodeInfo(), "", {.field_selector = "metadata.name=" + node}));
+    missing_since_.erase(node);
+    return live.items.empty();
+  }
+
+  Ok Reschedule(const api::Object& claim) {
+    doc::Document copy = doc::Document::Copy(claim.tree());
+    PersistentVolumeClaimEdit(copy).metadata().remove_annotations(api::kSelectedNode);
+    return Outcome(context_.client.Update(Claims(), NameOf(claim), copy.root));
   }
 
   /// `volume`: whose capacity and modes the claim has; null for none.
@@ -447,6 +486,8 @@ class PersistentVolumeController : public Controller {
   client::Informer& volumes_;
   client::Informer& classes_;
   client::Informer& pods_;
+  client::Informer& nodes_;
+  std::map<std::string, MonoTime, std::less<>> missing_since_;  // nodes that were chosen and are not there
   Worker worker_;
 };
 

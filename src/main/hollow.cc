@@ -8,7 +8,9 @@
 #include "cli/flags.h"
 #include "client/http_client.h"
 #include "client/kubeconfig.h"
+#include "controller/local_volumes.h"
 #include "rt/file_system.h"
+#include "rt/memory_files.h"
 
 namespace knarr::main {
 namespace {
@@ -32,6 +34,30 @@ Result<hollow::Options> OptionsOf(rt::Runtime& runtime, std::string_view flag, c
 
 }  // namespace
 
+/// Volumes of hollow nodes, whose folders are in memory.
+class PaperVolumes {
+ public:
+  PaperVolumes(rt::Runtime& runtime, client::Client& client, client::InformerFactory& informers,
+               const std::vector<std::string>& nodes)
+      : files_(rt::MakeMemoryFileSystem(runtime)),
+        events_(runtime, client, "knarr.dev/local"),
+        volumes_(runtime, *files_, client, informers, events_, {{nodes.begin(), nodes.end()}, "/storage"}) {
+    volumes_.Start();
+  }
+  void Stop() {
+    volumes_.Stop();
+    events_.Stop();
+  }
+
+ private:
+  std::unique_ptr<rt::FileSystem> files_;
+  client::EventRecorder events_;
+  controller::LocalVolumes volumes_;
+};
+
+HollowNodes::HollowNodes() = default;
+HollowNodes::~HollowNodes() = default;
+
 Result<std::unique_ptr<HollowNodes>> HollowNodes::Start(rt::Runtime& runtime, apiserver::ApiServer& api,
                                                         client::InformerFactory& informers, const HollowFlags& flags) {
   hollow::Options options = TRY(OptionsOf(runtime, "--hollow-nodes", flags));
@@ -41,10 +67,14 @@ Result<std::unique_ptr<HollowNodes>> HollowNodes::Start(rt::Runtime& runtime, ap
   out->nodes_ = std::make_unique<hollow::Nodes>(runtime, *out->client_, informers, std::move(options));
   for (const std::string& name : out->nodes_->Names()) api.SetNodeAccess(name, out->nodes_.get());
   out->nodes_->Start();
+  out->volumes_ = std::make_unique<PaperVolumes>(runtime, *out->client_, informers, out->nodes_->Names());
   return out;
 }
 
-void HollowNodes::Stop() { nodes_->Stop(); }
+void HollowNodes::Stop() {
+  volumes_->Stop();
+  nodes_->Stop();
+}
 
 namespace {
 
@@ -77,6 +107,7 @@ Ok Serve(rt::RealRuntime& runtime, Command& command) {
   TRY(client->GetRaw("/version").Context("server " + client->server()));
   client::InformerFactory informers(runtime, *client);
   hollow::Nodes nodes(runtime, *client, informers, std::move(options));
+  PaperVolumes volumes(runtime, *client, informers, nodes.Names());
   informers.Start();
   nodes.Start();
   rt::TaskGroup tasks(runtime, "hollow-node");
@@ -86,6 +117,7 @@ Ok Serve(rt::RealRuntime& runtime, Command& command) {
   const Result<int> signal = runtime.WaitSignal({SIGTERM, SIGINT});
   LOG_INFO("stopping; the nodes' objects stay", {"signal", signal.ok() ? *signal : 0});
   tasks.StopAndJoin();
+  volumes.Stop();
   nodes.Stop();
   informers.Stop();
   return {};

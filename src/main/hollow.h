@@ -30,13 +30,14 @@ class HollowNodes {
   static Result<std::unique_ptr<HollowNodes>> Start(rt::Runtime& runtime, apiserver::ApiServer& api,
                                                     client::InformerFactory& informers, const HollowFlags& flags);
   /// REQUIRES: Stop was called.
-  ~HollowNodes() = default;
+  ~HollowNodes();
   void Stop();
 
  private:
-  HollowNodes() = default;
+  HollowNodes();
   std::unique_ptr<client::Client> client_;
   std::unique_ptr<hollow::Nodes> nodes_;
+  std::unique_ptr<class PaperVolumes> volumes_;
 };
 
 /// `knarr hollow-node …`, until SIGTERM or SIGINT; the exit code.

@@ -247,8 +247,8 @@ class Server {
     const std::string path =
         options_.local_storage_path.empty() ? options_.data_directory + "/storage" : options_.local_storage_path;
     parts.volumes = std::make_unique<controller::LocalVolumes>(
-        world_, *parts.client, control_->informers(), *parts.events,
-        controller::LocalVolumesOptions{.node_name = options_.node_name, .hostname = "", .directory = path});
+        world_, world_.files(), *parts.client, control_->informers(), *parts.events,
+        controller::LocalVolumesOptions{.nodes = {options_.node_name}, .directory = path});
     parts.volumes->Start();
   }
 

@@ -17,6 +17,8 @@ using api::core_v1::Pod;
 
 constexpr std::string_view kPods = "/registry/core/pods/";
 constexpr std::string_view kNodes = "/registry/core/nodes/";
+constexpr std::string_view kClaims = "/registry/core/persistentvolumeclaims/";
+constexpr std::string_view kVolumes = "/registry/core/persistentvolumes/";
 constexpr std::string_view kEvents = "/registry/core/events/";
 constexpr std::string_view kLeases = "/registry/coordination.k8s.io/leases/";
 
@@ -127,6 +129,8 @@ void Auditor::See(const store::Event& event) {
   if (pod) SeePod(key, before, after);
   if (set) SeeSet(after);
   if (node) SeeNode(before, after);
+  if (key.starts_with(kClaims)) SeeClaim(key, before, after);
+  if (key.starts_with(kVolumes)) SeeVolume(key, before, after);
   if (deleted) {
     objects_.erase(event.key);
   } else {
@@ -191,6 +195,7 @@ void Auditor::SeeBound(std::string_view key, const api::Object& object) {
     journal_.Violation(fmt::format("{} bound, which is another scheduler's", key));
   }
   if (!pod.spec().scheduling_gates().empty()) journal_.Violation(fmt::format("{} bound with its gates closed", key));
+  SeeVolumesOf(key, object, node.object);
   if (AffinityForbids(pod, node.object)) {
     journal_.Violation(fmt::format("{} bound to node {} that its affinity forbids", key, name));
   }

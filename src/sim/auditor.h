@@ -6,7 +6,7 @@
 //   was ever asked for (and adopted), nor deletes more than it has too many; what is being deleted never comes back,
 //   and what a finalizer holds does not go; a pod does not go while it runs; no two services have one address, no two
 //   pods of a node one port; a quota is never exceeded; the garbage collector takes nothing that has an owner, and
-//   nothing that its owner left behind; ….
+//   nothing that its owner left behind; no two claims have one volume, and none loses its own; ….
 // It also counts what happens seldom: paths that no seed reaches are not tested.
 
 #include <cstdint>
@@ -92,6 +92,11 @@ class Auditor : public CallObserver {
   void SeeOwner(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
   void SeeSet(const api::ObjectPtr& after);
   void SeeNode(const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void SeeClaim(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void SeeVolume(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void SeeVolumesOf(std::string_view key, const api::Object& pod, const api::ObjectPtr& node);
+  /// The core object of that plural and "namespace/name" as it was seen last; null if there is none.
+  api::ObjectPtr Seen(std::string_view plural, const std::string& name) const;
   void NoteChange(const store::Event& event, const api::ObjectPtr& after);
   void SeeAny(const store::Event& event, const api::ObjectPtr& before, const api::ObjectPtr& after);
   void SeeOwned(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
@@ -125,6 +130,7 @@ class Auditor : public CallObserver {
   std::map<std::string, std::string, std::less<>> addresses_;      // address → pod's key
   std::map<std::string, std::string, std::less<>> services_;       // cluster IP → service's key
   std::map<std::string, std::string, std::less<>> ports_;          // "node/protocol/port" → pod's key
+  std::map<std::string, std::string, std::less<>> volume_owners_;  // volume → key of the claim that has it
   std::map<std::string, int, std::less<>> counts_;                 // "namespace/kind" → how many there are
   std::map<std::string, api::ObjectPtr, std::less<>> quotas_;      // by key
   // What owners have: their uid → the uids of what they block, and since when.

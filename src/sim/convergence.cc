@@ -14,6 +14,7 @@
 #include "controller/framework/pods.h"
 #include "controller/node_taints.h"
 #include "scheduler/plugin.h"
+#include "sim/volumes_at_rest.h"
 
 namespace knarr::sim {
 namespace {
@@ -55,6 +56,7 @@ class State {
     for (const ObjectPtr& node : Of("nodes")) CheckNode(*node);
     CheckLeftOvers();
     for (const ObjectPtr& quota : Of("resourcequotas")) CheckQuota(*quota);
+    for (const std::string& problem : StorageProblems(Storage())) Problem("{}", problem);
     return std::move(problems_);
   }
 
@@ -80,6 +82,10 @@ class State {
     problems_.push_back(fmt::format(format, std::forward<Args>(args)...));
   }
 
+  StorageObjects Storage() {
+    return {Of("persistentvolumeclaims"), Of("persistentvolumes"), Of("storageclasses"), Of("pods")};
+  }
+
   /// Of all kinds: nothing is being deleted, every owner and every namespace is there.
   void CheckEverything() {
     std::set<std::string, std::less<>> uids;
@@ -90,7 +96,9 @@ class State {
     for (const ObjectPtr& ns : Of("namespaces")) namespaces.emplace(ns->name());
     for (const auto& [kind, objects] : objects_) {
       for (const ObjectPtr& object : objects) {
-        if (object->deleting()) Problem("{} {} is still being deleted", kind, KeyOf(*object));
+        if (object->deleting() && !MayStay(*object, Storage())) {
+          Problem("{} {} is still being deleted", kind, KeyOf(*object));
+        }
         if (!object->ns().empty() && !namespaces.contains(object->ns())) {
           Problem("{} {} outlived its namespace", kind, KeyOf(*object));
         }
@@ -202,7 +210,12 @@ class State {
       }
       const std::string_view by = pod.spec().scheduler_name();
       if ((by != "default-scheduler" && !by.empty()) || !pod.spec().scheduling_gates().empty()) continue;
-      const scheduler::Placement placement = scheduler::Place(scheduler::PodInfo::Make(object), snapshot, plugins, 0);
+      scheduler::PodInfo info = scheduler::PodInfo::Make(object);
+      if (!info.claims.empty()) {
+        info.volumes =
+            std::make_shared<const scheduler::PodVolumes>(VolumesOf(*object, Storage(), snapshot.claim_users()));
+      }
+      const scheduler::Placement placement = scheduler::Place(info, snapshot, plugins, 0);
       if (!placement.node.empty()) Problem("pod {} waits, and would fit on {}", KeyOf(*object), placement.node);
       if (!SaysUnschedulable(pod)) Problem("pod {} waits, and does not say why", KeyOf(*object));
     }

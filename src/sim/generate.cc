@@ -15,6 +15,8 @@ constexpr const char* kSetApps[] = {"red", "green", "blue"};
 // Sets of both kinds with one selector would fight over its pods for ever, as upstream's do.
 constexpr const char* kOldApps[] = {"black", "white"};
 constexpr const char* kMaps[] = {"alpha", "beta", "gamma"};
+constexpr const char* kClaims[] = {"data", "logs"};
+constexpr const char* kVolumes[] = {"disk", "tape", "drum"};
 
 class Generator {
  public:
@@ -113,6 +115,8 @@ class Generator {
         {2, &Generator::MakeBudget},   {3, &Generator::EvictPod},        {2, &Generator::Hold},
         {3, &Generator::Count},        {2, &Generator::TaintNode},       {1, &Generator::DropMaps},
         {2, &Generator::ReplacePod},   {1, &Generator::FillDisk},        {2, &Generator::FreeDisk},
+        {7, &Generator::MakeClaim},    {4, &Generator::DropClaim},       {3, &Generator::GrowClaim},
+        {9, &Generator::MakeUser},     {4, &Generator::MakeVolume},      {2, &Generator::DropVolume},
         {2, &Generator::Mistake},      {2, &Generator::ReplaceMap},      {1, &Generator::ReplaceNamespace},
     };
     for (const Choice& choice : kChoices) {
@@ -288,6 +292,55 @@ class Generator {
     Line("try create in={} {}", ns, Json("ConfigMap", map, ""));
   }
   void DropMaps() { Line("try delete-all configmap/{}", kNamespaces[1 + Draw(2)]); }
+  /// A claim of the default class, which waits for a pod, or of none, which waits for a volume, perhaps a certain one.
+  void MakeClaim() {
+    std::string more;
+    if (Draw(3) == 0) more = R"(,"storageClassName":"")";
+    if (Draw(6) == 0) more = fmt::format(R"(,"storageClassName":"","volumeName":"{}")", Pick(kVolumes));
+    const std::string spec =
+        fmt::format(R"("spec":{{"accessModes":["{}"],"resources":{{"requests":{{"storage":"{}Gi"}}}}{}}})",
+                    Draw(4) == 0 ? "ReadWriteOncePod" : "ReadWriteOnce", 1 + Draw(3), more);
+    Line("try create in={} {}", Namespace(), Json("PersistentVolumeClaim", Pick(kClaims), spec));
+  }
+  void DropClaim() { Line("try delete persistentvolumeclaim/{}/{}", Namespace(), Pick(kClaims)); }
+  void GrowClaim() {
+    Line(R"(try patch persistentvolumeclaim/{}/{} {{"spec":{{"resources":{{"requests":{{"storage":"{}Gi"}}}}}}}})",
+         Namespace(), Pick(kClaims), 2 + Draw(9));
+  }
+  /// A pod that uses claims: some that may not be there yet, or one of its own.
+  void MakeUser() {
+    std::string volumes;
+    if (Draw(3) == 0) {
+      volumes = R"({"name":"own","ephemeral":{"volumeClaimTemplate":{"spec":{"accessModes":["ReadWriteOnce"],)"
+                R"("resources":{"requests":{"storage":"1Gi"}}}}}})";
+    }
+    for (const char* claim : kClaims) {
+      if (Draw(2) == 0 && !volumes.empty()) continue;
+      volumes += fmt::format(R"({}{{"name":"{}","persistentVolumeClaim":{{"claimName":"{}"}}}})",
+                             volumes.empty() ? "" : ",", claim, claim);
+    }
+    const std::string spec =
+        fmt::format(R"("spec":{{"containers":[{{"name":"c","image":"i"}}],"volumes":[{}]}})", volumes);
+    Line(R"(try create in={} {{"apiVersion":"v1","kind":"Pod","metadata":{{"generateName":"uses-"}},{}}})", Namespace(),
+         spec);
+  }
+  void MakeVolume() {
+    static constexpr const char* kPolicies[] = {"Retain", "Delete", "Recycle"};
+    const std::string meant =
+        Draw(4) == 0 ? fmt::format(R"(,"claimRef":{{"namespace":"{}","name":"{}"}})", Namespace(), Pick(kClaims)) : "";
+    const std::string spec = fmt::format(
+        R"("spec":{{"accessModes":["{}"],"capacity":{{"storage":"{}Gi"}},"hostPath":{{"path":"/data"}},)"
+        R"("persistentVolumeReclaimPolicy":"{}"{}}})",
+        Draw(4) == 0 ? "ReadWriteOncePod" : "ReadWriteOnce", 1 + Draw(4), Pick(kPolicies), meant);
+    Line("try create {}", Json("PersistentVolume", Pick(kVolumes), spec));
+  }
+  void DropVolume() {
+    if (Draw(2) == 0) {
+      Line("try delete persistentvolume/{}", Pick(kVolumes));
+    } else {
+      Line("try delete persistentvolume/~{}", Any());
+    }
+  }
   void Hold() { Line("try hold configmap/{}/{}", Namespace(), Pick(kMaps)); }
 
   void MakeQuota() {

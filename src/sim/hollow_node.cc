@@ -65,7 +65,7 @@ void HollowNode::Start() {
   if (agent_ != nullptr) return;
   agent_ = std::make_unique<Agent>(
       runtime_, *client_, options_, *volumes_client_,
-      controller::LocalVolumesOptions{.node_name = name_, .hostname = "", .directory = storage()});
+      controller::LocalVolumesOptions{.nodes = {name_}, .directory = storage()});
   if (calm_) agent_->nodes.Calm();
 }
 

@@ -69,7 +69,7 @@ class HollowNode {
           volume_informers(runtime, volumes_client),
           events(runtime, volumes_client, std::string(api::kLocalProvisioner)),
           nodes(runtime, client, informers, std::move(options)),
-          volumes(runtime, volumes_client, volume_informers, events, std::move(volumes_options)) {
+          volumes(runtime, runtime.files(), volumes_client, volume_informers, events, std::move(volumes_options)) {
       informers.Start();
       volume_informers.Start();
       nodes.Start();

@@ -460,6 +460,10 @@ bool IsOrdinaryRefusal(const Status& status) {
     case Reason::kTooManyRequests:
     case Reason::kCancelled:
       return true;
+    case Reason::kInvalid:
+      // A claim grows only when it is bound, and never shrinks: who asks can't know how it is by then.
+      return status.message().contains("Forbidden: spec is immutable after creation except") ||
+             status.message().contains("Forbidden: field can not be less than");
     default:
       return false;
   }

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "api/core_v1.h"
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "doc/json.h"
+#include "rt/file_system.h"
 #include "sim/convergence.h"
 
 namespace knarr::sim {
@@ -268,6 +271,7 @@ Ok SimulatedStage::Converge() {
     // What was on its way when the faults ended has arrived by then.
     if (runtime_.Mono() - calm > kStaleUnderFaults) auditor_.SetStaleness(kStaleWhenCalm);
     problems = Unconverged(cluster_.store());
+    for (std::string& problem : TRY(FolderProblems())) problems.push_back(std::move(problem));
     CheckWaiting(problems);
     if (!problems.empty()) continue;
     converged_after_ = runtime_.Mono() - calm;
@@ -276,6 +280,29 @@ Ok SimulatedStage::Converge() {
   }
   for (const std::string& problem : problems) journal_.Violation("not converged: " + problem);
   return Timeout("not converged");
+}
+
+/// What lies on the nodes' disks is just the folders of the volumes there are.
+Result<std::vector<std::string>> SimulatedStage::FolderProblems() {
+  std::vector<std::string> out;
+  std::set<std::string> wanted;
+  const client::ObjectList volumes = TRY(client().List(api::core_v1::PersistentVolumeInfo(), ""));
+  for (const api::ObjectPtr& object : volumes.items) {
+    const auto local = api::core_v1::PersistentVolume(object->tree()).spec().local();
+    if (local) wanted.emplace(local.path());
+  }
+  for (const auto& node : cluster_.nodes()) {
+    for (const std::string& folder : {node->storage(), node->storage() + "/.begun"}) {
+      const auto entries = runtime_.files().List(folder);
+      if (!entries.ok()) continue;  // nothing was ever made there
+      for (const rt::DirectoryEntry& entry : *entries) {
+        const std::string path = folder + "/" + entry.name;
+        if (entry.name != ".begun" && wanted.erase(path) == 0) out.push_back("nobody needs " + path);
+      }
+    }
+  }
+  for (const std::string& path : wanted) out.push_back("there is no " + path);
+  return out;
 }
 
 Ok SimulatedStage::Rest() {

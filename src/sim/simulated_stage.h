@@ -42,6 +42,7 @@ class SimulatedStage : public Stage {
   /// For how long the control plane has run without a fault.
   Duration Undisturbed() const;
   Ok Converge();
+  Result<std::vector<std::string>> FolderProblems();
   Ok Rest();
   Ok Count(const Statement& statement);
   void CheckWaiting(const std::vector<std::string>& problems);

@@ -244,3 +244,65 @@ def volumes_outlive_the_server(k):
     k.wait("nothing is left", lambda: storage_is_empty(k))
     if re.search(rf"{k.namespace}/", k.ok("get pv").out):
         raise Failure("volumes are left")
+
+
+# ---- As '[sig-storage] PersistentVolumes CSI Conformance' and 'StorageClasses CSI Conformance' go ----
+
+
+def external_volume(name, namespace):
+    return volume_yaml(name, f"csi:\n  driver: e2e-driver-{namespace}\n  volumeHandle: e2e-conformance",
+                       f"storageClassName: e2e-{namespace}\npersistentVolumeReclaimPolicy: Retain").replace(
+                           f"name: {name}\n", f"name: {name}\n  labels: {{e2e: {namespace}}}\n", 1)
+
+
+@scenario(clients=["kubectl"])
+def lifecycle_of_a_volume_and_a_claim(k):
+    name, label = f"csi-{k.namespace}", f"-l e2e={k.namespace}"
+    for _ in range(2):
+        k.create(external_volume(name, k.namespace))
+        k.create(claim_yaml("claim", f"storageClassName: e2e-{k.namespace}\nvolumeName: {name}"))
+        equal(k.ok(f"get pv {label} -o name").out, f"persistentvolume/{name}\n")
+        k.ok(f"label pv {name} patched=yes")
+        k.ok("label pvc claim patched=yes")
+        equal(k.ok("get pvc -l patched=yes -o name").out, "persistentvolumeclaim/claim\n")
+        phase(k, "pvc/claim", "Bound")
+        equal(k.ok("get pvc claim -o jsonpath={.spec.volumeName}").out, name)
+        # One by one, and all at once.
+        k.ok("delete pvc -l patched=yes")
+        k.gone("pvc claim")
+        phase(k, f"pv/{name}", "Released")
+        k.ok(f"delete pv {label}")
+        k.gone(f"pv {name}")
+
+
+@scenario(clients=["kubectl"])
+def status_of_a_volume_and_a_claim(k):
+    name = f"csi-{k.namespace}"
+    k.create(external_volume(name, k.namespace))
+    k.create(claim_yaml("claim", f"storageClassName: e2e-{k.namespace}\nvolumeName: {name}"))
+    phase(k, "pvc/claim", "Bound")
+    condition = ('{"status":{"conditions":[{"type":"StatusPatched","status":"True","reason":"E2E",'
+                 '"message":"Set by an e2e test"}]}}')
+    k.ok(["patch", "pvc", "claim", "--subresource=status", "-p", condition])
+    equal(k.object("pvc claim")["status"]["conditions"][0]["type"], "StatusPatched")
+    k.ok(["patch", "pv", name, "--subresource=status", "-p", '{"status":{"message":"e2e","reason":"E2E"}}'])
+    status = k.object(f"pv {name}")["status"]
+    equal((status["phase"], status["message"], status["reason"]), ("Bound", "e2e", "E2E"))
+    k.ok("delete pvc claim")
+    k.ok(f"delete pv {name}")
+
+
+@scenario(clients=["kubectl"])
+def lifecycle_of_a_storage_class(k):
+    name, label = f"class-{k.namespace}", f"-l e2e={k.namespace}"
+    text = (f"apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata:\n  name: {name}\n"
+            f"  labels: {{e2e: {k.namespace}}}\nprovisioner: example.com/e2e\n")
+    for _ in range(2):
+        k.create(text)
+        got = k.object(f"sc {name}")
+        equal((got["reclaimPolicy"], got["volumeBindingMode"]), ("Delete", "Immediate"))
+        k.ok(f"label sc {name} patched=yes")
+        equal(k.ok(f"get sc {label} -o name").out, f"storageclass.storage.k8s.io/{name}\n")
+        k.fails(["patch", "sc", name, "-p", '{"provisioner":"example.com/other"}']).has("field is immutable")
+        k.ok(f"delete sc {label}")
+        k.gone(f"sc {name}")
