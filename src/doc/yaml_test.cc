@@ -241,6 +241,13 @@ TEST(YamlStream, JsonThatYamlCannotReadIsReadAsJson) {
             "line 2, column 2: key \"b\" already set in map");
 }
 
+TEST(YamlWrite, AKeyThatWouldMergeIsQuoted) {
+  const Document document = *ParseJson(R"({"<<":{"a":1},"b":["<<",{"<<":"<<"}]})");
+  const std::string printed = ToYaml(document.root);
+  EXPECT_EQ(printed, "\"<<\":\n  a: 1\nb:\n- <<\n- \"<<\": <<\n");
+  EXPECT_TRUE(ParseYaml(printed)->root().Equals(document.root));
+}
+
 TEST(YamlResolve, Base60) {
   for (std::string_view text : {"1:30", "12:30:45", "-1:2.5", "+190:20:30.15", "1_0:5"}) {
     EXPECT_TRUE(LooksLikeBase60(text)) << text;

@@ -271,7 +271,9 @@ class Emitter {
   void String(std::string_view text, bool simple_key) {
     if (!IsValidUtf8(text)) return String(RepairUtf8(text), simple_key);
     if (text.find('\n') != std::string_view::npos) return Scalar(text, Style::kLiteral, simple_key);
-    const bool plain = ResolveYamlScalar(text).kind == YamlScalar::Kind::kString && !LooksLikeBase60(text);
+    // As a plain key it would be read as "merge"; go-yaml, whose printer ours follows otherwise, lets it.
+    const bool merges = simple_key && text == "<<";
+    const bool plain = !merges && ResolveYamlScalar(text).kind == YamlScalar::Kind::kString && !LooksLikeBase60(text);
     Scalar(text, plain ? Style::kPlain : Style::kDoubleQuoted, simple_key);
   }
 
