@@ -60,6 +60,7 @@ Agent::Agent(rt::Runtime& runtime, client::Client& client, runtime::Runtime& con
       informers_(runtime, client),
       events_(runtime, client, "kubelet", options_.node_name),
       pressures_(options_.eviction),
+      asking_servers_(runtime),
       tasks_(runtime, "node agent") {}
 
 Agent::~Agent() = default;
@@ -216,6 +217,7 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .apparmor = apparmor_,
                              .pressures = pressures_,
                              .probe_counts = probe_counts_,
+                             .asking_servers = asking_servers_,
                              .allocator = *allocator_,
                              .pids_most = options_.pids_most,
                              .huge_pages = status_->huge_pages(),

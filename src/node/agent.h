@@ -144,6 +144,7 @@ class Agent : public client::NodeAccess {
   ImageCollector collector_;
   Pressures pressures_;
   ProbeCounts probe_counts_;
+  rt::Mutex asking_servers_;
   std::unique_ptr<StatsReader> stats_;
   std::map<Signal, int64_t> evictions_;  // counted
   bool collection_failed_ = false;

@@ -39,7 +39,13 @@ Ok MountTmpfs(rt::Runtime& runtime, const std::string& path, int64_t size) {
 
 bool IsMounted(rt::Runtime& runtime, const std::string& path) {
   bool mounted = false;
-  runtime.Blocking([&] { mounted = runtime::kernel::MountOf(path).path == runtime::kernel::RealPath(path); });
+  runtime.Blocking([&] {
+    // What is mounted there is not looked at itself: the server of a network's file system may not answer.
+    const size_t slash = path.rfind('/');
+    const std::string real = runtime::kernel::RealPath(path.substr(0, slash)) + path.substr(slash);
+    mounted = std::ranges::any_of(runtime::kernel::Mounts(),
+                                  [&](const runtime::kernel::MountPoint& mount) { return mount.path == real; });
+  });
   return mounted;
 }
 

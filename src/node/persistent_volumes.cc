@@ -89,16 +89,17 @@ Ok BindWith(rt::Runtime& runtime, const std::string& folder, const std::vector<s
             const std::string& target) {
   const MountOptions parsed = ParseMountOptions(options);
   if (!parsed.data.empty()) return BadRequest(fmt::format("mount options {} mean nothing for a folder", parsed.data));
-  if (IsMounted(runtime, target)) return {};
+  // One that is mounted may lack its options: we were ended between the two.
+  const bool mounted = IsMounted(runtime, target);
   Ok result;
   runtime.Blocking([&] {
-    if (mount(folder.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    if (!mounted && mount(folder.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) {
       result = FromErrno(errno, "bind " + folder);
       return;
     }
-    if (mount(nullptr, target.c_str(), nullptr, MS_BIND | MS_REMOUNT | parsed.flags, nullptr) == 0) return;
-    result = FromErrno(errno, "mount options of " + folder);
-    (void)umount2(target.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    if (mount(nullptr, target.c_str(), nullptr, MS_BIND | MS_REMOUNT | parsed.flags, nullptr) != 0) {
+      result = FromErrno(errno, "mount options of " + folder);
+    }
   });
   return result;
 }
@@ -292,8 +293,8 @@ Ok MountNfsByKernel(rt::Runtime& runtime, const std::string& source, const std::
 
 Ok MountNfs(rt::Runtime& runtime, NFSVolumeSource source, const std::vector<std::string>& options,
             const VolumePlace& place) {
-  TRY(runtime.files().MakeDirectories(place.target, kTargetMode));
   if (IsMounted(runtime, place.target)) return {};
+  TRY(runtime.files().MakeDirectories(place.target, kTargetMode));
   std::vector<std::string> all = options;
   if (source.read_only() && std::ranges::find(all, "ro") == all.end()) all.insert(all.begin(), "ro");
   std::string server(source.server());
@@ -314,6 +315,8 @@ Ok MountNfs(rt::Runtime& runtime, NFSVolumeSource source, const std::vector<std:
     return NfsFailed(arguments, fmt::format("{} is not installed, and without it a server must be named by its address",
                                             kNfsHelper));
   }
+  std::optional<rt::Mutex::Guard> turn;
+  if (place.asking != nullptr) turn.emplace(TRY(place.asking->Lock()));
   const Ok mounted =
       MountNfsByKernel(runtime, from, address->ToString(), ParseMountOptions(all), place.target);
   return mounted.ok() ? Ok() : Ok(NfsFailed(arguments, mounted.status().message()));

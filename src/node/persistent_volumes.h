@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "client/client.h"
 #include "rt/runtime.h"
+#include "rt/sync.h"
 
 namespace knarr::node {
 
@@ -33,6 +34,9 @@ struct VolumePlace {
   std::optional<uint32_t> group;  ///< the pod's fsGroup
   bool group_always = true;       ///< and whether all files get it each time
   bool read_only = false;
+  /// Taken while the kernel asks a server: one that does not answer keeps one thread of the pool, and no more. Null:
+  /// there is nobody else.
+  rt::Mutex* asking = nullptr;
 };
 
 /// Makes the volume ready; the path that containers get. The errors say what upstream says behind "MountVolume.… : ".

@@ -45,6 +45,7 @@ struct PodEnvironment {
   bool apparmor = false;       ///< the kernel has it
   const Pressures& pressures;  ///< what the node lacks now
   ProbeCounts& probe_counts;
+  rt::Mutex& asking_servers;  ///< taken while a file server is asked for a mount
   Allocator& allocator;
   int64_t pids_most = 0;         ///< processes of one pod; 0: as many as the machine lets
   api::ResourceList huge_pages;  ///< those the machine has

@@ -178,11 +178,13 @@ std::string_view FileFolder(Volume volume) {
 
 }  // namespace
 
-PodVolumes::PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory, PodFacts facts)
+PodVolumes::PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory, PodFacts facts,
+                       rt::Mutex* asking)
     : runtime_(runtime),
       client_(client),
       directory_(std::move(directory)),
       facts_(std::move(facts)),
+      asking_(asking),
       tokens_(std::make_unique<PodTokens>(runtime, client)),
       busy_(runtime) {}
 PodVolumes::~PodVolumes() = default;
@@ -295,7 +297,8 @@ VolumePlace PodVolumes::PlaceOf(Pod pod, Volume volume, bool read_only) const {
           .node_name = facts_.node_name,
           .group = GroupOf(pod),
           .group_always = policy != "OnRootMismatch",
-          .read_only = read_only};
+          .read_only = read_only,
+          .asking = asking_};
 }
 
 Result<VolumeFiles> PodVolumes::FilesOf(Pod pod, Volume volume) {

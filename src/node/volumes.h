@@ -47,8 +47,9 @@ Result<std::set<std::string>> ImagesShownIn(rt::Runtime& runtime, const std::str
 
 class PodVolumes {
  public:
-  /// `directory` is <pods>/<uid>; `facts` are for the downward API.
-  PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory, PodFacts facts = {});
+  /// `directory` is <pods>/<uid>; `facts` are for the downward API; `asking` as in VolumePlace.
+  PodVolumes(rt::Runtime& runtime, client::Client& client, std::string directory, PodFacts facts = {},
+             rt::Mutex* asking = nullptr);
   ~PodVolumes();
 
   /// Makes every volume ready and remembers where it is. The error is the message of a FailedMount event:
@@ -81,6 +82,7 @@ class PodVolumes {
   client::Client& client_;
   const std::string directory_;
   const PodFacts facts_;
+  rt::Mutex* const asking_;
   std::unique_ptr<PodTokens> tokens_;
   bool set_up_ = false;
   rt::Mutex busy_;  // files are written by one fiber at a time
