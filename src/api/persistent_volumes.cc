@@ -79,6 +79,10 @@ Quantity StatusCapacity(PersistentVolumeClaim claim) {
   return ReadQuantity(claim.tree().Get("status", "capacity", "storage"));
 }
 
+std::string_view SelectedNode(const Object& claim) {
+  return claim.tree().Get("metadata", "annotations").At(kSelectedNode).AsString();
+}
+
 bool IsFullyBound(PersistentVolumeClaim claim) {
   return !claim.spec().volume_name().empty() && claim.metadata().annotations().Has(kBindCompleted);
 }

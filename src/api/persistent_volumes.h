@@ -46,6 +46,8 @@ Quantity StorageCapacity(core_v1::PersistentVolume volume);
 /// What the claim was told it has.
 Quantity StatusCapacity(core_v1::PersistentVolumeClaim claim);
 
+/// The node that a volume is to be made on for the claim, "" for none.
+std::string_view SelectedNode(const Object& claim);
 /// The claim has its volume, and everybody was told.
 bool IsFullyBound(core_v1::PersistentVolumeClaim claim);
 /// The volume is bound to the claim, or meant for it (then it may lack the uid).

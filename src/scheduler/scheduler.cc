@@ -172,7 +172,7 @@ void Scheduler::ScheduleOne(const ObjectPtr& queued) {
   VolumePlan plan;
   if (info.volumes != nullptr) {
     const NodeInfo& node = snapshot_.nodes().find(placement.node)->second;
-    plan = PlanVolumes(*info.volumes, {node.node().metadata().labels(), node.name()});
+    plan = PlanVolumes(*info.volumes, node.text());
   }
   if (!plan.empty() && volume_waits_ >= kVolumeWaitsMost) {
     queue_.Retry(pod);

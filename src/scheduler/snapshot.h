@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "api/core_v1.h"
+#include "api/node_selector.h"
 #include "api/object.h"
 #include "base/status.h"
 
@@ -69,6 +70,8 @@ struct NodeInfo {
 
   api::core_v1::Node node() const { return api::core_v1::Node(object->tree()); }
   std::string_view name() const { return object->name(); }
+  /// What selectors look at.
+  api::NodeText text() const { return {node().metadata().labels(), name()}; }
 };
 
 class Snapshot {

@@ -37,10 +37,6 @@ client::ObjectName NameOf(const api::Object& object) { return {std::string(objec
 
 int64_t RevisionOf(const api::Object& object) { return ParseInt64(object.resource_version()).value_or(0); }
 
-std::string_view Annotation(const api::Object& object, std::string_view name) {
-  return object.tree().Get("metadata", "annotations").At(name).AsString();
-}
-
 /// Whether volumes of the class can be made on the node.
 bool InTopology(StorageClass storage_class, const NodeText& node) {
   const auto terms = storage_class.allowed_topologies();
@@ -86,8 +82,6 @@ std::string CheckClaim(Pod pod, api::core_v1::Volume volume, const std::string& 
 }
 
 }  // namespace
-
-std::string_view SelectedNode(const api::Object& claim) { return Annotation(claim, api::kSelectedNode); }
 
 PodVolumes LookAtVolumes(Pod pod, const VolumeSource& source, const std::map<std::string, int, std::less<>>& users) {
   PodVolumes out;
@@ -231,7 +225,7 @@ std::vector<ObjectPtr> VolumeBinder::Candidates(const api::Object& claim) const 
 
 std::string VolumeBinder::NodeFor(const api::Object& claim) const {
   const auto node = node_of_.find(KeyOf(claim));
-  return node != node_of_.end() ? node->second : std::string(SelectedNode(claim));
+  return node != node_of_.end() ? node->second : std::string(api::SelectedNode(claim));
 }
 
 void VolumeBinder::Assume(const std::string& pod_uid, const std::string& node, const VolumePlan& plan) {
@@ -280,7 +274,7 @@ Ok VolumeBinder::Write(const std::string& node, VolumePlan& plan) {
     binding.written = RevisionOf(*TRY(client_.Update(Volumes(), NameOf(*binding.volume), copy.root)));
   }
   for (VolumePlan::Provision& provision : plan.provisions) {
-    if (Annotation(*provision.claim, api::kSelectedNode) == node) continue;
+    if (api::SelectedNode(*provision.claim) == node) continue;
     doc::Document copy = doc::Document::Copy(provision.claim->tree());
     api::core_v1::PersistentVolumeClaimEdit(copy).metadata().put_annotations(api::kSelectedNode, node);
     provision.written = RevisionOf(*TRY(client_.Update(Claims(), NameOf(*provision.claim), copy.root)));
@@ -348,7 +342,7 @@ Result<bool> VolumeBinder::IsMade(const VolumePlan::Provision& provision, const 
   }
   if (RevisionOf(*object) < provision.written) return false;
   const PersistentVolumeClaim claim(object->tree());
-  if (Annotation(*object, api::kSelectedNode) != node.name) {
+  if (api::SelectedNode(*object) != node.name) {
     return Conflict(fmt::format("provisioning failed for PVC {}", GoQuote(object->name())));
   }
   if (claim.spec().volume_name().empty()) return false;

@@ -75,8 +75,6 @@ class VolumeSource {
 /// `users`: how many placed pods use a claim, by its key.
 PodVolumes LookAtVolumes(api::core_v1::Pod pod, const VolumeSource& source,
                          const std::map<std::string, int, std::less<>>& users);
-/// The node that the claim's annotation names, "" for none.
-std::string_view SelectedNode(const api::Object& claim);
 
 /// Keeps what was decided until it is seen, and carries it out. World fiber.
 class VolumeBinder : private VolumeSource {

@@ -58,7 +58,7 @@ class Source : public VolumeSource {
     for (const auto& [name, volume] : volumes_) out.push_back(volume);
     return out;
   }
-  std::string NodeFor(const api::Object& claim) const override { return std::string(SelectedNode(claim)); }
+  std::string NodeFor(const api::Object& claim) const override { return std::string(api::SelectedNode(claim)); }
 
  private:
   using Objects = std::map<std::string, ObjectPtr>;

@@ -31,7 +31,7 @@ class Objects : public scheduler::VolumeSource {
   std::vector<ObjectPtr> Candidates(const api::Object& /*claim*/) const override {
     return {objects_.volumes.begin(), objects_.volumes.end()};
   }
-  std::string NodeFor(const api::Object& claim) const override { return std::string(scheduler::SelectedNode(claim)); }
+  std::string NodeFor(const api::Object& claim) const override { return std::string(api::SelectedNode(claim)); }
 
  private:
   const StorageObjects& objects_;

@@ -8,8 +8,6 @@
 namespace knarr::scheduler {
 namespace {
 
-api::NodeText TextOf(const NodeInfo& node) { return {node.node().metadata().labels(), node.name()}; }
-
 class NodeAffinityFilter : public Filter {
  public:
   std::string_view name() const override { return "NodeAffinity"; }
@@ -26,7 +24,7 @@ class NodeAffinityFilter : public Filter {
       if (labels.Find(key) != value) return false;
     }
     auto required = spec.affinity().node_affinity().required_during_scheduling_ignored_during_execution();
-    return !required || api::Matches(required, TextOf(node));
+    return !required || api::Matches(required, node.text());
   }
 };
 
@@ -39,7 +37,7 @@ class NodeAffinityScorer : public Scorer {
     std::vector<int64_t> sums(nodes.size(), 0);
     for (size_t i = 0; i < nodes.size(); ++i) {
       for (auto term : preferred) {
-        if (api::Matches(term.preference(), TextOf(*nodes[i]))) sums[i] += term.weight();
+        if (api::Matches(term.preference(), nodes[i]->text())) sums[i] += term.weight();
       }
     }
     const int64_t most = sums.empty() ? 0 : *std::ranges::max_element(sums);

@@ -6,8 +6,6 @@
 namespace knarr::scheduler {
 namespace {
 
-api::NodeText TextOf(const NodeInfo& node) { return {node.node().metadata().labels(), node.name()}; }
-
 class VolumeRestrictions : public Filter {
  public:
   std::string_view name() const override { return "VolumeRestrictions"; }
@@ -24,7 +22,7 @@ class VolumeBinding : public Filter {
   std::string_view name() const override { return "VolumeBinding"; }
   std::vector<std::string> Reasons(const PodInfo& pod, const NodeInfo& node) const override {
     if (pod.volumes == nullptr) return {};
-    return PlanVolumes(*pod.volumes, TextOf(node)).reasons;
+    return PlanVolumes(*pod.volumes, node.text()).reasons;
   }
 };
 
@@ -32,7 +30,7 @@ class VolumeZone : public Filter {
  public:
   std::string_view name() const override { return "VolumeZone"; }
   std::vector<std::string> Reasons(const PodInfo& pod, const NodeInfo& node) const override {
-    if (pod.volumes == nullptr || InZone(*pod.volumes, TextOf(node))) return {};
+    if (pod.volumes == nullptr || InZone(*pod.volumes, node.text())) return {};
     return {"node(s) had no available volume zone"};
   }
 };
