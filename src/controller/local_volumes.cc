@@ -8,6 +8,7 @@
 #include "api/persistent_volumes.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "controller/persistent_volumes.h"
 #include "rt/file_system.h"
 
 namespace knarr::controller {
@@ -60,6 +61,8 @@ bool IsPlainName(std::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
   });
 }
+
+std::string VolumeName(std::string_view claim_uid) { return fmt::format("{}{}", kPrefix, claim_uid); }
 
 /// "namespace/claim uid folder", as a note has it.
 struct Note {
@@ -178,9 +181,13 @@ void LocalVolumes::ReadNotes() {
   if (entries.ok()) {
     for (const rt::DirectoryEntry& entry : *entries) {
       const Result<std::string> text = files_.ReadFile(NoteOf(entry.name), kNoteMax);
-      const Result<Note> note = text.ok() ? ParseNote(*text) : Result<Note>(text.status());
-      if (!note.ok()) {
-        // Half of one: its folder was not made yet.
+      if (!text.ok()) {
+        LOG_WARN("what a note tells of is not looked after", {"note", NoteOf(entry.name)}, {"error", text.status()});
+        continue;
+      }
+      const Result<Note> note = ParseNote(*text);
+      if (!note.ok() || entry.name != VolumeName(note->uid)) {
+        // Half of one, or not in its place yet: its folder was not made.
         const Ok removed = files_.Remove(NoteOf(entry.name));
         if (!removed.ok()) LOG_WARN("a note stays", {"note", entry.name}, {"error", removed.status()});
         continue;
@@ -203,7 +210,7 @@ Result<Requeue> LocalVolumes::SyncClaim(const ObjectName& key) {
   const auto noted = noted_.find(key.ToString());
   if (noted != noted_.end()) {
     const bool goes_on =
-        claim != nullptr && IsToMake(*claim) && noted->second == fmt::format("{}{}", kPrefix, claim->uid());
+        claim != nullptr && IsToMake(*claim) && noted->second == VolumeName(claim->uid());
     if (!goes_on) {
       TRY(Settle(std::string(noted->second)));
       noted_.erase(key.ToString());
@@ -223,12 +230,12 @@ Result<Requeue> LocalVolumes::SyncClaim(const ObjectName& key) {
 bool LocalVolumes::IsToMake(const api::Object& object) const {
   const PersistentVolumeClaim claim(object.tree());
   return Annotation(object, api::kStorageProvisioner) == api::kLocalProvisioner &&
-         options_.nodes.contains(Annotation(object, api::kSelectedNode)) && claim.spec().volume_name().empty() &&
+         options_.nodes.contains(api::SelectedNode(object)) && claim.spec().volume_name().empty() &&
          !object.deleting();
 }
 
 Ok LocalVolumes::Make(const api::Object& claim) {
-  const std::string volume = fmt::format("{}{}", kPrefix, claim.uid());
+  const std::string volume = VolumeName(claim.uid());
   const PersistentVolumeClaim view(claim.tree());
   const bool begun = noted_.contains(KeyOf(claim));
   if (volumes_.Get({"", volume}) != nullptr) return begun ? Settle(volume) : Ok();
@@ -249,10 +256,13 @@ Ok LocalVolumes::Make(const api::Object& claim) {
   if (const Ok made = MakeFolder(volume, claim, *folder); !made.ok()) {
     if (made.Failed(Reason::kCancelled)) return made;
     TRY(Refuse(claim, class_name, made.status().message()));
-    return GiveBack(claim);
+    const Ok given_back = PlaceAnew(client_, claim);
+    return given_back.Failed(Reason::kNotFound) ? Ok() : given_back;
   }
-  TRY(CreateVolume(volume, claim, *storage_class, *folder));
-  TRY(files_.Remove(NoteOf(volume)));
+  const Ok created = CreateVolume(volume, claim, *storage_class, *folder);
+  if (!created.ok() && !created.Failed(Reason::kAlreadyExists)) return created;
+  // By a call whose answer was lost, or by another node.
+  TRY(created.ok() ? files_.Remove(NoteOf(volume)) : Settle(volume));
   noted_.erase(KeyOf(claim));
   Tell(Claims(), claim, EventKind::kNormal, "ProvisioningSucceeded",
        fmt::format("Successfully provisioned volume {}", volume));
@@ -294,7 +304,7 @@ Ok LocalVolumes::CreateVolume(const std::string& name, const api::Object& object
       .add_match_expressions()
       .set_key(api::kHostnameLabel)
       .set_operator("In")
-      .add_values(Annotation(object, api::kSelectedNode));
+      .add_values(api::SelectedNode(object));
   spec.claim_ref()
       .set_kind("PersistentVolumeClaim")
       .set_ns(object.ns())
@@ -302,8 +312,7 @@ Ok LocalVolumes::CreateVolume(const std::string& name, const api::Object& object
       .set_uid(object.uid())
       .set_api_version("v1")
       .set_resource_version(object.resource_version());
-  const Result<ObjectPtr> made = client_.Create(Volumes(), "", document.root);
-  return made.ok() || made.Failed(Reason::kAlreadyExists) ? Ok() : Ok(made.status());
+  return Outcome(client_.Create(Volumes(), "", document.root));
 }
 
 Ok LocalVolumes::Refuse(const api::Object& claim, std::string_view storage_class, const std::string& why) {
@@ -312,18 +321,11 @@ Ok LocalVolumes::Refuse(const api::Object& claim, std::string_view storage_class
   return {};
 }
 
-/// The scheduler is to look for another node.
-Ok LocalVolumes::GiveBack(const api::Object& claim) {
-  doc::Document copy = doc::Document::Copy(claim.tree());
-  PersistentVolumeClaimEdit(copy).metadata().remove_annotations(api::kSelectedNode);
-  const Ok written = Outcome(client_.Update(Claims(), NameOf(claim), copy.root));
-  return written.Failed(Reason::kNotFound) ? Ok() : written;
-}
-
 Ok LocalVolumes::Settle(const std::string& volume) {
   const Result<ObjectPtr> present = client_.Get(Volumes(), {"", volume});
   if (!present.ok() && !present.Failed(Reason::kNotFound)) return present.status();
-  if (!present.ok()) {
+  // A volume of another node was made while this one was away, and the claim was placed anew.
+  if (!present.ok() || !IsOurs(**present)) {
     const Result<std::string> text = files_.ReadFile(NoteOf(volume), kNoteMax);
     if (text.Failed(Reason::kNotFound)) return {};
     if (!text.ok()) return text.status();
@@ -367,15 +369,18 @@ Ok LocalVolumes::Remove(const ObjectPtr& object) {
   const Result<std::string> folder = LocalFolderName(object->name(), claim.ns(), claim.name());
   Ok removed = folder.ok() ? Ok() : Ok(folder.status());
   if (removed.ok() && volume.spec().local().path() != options_.directory + "/" + *folder) {
-    removed = BadRequest(fmt::format("{} is no volume of this node", GoQuote(volume.spec().local().path())));
+    removed = BadRequest(fmt::format("{} is not the folder that was made for it, {}/{}",
+                                     GoQuote(volume.spec().local().path()), options_.directory, *folder));
   }
+  // Until it is seen that the volume goes this is done again.
+  const bool first = removed.ok() && files_.Exists(options_.directory + "/" + *folder);
   if (removed.ok()) removed = files_.RemoveAll(options_.directory + "/" + *folder);
   if (!removed.ok()) {
     if (removed.Failed(Reason::kCancelled)) return removed;
     Tell(Volumes(), *object, EventKind::kWarning, "VolumeFailedDelete", removed.status().message());
     return removed;
   }
-  LOG_INFO("a volume is removed", {"volume", object->name()});
+  if (first) LOG_INFO("a volume is removed", {"volume", object->name()});
   const client::DeleteOptions options{.uid = std::string(object->uid())};
   const Result<ObjectPtr> left = client_.Delete(Volumes(), NameOf(*object), options);
   if (!left.ok()) return left.status();

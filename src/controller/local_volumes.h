@@ -63,7 +63,6 @@ class LocalVolumes {
   Ok CreateVolume(const std::string& volume, const api::Object& claim, const api::Object& storage_class,
                   const std::string& folder);
   Ok Refuse(const api::Object& claim, std::string_view storage_class, const std::string& why);
-  Ok GiveBack(const api::Object& claim);
   /// What the note of a volume says was begun: finished, or undone.
   Ok Settle(const std::string& volume);
   // enlarging

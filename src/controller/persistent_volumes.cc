@@ -77,7 +77,8 @@ class PersistentVolumeController : public Controller {
         worker_(context.runtime, "volume-binder", [this](const ObjectName& key) { return Sync(key); }) {
     AddIndexes();
     nodes_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) {
-      if (after == nullptr) AddAll(claims_.ByIndex(kByNode, before->name()));
+      const bool same = before != nullptr && after != nullptr;
+      if (!same) AddAll(claims_.ByIndex(kByNode, after != nullptr ? after->name() : before->name()));
     });
     claims_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { ClaimChanged(before, after); });
     volumes_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { VolumeChanged(before, after); });
@@ -108,9 +109,9 @@ class PersistentVolumeController : public Controller {
       return Strings{std::string(api::NamesClass(claim) ? api::ClassOf(claim) : kNoClassNamed)};
     });
     claims_.AddIndex(std::string(kByNode), [](const api::Object& object) {
-      const auto node = PersistentVolumeClaim(object.tree()).metadata().annotations().Find(api::kSelectedNode);
+      const std::string_view node = api::SelectedNode(object);
       const bool open = PersistentVolumeClaim(object.tree()).spec().volume_name().empty();
-      return node && open ? Strings{std::string(*node)} : Strings();
+      return open && !node.empty() ? Strings{std::string(node)} : Strings();
     });
     claims_.AddIndex(std::string(kByVolume), [](const api::Object& object) {
       const std::string_view name = PersistentVolumeClaim(object.tree()).spec().volume_name();
@@ -133,6 +134,10 @@ class PersistentVolumeController : public Controller {
   }
 
   void ClaimChanged(const ObjectPtr& before, const ObjectPtr& after) {
+    if (before != nullptr && (after == nullptr || before->uid() != after->uid() ||
+                              api::SelectedNode(*before) != api::SelectedNode(*after))) {
+      missing_since_.erase(KeyOf(*before));
+    }
     if (after != nullptr) worker_.Add(NameOf(*after));
     const auto volume = [](const ObjectPtr& claim) {
       return PersistentVolumeClaim(claim->tree()).spec().volume_name();
@@ -294,7 +299,7 @@ class PersistentVolumeController : public Controller {
                                 "node's disk need volumeBindingMode WaitForFirstConsumer",
                                 GoQuote(storage_class->name())));
     }
-    if (by == api::kLocalProvisioner && TRY(IsLost(object))) return Reschedule(object);
+    if (by == api::kLocalProvisioner && TRY(IsLost(object))) return PlaceAnew(context_.client, object);
     const auto annotations = claim.metadata().annotations();
     if (annotations.Find(api::kStorageProvisioner) != by) {
       doc::Document copy = doc::Document::Copy(object.tree());
@@ -314,27 +319,20 @@ class PersistentVolumeController : public Controller {
 
   /// Whether the node that was chosen for the claim, and would make its volume, is gone.
   Result<bool> IsLost(const api::Object& claim) {
-    const std::string node(claim.tree().Get("metadata", "annotations").At(api::kSelectedNode).AsString());
+    const std::string node(api::SelectedNode(claim));
     if (nodes_.Get({"", node}) != nullptr) {
-      missing_since_.erase(node);
+      missing_since_.erase(KeyOf(claim));
       return false;
     }
     const MonoTime now = context_.runtime.Mono();
-    const MonoTime since = missing_since_.try_emplace(node, now).first->second;
+    const MonoTime since = missing_since_.try_emplace(KeyOf(claim), now).first->second;
     if (now - since < kQuarantine) {
       worker_.AddAfter(NameOf(claim), since + kQuarantine - now);
       return false;
     }
     const client::ObjectList live =
         TRY(context_.client.List(api::core_v1::NodeInfo(), "", {.field_selector = "metadata.name=" + node}));
-    missing_since_.erase(node);
     return live.items.empty();
-  }
-
-  Ok Reschedule(const api::Object& claim) {
-    doc::Document copy = doc::Document::Copy(claim.tree());
-    PersistentVolumeClaimEdit(copy).metadata().remove_annotations(api::kSelectedNode);
-    return Outcome(context_.client.Update(Claims(), NameOf(claim), copy.root));
   }
 
   /// `volume`: whose capacity and modes the claim has; null for none.
@@ -487,7 +485,7 @@ class PersistentVolumeController : public Controller {
   client::Informer& classes_;
   client::Informer& pods_;
   client::Informer& nodes_;
-  std::map<std::string, MonoTime, std::less<>> missing_since_;  // nodes that were chosen and are not there
+  std::map<std::string, MonoTime, std::less<>> missing_since_;  // claims' keys → when their node was missed first
   Worker worker_;
 };
 
@@ -495,6 +493,12 @@ class PersistentVolumeController : public Controller {
 
 std::unique_ptr<Controller> MakePersistentVolumeController(Context context) {
   return std::make_unique<PersistentVolumeController>(context);
+}
+
+Ok PlaceAnew(client::Client& client, const api::Object& claim) {
+  doc::Document copy = doc::Document::Copy(claim.tree());
+  PersistentVolumeClaimEdit(copy).metadata().remove_annotations(api::kSelectedNode);
+  return Outcome(client.Update(Claims(), NameOf(claim), copy.root));
 }
 
 }  // namespace knarr::controller

@@ -13,4 +13,7 @@ namespace knarr::controller {
 
 std::unique_ptr<Controller> MakePersistentVolumeController(Context context);
 
+/// The scheduler is to look for another node for the claim.
+Ok PlaceAnew(client::Client& client, const api::Object& claim);
+
 }  // namespace knarr::controller

@@ -294,7 +294,8 @@ Result<std::vector<std::string>> SimulatedStage::FolderProblems() {
   for (const auto& node : cluster_.nodes()) {
     for (const std::string& folder : {node->storage(), node->storage() + "/.begun"}) {
       const auto entries = runtime_.files().List(folder);
-      if (!entries.ok()) continue;  // nothing was ever made there
+      if (entries.Failed(Reason::kNotFound)) continue;  // nothing was ever made there
+      if (!entries.ok()) return entries.status();
       for (const rt::DirectoryEntry& entry : *entries) {
         const std::string path = folder + "/" + entry.name;
         if (entry.name != ".begun" && wanted.erase(path) == 0) out.push_back("nobody needs " + path);

@@ -291,6 +291,36 @@ TEST(Volumes, WhatCantBeMadeIsSaid) {
   });
 }
 
+TEST(Volumes, WhatWasBegunOnOneNodeGoesWhenAnotherMadeTheVolume) {
+  InWorld([](World& world) {
+    world.CreateClaim();
+    world.CreatePod("p");
+    ASSERT_TRUE(world.Running("p"));
+    const std::string name = world.VolumeOf();
+    const std::string folder = name + "_default_c";
+    const ObjectPtr pod = world.Get(api::core_v1::PodInfo(), {"default", "p"});
+    const std::string has(pod->tree().Get("spec", "nodeName").AsString());
+    const auto& nodes = world.cluster().nodes();
+    HollowNode& other = *nodes[nodes[0]->name() == has ? 1 : 0];
+    // As it was killed when the claim was still its own, and its note twice: the second one is not in its place yet.
+    other.Stop();
+    rt::FileSystem& files = world.runtime().files();
+    MUST(files.MakeDirectories(other.storage() + "/.begun"));
+    MUST(files.MakeDirectories(other.storage() + "/" + folder));
+    const std::string note = fmt::format("default/c {} {}", world.Claim()->uid(), folder);
+    for (const char* suffix : {"", ".tmp-1"}) {
+      MUST(files.WriteFile(other.storage() + "/.begun/" + name + suffix, note));
+    }
+    EXPECT_EQ(world.Folders().size(), 2U);
+    other.Start();
+    EXPECT_TRUE(world.Eventually([&] {
+      return world.Folders().size() == 1 && files.List(other.storage() + "/.begun")->empty();
+    }));
+    EXPECT_FALSE(files.Exists(other.storage() + "/" + folder));
+    EXPECT_TRUE(world.VolumeHas(name, "Bound"));
+  });
+}
+
 TEST(Volumes, ASharedClaimKeepsItsPodsTogether) {
   InWorld([](World& world) {
     world.CreateClaim();
