@@ -75,9 +75,11 @@ class EphemeralVolumeController : public Controller {
   Result<Requeue> Sync(const ObjectName& key) {
     const ObjectPtr pod = pods_.Get(key);
     if (pod == nullptr || pod->deleting()) return Requeue();
+    bool seen = true;
     for (const Volume volume : Pod(pod->tree()).spec().volumes()) {
       if (!volume.ephemeral()) continue;
       const Ok made = EnsureClaim(*pod, volume);
+      seen = seen && claims_.Get({key.ns, api::ClaimNameOf(Pod(pod->tree()), volume)}) != nullptr;
       if (made.ok()) continue;
       if (!made.Failed(Reason::kCancelled)) {
         context_.events.Record(client::EventTarget::Of(api::core_v1::PodInfo(), *pod), client::EventKind::kWarning,
@@ -86,7 +88,7 @@ class EphemeralVolumeController : public Controller {
       }
       return made.status();
     }
-    return Requeue();
+    return seen ? Requeue() : Requeue(kUntilSeen);
   }
 
   Ok EnsureClaim(const api::Object& pod, Volume volume) {

@@ -400,7 +400,7 @@ Result<ObjectPtr> LocalVolumes::SetFinalizer(const api::Object& volume, bool wan
 }
 
 bool LocalVolumes::IsToGrow(const api::Object& object, const ObjectPtr& volume) const {
-  if (volume == nullptr || object.deleting() || !IsOurs(*volume)) return false;
+  if (volume == nullptr || !IsOurs(*volume)) return false;
   const PersistentVolumeClaim claim(object.tree());
   if (PersistentVolume(volume->tree()).spec().claim_ref().uid() != object.uid()) return false;
   const Quantity wanted = api::StorageRequest(claim);

@@ -57,11 +57,11 @@ class RootCaController : public Controller {
     const api::KindInfo& kind = api::core_v1::ConfigMapInfo();
     const Result<ObjectPtr> written = present == nullptr ? context_.client.Create(kind, key.name, document.root)
                                                          : context_.client.Update(kind, name, document.root);
-    // Forbidden: the namespace began to go away meanwhile. The informer tells of what another one made or removed.
+    // Forbidden: the namespace began to go away meanwhile.
     const bool fine = written.ok() || written.Failed(Reason::kAlreadyExists) || written.Failed(Reason::kForbidden) ||
                       written.Failed(Reason::kNotFound);
     if (!fine) return written.status();
-    return Requeue();
+    return Requeue(kUntilSeen);
   }
 
   Context context_;

@@ -40,7 +40,7 @@ class ServiceAccountController : public Controller {
     const bool fine = created.ok() || created.Failed(Reason::kAlreadyExists) || created.Failed(Reason::kForbidden) ||
                       created.Failed(Reason::kNotFound);
     if (!fine) return created.status();
-    return Requeue();
+    return Requeue(kUntilSeen);
   }
 
   Context context_;
