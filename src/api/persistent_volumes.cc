@@ -30,7 +30,8 @@ bool CouldHave(PersistentVolume volume, PersistentVolumeClaim claim, const Quant
       volume.spec().volume_attributes_class_name().value_or("")) {
     return false;
   }
-  return !volume.metadata().deletion_timestamp();
+  // A binding that was begun is finished: both go together.
+  return !volume.metadata().deletion_timestamp() || volume.spec().claim_ref().uid() == claim.metadata().uid();
 }
 
 }  // namespace

@@ -142,7 +142,8 @@ void Auditor::ExpelsPod(const api::Object& object) {
     return;
   }
   const Node& node = nodes_[std::string(pod.spec().node_name())];
-  std::vector<ObjectPtr> states = {node.object};
+  // Whoever acts may have been told before we were.
+  std::vector<ObjectPtr> states = {node.object, Now(api::core_v1::NodeInfo(), "", pod.spec().node_name())};
   for (const auto& [until, before] : node.before) {
     if (runtime_.Mono() - until <= staleness_) states.push_back(before);
   }
