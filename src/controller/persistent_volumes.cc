@@ -238,9 +238,13 @@ class PersistentVolumeController : public Controller {
       return LoseClaim(object, "ClaimLost",
                        "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!");
     }
+    const auto is_ours = [&](const ObjectPtr& volume) {
+      const auto reference = PersistentVolume(volume->tree()).spec().claim_ref();
+      return !reference || reference.uid() == object->uid();
+    };
     ObjectPtr found = volumes_.Get({"", name});
-    if (found == nullptr) {
-      // Our copy may only be late.
+    if (found == nullptr || !is_ours(found)) {
+      // Our copy may only be late, or of one before that had the name: no claim is given up on its word.
       Result<ObjectPtr> live = context_.client.Get(Volumes(), {"", name});
       if (!live.ok() && !live.Failed(Reason::kNotFound)) return live.status();
       if (!live.ok()) {
@@ -248,8 +252,7 @@ class PersistentVolumeController : public Controller {
       }
       found = std::move(*live);
     }
-    const auto reference = PersistentVolume(found->tree()).spec().claim_ref();
-    if (!reference || reference.uid() == object->uid()) return Bind(found, object);
+    if (is_ours(found)) return Bind(found, object);
     return LoseClaim(object, "ClaimMisbound",
                      "Two claims are bound to the same volume, this one is bound incorrectly");
   }

@@ -133,6 +133,7 @@ class Auditor : public CallObserver {
   std::map<std::string, std::string, std::less<>> volume_owners_;  // volume → key of the claim that has it
   std::map<std::string, int, std::less<>> counts_;                 // "namespace/kind" → how many there are
   std::map<std::string, api::ObjectPtr, std::less<>> quotas_;      // by key
+  std::set<std::string, std::less<>> counted_;                     // uids of those that have once been right
   // What owners have: their uid → the uids of what they block, and since when.
   std::map<std::string, std::map<std::string, MonoTime, std::less<>>, std::less<>> dependents_;
   std::map<std::string, std::set<std::string>, std::less<>> owners_of_;  // uid → owners' uids

@@ -92,6 +92,8 @@ void Auditor::SeeAny(const store::Event& event, const ObjectPtr& before, const O
   if (key.starts_with(kQuotas)) {
     if (after != nullptr) {
       quotas_[std::string(key)] = after;
+      const std::string_view used = after->tree().Get("status", "used", "count/configmaps").AsString();
+      if (used == std::to_string(counts_[std::string(after->ns())])) counted_.emplace(after->uid());
     } else {
       quotas_.erase(std::string(key));
     }
@@ -214,7 +216,8 @@ void Auditor::SeeQuota(std::string_view key, const ObjectPtr& before, const Obje
     if (quota->ns() != ns) continue;
     const doc::Value& status = quota->tree().At("status");
     const auto hard = Quantity::Parse(status.Get("hard", "count/configmaps").AsString());
-    if (!hard.ok() || status.Get("used", "count/configmaps").is_null()) continue;
+    // What came just before the first count may not be in it, as the controller's copy is late.
+    if (!hard.ok() || !counted_.contains(quota->uid())) continue;
     if (count == hard->Value()) Probe("a quota was full");
     if (count > hard->Value()) {
       journal_.Violation(fmt::format("{} is one of {}, of which {} allows {}", key, count, quota_key, hard->Value()));

@@ -49,8 +49,8 @@ struct Context {
 
 /// How long until the key is to be looked at again although nothing changed; nullopt: not at all.
 using Requeue = std::optional<Duration>;
-/// After making what should be there: until it is looked whether our copy shows it. What is made, and removed before the
-/// watch tells of either, would be missed for ever.
+/// After making what should be there: until it is looked whether our copy shows it. What is made, and removed before
+/// the watch tells of either, would be missed for ever.
 inline constexpr Duration kUntilSeen = 10s;
 using Reconcile = std::function<Result<Requeue>(const client::ObjectName& key)>;
 
