@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 
 #include "scheduler/plugin.h"
@@ -32,27 +31,28 @@ size_t FeasibleEnough(size_t nodes) {
 
 }  // namespace
 
+bool Fits(const PodInfo& pod, const NodeInfo& node, const Plugins& plugins) {
+  return std::ranges::all_of(plugins.filters, [&](const auto& filter) { return filter->Reasons(pod, node).empty(); });
+}
+
 Placement Place(const PodInfo& pod, const Snapshot& snapshot, const Plugins& plugins, uint64_t tie_break) {
   Placement out;
-  if (snapshot.node_count() == 0) {
+  if (snapshot.nodes().empty()) {
     out.message = "no nodes available to schedule pods";
     return out;
   }
   if (pod.volumes != nullptr && !pod.volumes->unresolvable.empty()) {
-    out.message = fmt::format("0/{} nodes are available: {}.", snapshot.node_count(), pod.volumes->unresolvable);
+    out.message = fmt::format("0/{} nodes are available: {}.", snapshot.nodes().size(), pod.volumes->unresolvable);
     return out;
   }
   std::vector<const NodeInfo*> feasible;
   std::map<std::string, int> reasons;
   // Where not all are looked at, each has the same chance: begins anywhere, and goes round.
-  const auto& nodes = snapshot.nodes();
+  const std::vector<const NodeInfo*>& nodes = snapshot.nodes();
   const size_t enough = FeasibleEnough(nodes.size());
-  auto at = nodes.begin();
-  if (enough < nodes.size()) std::advance(at, tie_break % nodes.size());
-  for (size_t looked = 0; looked < nodes.size() && feasible.size() < enough; ++looked, ++at) {
-    if (at == nodes.end()) at = nodes.begin();
-    const NodeInfo& node = at->second;
-    if (node.object == nullptr) continue;
+  const size_t first = enough < nodes.size() ? tie_break % nodes.size() : 0;
+  for (size_t looked = 0; looked < nodes.size() && feasible.size() < enough; ++looked) {
+    const NodeInfo& node = *nodes[(first + looked) % nodes.size()];
     std::vector<std::string> why;
     for (const auto& filter : plugins.filters) {
       why = filter->Reasons(pod, node);
@@ -63,7 +63,7 @@ Placement Place(const PodInfo& pod, const Snapshot& snapshot, const Plugins& plu
   }
   out.feasible = feasible.size();
   if (feasible.empty()) {
-    out.message = NothingFits(snapshot.node_count(), reasons);
+    out.message = NothingFits(snapshot.nodes().size(), reasons);
     return out;
   }
   std::vector<int64_t> totals(feasible.size(), 0);
@@ -78,7 +78,7 @@ Placement Place(const PodInfo& pod, const Snapshot& snapshot, const Plugins& plu
   for (size_t i = 0; i < totals.size(); ++i) {
     if (totals[i] == best) equals.push_back(feasible[i]);
   }
-  out.node = std::string(equals[tie_break % equals.size()]->name());
+  out.node = std::string(equals[tie_break % equals.size()]->name);
   return out;
 }
 

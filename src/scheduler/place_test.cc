@@ -124,6 +124,47 @@ TEST(Place, APodAsksForWhatTheApiSays) {
   });
 }
 
+TEST(Snapshot, HoldsTheNodesThatExist) {
+  Snapshot snapshot;
+  const auto names = [&] {
+    std::vector<std::string_view> out;
+    for (const NodeInfo* node : snapshot.nodes()) out.push_back(node->name);
+    std::ranges::sort(out);
+    return out;
+  };
+  using Names = std::vector<std::string_view>;
+  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(snapshot.SetNode(Node({name})).ok());
+  snapshot.SetPod(MakePod("p", Asks("{}")), "a");
+  snapshot.RemoveNode("a");
+  EXPECT_EQ(names(), (Names{"b", "c"}));
+  EXPECT_EQ(snapshot.Find("a"), nullptr);
+  snapshot.RemoveNode("c");
+  snapshot.RemoveNode("c");
+  EXPECT_EQ(names(), (Names{"b"}));
+  ASSERT_TRUE(snapshot.SetNode(Node({"a"})).ok());
+  EXPECT_EQ(names(), (Names{"a", "b"}));
+  EXPECT_EQ(snapshot.Find("a")->pods.size(), 1U);
+  const uint64_t generation = snapshot.generation();
+  EXPECT_FALSE(snapshot.SetNode(Node({.name = "b", .allocatable = R"({"cpu":"many"})"})).ok());
+  EXPECT_EQ(names(), (Names{"a"}));
+  EXPECT_GT(snapshot.generation(), generation);
+}
+
+TEST(PodInfo, AsksTheSame) {
+  const std::string base = Asks(R"({"cpu":"600m"})");
+  const PodInfo pod = MakePod("a", base);
+  EXPECT_TRUE(pod.AsksTheSame(MakePod("b", base)));
+  // A name that is drawn by lot for each pod makes no difference.
+  EXPECT_TRUE(pod.AsksTheSame(MakePod("b", Asks(R"({"cpu":"600m"})", R"(,"volumes":[{"name":"kube-api-access-x"}])"))));
+  for (const std::string& other :
+       {Asks(R"({"cpu":"601m"})"), Asks(R"({"cpu":"600m"})", R"(,"nodeSelector":{"a":"b"})"),
+        Asks(R"({"cpu":"600m"})", R"(,"tolerations":[{"operator":"Exists"}])"),
+        Asks(R"({"cpu":"600m"})", R"(,"affinity":{"nodeAffinity":{}})"), Asks(R"({"cpu":"600m"})", R"(,"nodeName":"x")"),
+        Asks(R"({"cpu":"600m"})", R"(,"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"c"}}])")}) {
+    EXPECT_FALSE(pod.AsksTheSame(MakePod("b", other))) << other;
+  }
+}
+
 TEST(Place, WhatIsThereCounts) {
   const Plugins plugins = DefaultPlugins();
   Snapshot snapshot;
@@ -134,8 +175,8 @@ TEST(Place, WhatIsThereCounts) {
             "0/1 nodes are available: 1 Insufficient cpu.");
   snapshot.SetPod(half, "n1");  // the same pod again takes nothing more
   EXPECT_EQ(Place(MakePod("b", Asks(R"({"cpu":"400m"})")), snapshot, plugins, 0).node, "n1");
-  EXPECT_TRUE(snapshot.RemovePod("a"));
-  EXPECT_FALSE(snapshot.RemovePod("a"));
+  EXPECT_EQ(snapshot.RemovePod("a"), "n1");
+  EXPECT_EQ(snapshot.RemovePod("a"), "");
   EXPECT_EQ(Place(MakePod("b", Asks(R"({"cpu":"1"})")), snapshot, plugins, 0).node, "n1");
   snapshot.RemoveNode("n1");
   EXPECT_EQ(Place(MakePod("b", Asks("{}")), snapshot, plugins, 0).message, "no nodes available to schedule pods");

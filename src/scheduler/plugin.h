@@ -46,6 +46,8 @@ struct Placement {
   std::string message;  ///< then: "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable."
   size_t feasible = 0;  ///< how many nodes could have taken it
 };
+/// Whether the node can take the pod.
+bool Fits(const PodInfo& pod, const NodeInfo& node, const Plugins& plugins);
 /// `tie_break` picks among equally good nodes.
 Placement Place(const PodInfo& pod, const Snapshot& snapshot, const Plugins& plugins, uint64_t tie_break);
 

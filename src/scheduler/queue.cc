@@ -1,6 +1,7 @@
 #include "scheduler/queue.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "api/core_v1.h"
 
@@ -22,14 +23,24 @@ Duration Queue::BackOff(const Entry& entry) const {
 }
 
 void Queue::Deactivate(const Entry& entry) {
-  const std::string uid(entry.pod->uid());
+  const std::string uid(entry.pod->object->uid());
   active_.erase({entry.priority, entry.order, uid});
   later_.erase({entry.ready, uid});
 }
 
+/// Files the entry under what it may wait for.
+void Queue::Park(Entry& entry) {
+  if (entry.unschedulable || entry.popped) {
+    parked_[entry.order] = &entry;
+  } else {
+    parked_.erase(entry.order);
+  }
+}
+
 /// Files the entry by its ready time.
 void Queue::Activate(Entry& entry) {
-  const std::string uid(entry.pod->uid());
+  Park(entry);
+  const std::string uid(entry.pod->object->uid());
   if (entry.ready <= runtime_.Mono()) {
     active_.insert({entry.priority, entry.order, uid});
   } else {
@@ -42,7 +53,7 @@ void Queue::Add(const api::ObjectPtr& pod) {
   auto [at, added] = waiting_.try_emplace(std::string(pod->uid()));
   Entry& entry = at->second;
   if (!added) Deactivate(entry);
-  entry.pod = pod;
+  entry.pod = std::make_shared<const PodInfo>(PodInfo::Make(pod));
   entry.priority = api::core_v1::Pod(pod->tree()).spec().priority().value_or(0);
   if (added) {
     entry.order = next_order_++;
@@ -63,6 +74,7 @@ void Queue::Remove(std::string_view uid) {
   auto at = waiting_.find(uid);
   if (at == waiting_.end()) return;
   Deactivate(at->second);
+  parked_.erase(at->second.order);
   waiting_.erase(at);
 }
 
@@ -74,12 +86,13 @@ MonoTime Queue::NextReady() {
     Entry& entry = waiting_.find(later_.begin()->second)->second;
     later_.erase(later_.begin());
     entry.unschedulable = false;
-    active_.insert({entry.priority, entry.order, std::string(entry.pod->uid())});
+    Park(entry);
+    active_.insert({entry.priority, entry.order, std::string(entry.pod->object->uid())});
   }
   return later_.empty() ? MonoTime::max() : later_.begin()->first;
 }
 
-Result<api::ObjectPtr> Queue::Pop() {
+Result<PodInfoPtr> Queue::Pop() {
   while (true) {
     const MonoTime next = NextReady();
     if (!active_.empty()) break;
@@ -91,6 +104,7 @@ Result<api::ObjectPtr> Queue::Pop() {
   entry.popped = true;
   entry.changed = false;
   entry.attempts++;
+  Park(entry);
   return entry.pod;
 }
 
@@ -113,13 +127,13 @@ void Queue::Retry(const api::ObjectPtr& pod) {
   Activate(at->second);
 }
 
-void Queue::MoveAll() {
-  MoveIf([](const api::Object&) { return true; });
-}
-
-void Queue::MoveIf(const std::function<bool(const api::Object& pod)>& helps, When when) {
-  for (auto& [uid, entry] : waiting_) {
-    if ((!entry.unschedulable && !entry.popped) || !helps(*entry.pod)) continue;
+void Queue::MoveIf(const std::function<bool(const PodInfo& pod)>& helps, When when) {
+  std::vector<Entry*> helped;
+  for (const auto& [order, entry] : parked_) {
+    if (helps(*entry->pod)) helped.push_back(entry);
+  }
+  for (Entry* each : helped) {
+    Entry& entry = *each;
     if (entry.popped) entry.changed = true;
     if (!entry.unschedulable || entry.popped) continue;
     Deactivate(entry);

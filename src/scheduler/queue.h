@@ -11,6 +11,7 @@
 
 #include "api/object.h"
 #include "rt/sync.h"
+#include "scheduler/snapshot.h"
 
 namespace knarr::scheduler {
 
@@ -22,23 +23,22 @@ class Queue {
   void Add(const api::ObjectPtr& pod);
   void Remove(std::string_view uid);
   /// The next pod; suspends until there is one.
-  Result<api::ObjectPtr> Pop();
+  Result<PodInfoPtr> Pop();
   /// The popped pod fitted nowhere.
   void SetUnschedulable(const api::ObjectPtr& pod);
   /// The popped pod met a passing trouble: again after its back-off.
   void Retry(const api::ObjectPtr& pod);
-  /// Something changed that may help pods that fitted nowhere.
-  void MoveAll();
   enum class When : char { kAfterBackOff, kNow };
-  /// The same, for those that `helps` is true for. kNow: what they waited for has come, they need not wait longer.
-  void MoveIf(const std::function<bool(const api::Object& pod)>& helps, When when = When::kAfterBackOff);
+  /// Something changed that helps those pods that fitted nowhere for which `helps` is true (upstream's queueing hints).
+  /// kNow: what they waited for has come, they need not wait longer.
+  void MoveIf(const std::function<bool(const PodInfo& pod)>& helps, When when = When::kAfterBackOff);
   /// The pod is placed: its history is forgotten.
   void Done(std::string_view uid);
   size_t size() const { return waiting_.size(); }
 
  private:
   struct Entry {
-    api::ObjectPtr pod;
+    PodInfoPtr pod;
     int attempts = 0;
     MonoTime ready;  // in active_ from then on
     bool unschedulable = false;
@@ -56,6 +56,7 @@ class Queue {
       return order < other.order;
     }
   };
+  void Park(Entry& entry);
   void Activate(Entry& entry);
   void Deactivate(const Entry& entry);
   Duration BackOff(const Entry& entry) const;
@@ -63,6 +64,7 @@ class Queue {
 
   rt::Runtime& runtime_;
   std::map<std::string, Entry, std::less<>> waiting_;  // by uid
+  std::map<uint64_t, Entry*> parked_;  // those that a change may concern: unschedulable or popped; by order
   std::set<Rank> active_;
   std::set<std::pair<MonoTime, std::string>> later_;  // ready at a time
   uint64_t next_order_ = 0;

@@ -22,8 +22,8 @@ void InSim(const std::function<void(rt::Runtime&)>& body) {
 /// The next pod's uid and how long it took to come.
 std::pair<std::string, Duration> Pop(rt::Runtime& runtime, Queue& queue) {
   const MonoTime start = runtime.Mono();
-  Result<api::ObjectPtr> pod = queue.Pop();
-  return {pod.ok() ? std::string((*pod)->uid()) : "", runtime.Mono() - start};
+  Result<PodInfoPtr> pod = queue.Pop();
+  return {pod.ok() ? std::string((*pod)->object->uid()) : "", runtime.Mono() - start};
 }
 
 TEST(Queue, PriorityThenAge) {
@@ -53,7 +53,7 @@ TEST(Queue, AChangeEndsTheWaitButNotTheBackOff) {
     ASSERT_TRUE(queue.Pop().ok());
     for (const Duration wait : {1s, 2s, 4s, 8s, 10s, 10s}) {
       queue.SetUnschedulable(Pod("a"));
-      queue.MoveAll();
+      queue.MoveIf([](const PodInfo&) { return true; });
       EXPECT_EQ(Pop(runtime, queue).second, wait);
     }
   });
@@ -64,9 +64,23 @@ TEST(Queue, AChangeDuringTheTryCounts) {
     Queue queue(runtime);
     queue.Add(Pod("a"));
     ASSERT_TRUE(queue.Pop().ok());
-    queue.MoveAll();
+    queue.MoveIf([](const PodInfo&) { return true; });
     queue.SetUnschedulable(Pod("a"));
     EXPECT_EQ(Pop(runtime, queue).second, Duration(1s));
+  });
+}
+
+TEST(Queue, AChangeMovesOnlyThoseItHelps) {
+  InSim([](rt::Runtime& runtime) {
+    Queue queue(runtime);
+    for (const char* uid : {"a", "b"}) {
+      queue.Add(Pod(uid));
+      EXPECT_EQ(Pop(runtime, queue).first, uid);
+      queue.SetUnschedulable(Pod(uid));
+    }
+    queue.MoveIf([](const PodInfo& pod) { return pod.object->uid() == "b"; });
+    EXPECT_EQ(Pop(runtime, queue), (std::pair<std::string, Duration>("b", 1s)));
+    EXPECT_EQ(Pop(runtime, queue), (std::pair<std::string, Duration>("a", 5min - 1s)));
   });
 }
 

@@ -29,10 +29,6 @@ ObjectName NameOf(const api::Object& object) { return {std::string(object.ns()),
 
 bool IsFinished(Pod pod) { return pod.status().phase() == "Succeeded" || pod.status().phase() == "Failed"; }
 
-bool UsesClaims(const api::Object& pod) {
-  return api::Mentions(pod.json(), "persistentVolumeClaim") || api::Mentions(pod.json(), "ephemeral");
-}
-
 /// Whether a node's change can make room for a pod that fitted nowhere: a heartbeat can't.
 bool MayHelp(const ObjectPtr& before, const ObjectPtr& after) {
   if (before == nullptr || after == nullptr) return after != nullptr;
@@ -61,7 +57,7 @@ Scheduler::Scheduler(rt::Runtime& runtime, client::Client& client, client::Infor
   pods_.AddHandler([this](const ObjectPtr& before, const ObjectPtr& after) { PodChanged(before, after); });
   volumes_.claims().AddHandler(
       [this](const ObjectPtr& before, const ObjectPtr& after) { ClaimChanged(before, after); });
-  const auto has_claims = [](const api::Object& pod) { return UsesClaims(pod); };
+  const auto has_claims = [](const PodInfo& pod) { return !pod.claims.empty(); };
   volumes_.volumes().AddHandler([this, has_claims](const ObjectPtr&, const ObjectPtr& after) {
     if (after != nullptr) queue_.MoveIf(has_claims);
   });
@@ -83,11 +79,7 @@ void Scheduler::ClaimChanged(const ObjectPtr& before, const ObjectPtr& after) {
   const std::string key = KeyOf(*after);
   const bool now = before == nullptr || (bound(after) && !bound(before));
   queue_.MoveIf(
-      [&](const api::Object& pod) {
-        if (pod.ns() != after->ns() || !UsesClaims(pod)) return false;
-        const std::vector<std::string> claims = ClaimsOf(Pod(pod.tree()));
-        return std::ranges::find(claims, key) != claims.end();
-      },
+      [&](const PodInfo& pod) { return std::ranges::find(pod.claims, key) != pod.claims.end(); },
       now ? Queue::When::kNow : Queue::When::kAfterBackOff);
 }
 
@@ -109,7 +101,14 @@ void Scheduler::NodeChanged(const ObjectPtr& before, const ObjectPtr& after) {
   }
   Ok set = snapshot_.SetNode(after);
   if (!set.ok()) LOG_WARN("node left out of scheduling", {"node", after->name()}, {"error", set.status()});
-  if (MayHelp(before, after)) queue_.MoveAll();
+  if (MayHelp(before, after)) TryAgainFor(after->name());
+}
+
+void Scheduler::TryAgainFor(std::string_view node) {
+  const NodeInfo* info = snapshot_.Find(node);
+  if (info == nullptr) return;
+  // What a pod's claims allow is looked at when it is tried.
+  queue_.MoveIf([&](const PodInfo& pod) { return !pod.claims.empty() || Fits(pod, *info, plugins_); });
 }
 
 void Scheduler::PodChanged(const ObjectPtr& before, const ObjectPtr& after) {
@@ -118,7 +117,7 @@ void Scheduler::PodChanged(const ObjectPtr& before, const ObjectPtr& after) {
   const bool placed = !pod.spec().node_name().empty();
   if (after == nullptr || IsFinished(pod)) {
     queue_.Remove(any.uid());
-    if (snapshot_.RemovePod(any.uid())) queue_.MoveAll();  // what it held is free
+    TryAgainFor(snapshot_.RemovePod(any.uid()));  // what it held is free
     return;
   }
   if (placed) {
@@ -143,27 +142,43 @@ void Scheduler::Run() {
   while (true) {
     // Writes of earlier pods go on meanwhile, but not without bound.
     if (!write_ended_.WaitUntil([this] { return writes_ < kWritesMost; }).ok()) return;
-    Result<ObjectPtr> pod = queue_.Pop();
+    Result<PodInfoPtr> pod = queue_.Pop();
     if (!pod.ok()) return;
     ScheduleOne(*pod);
+    // A decision takes up to milliseconds with thousands of nodes: others have their turns in between.
+    runtime_.Yield();
   }
 }
 
-void Scheduler::ScheduleOne(const ObjectPtr& queued) {
-  ObjectPtr pod = pods_.Get(NameOf(*queued));
-  if (pod == nullptr || pod->uid() != queued->uid() || !Pod(pod->tree()).spec().node_name().empty()) {
-    queue_.Remove(queued->uid());
+Placement Scheduler::Choose(const PodInfo& pod) {
+  // Pods of a controller come together, and where there was no place for one, there is none for the next.
+  if (refused_.has_value() && refused_at_ == snapshot_.generation() && pod.AsksTheSame(*refused_)) {
+    return {.node = "", .message = refusal_, .feasible = 0};
+  }
+  Placement out = Place(pod, snapshot_, plugins_, runtime_.Random());
+  if (out.node.empty() && pod.claims.empty()) {
+    refused_ = pod;
+    refused_at_ = snapshot_.generation();
+    refusal_ = out.message;
+  }
+  return out;
+}
+
+void Scheduler::ScheduleOne(const PodInfoPtr& queued) {
+  ObjectPtr pod = pods_.Get(NameOf(*queued->object));
+  if (pod == nullptr || pod->uid() != queued->object->uid() || !Pod(pod->tree()).spec().node_name().empty()) {
+    queue_.Remove(queued->object->uid());
     return;
   }
   if (!Pod(pod->tree()).spec().scheduling_gates().empty()) {
     queue_.SetUnschedulable(pod);
     return;
   }
-  PodInfo info = PodInfo::Make(pod);
+  PodInfo info = pod == queued->object ? *queued : PodInfo::Make(pod);
   if (!info.claims.empty()) {
     info.volumes = std::make_shared<const PodVolumes>(volumes_.Look(info.pod(), snapshot_.claim_users()));
   }
-  Placement placement = Place(info, snapshot_, plugins_, runtime_.Random());
+  Placement placement = Choose(info);
   if (placement.node.empty()) {
     queue_.SetUnschedulable(pod);
     Refuse(pod, std::move(placement.message));
@@ -171,8 +186,7 @@ void Scheduler::ScheduleOne(const ObjectPtr& queued) {
   }
   VolumePlan plan;
   if (info.volumes != nullptr) {
-    const NodeInfo& node = snapshot_.nodes().find(placement.node)->second;
-    plan = PlanVolumes(*info.volumes, node.text());
+    plan = PlanVolumes(*info.volumes, snapshot_.Find(placement.node)->text());
   }
   if (!plan.empty() && volume_waits_ >= kVolumeWaitsMost) {
     queue_.Retry(pod);
@@ -271,7 +285,7 @@ void Scheduler::Bind(const ObjectPtr& pod, const std::string& node) {
 void Scheduler::TakeBack(const ObjectPtr& pod) {
   ObjectPtr now = pods_.Get(NameOf(*pod));
   const bool gone = now == nullptr || now->uid() != pod->uid();
-  if ((gone || Pod(now->tree()).spec().node_name().empty()) && snapshot_.RemovePod(pod->uid())) queue_.MoveAll();
+  if (gone || Pod(now->tree()).spec().node_name().empty()) TryAgainFor(snapshot_.RemovePod(pod->uid()));
   if (gone) {
     queue_.Remove(pod->uid());
     return;

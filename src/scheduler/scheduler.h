@@ -5,6 +5,7 @@
 // Client and informers.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "client/client.h"
@@ -31,7 +32,10 @@ class Scheduler {
   void NodeChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
   void ClaimChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
   void Run();
-  void ScheduleOne(const api::ObjectPtr& pod);
+  void ScheduleOne(const PodInfoPtr& queued);
+  Placement Choose(const PodInfo& pod);
+  /// Something changed on the node: pods that fitted nowhere and fit there now are tried again.
+  void TryAgainFor(std::string_view node);
   void SpawnWrite(std::string_view name, std::function<void()> write);
   /// The pod when it is bound to the node after all; `failure` when it is bound nowhere. Asks until there is an answer.
   Result<api::ObjectPtr> LookAfterBind(const api::Object& pod, const std::string& node, const Status& failure);
@@ -54,6 +58,10 @@ class Scheduler {
   Snapshot snapshot_;
   Queue queue_;
   VolumeBinder volumes_;
+  // The last pod that fitted nowhere, at which generation of the snapshot, and why.
+  std::optional<PodInfo> refused_;
+  uint64_t refused_at_ = 0;
+  std::string refusal_;
   size_t writes_ = 0;         // bindings and conditions on their way
   size_t volume_waits_ = 0;   // pods whose volumes are being bound
   rt::WaitQueue write_ended_;

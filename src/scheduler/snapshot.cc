@@ -1,5 +1,7 @@
 #include "scheduler/snapshot.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "api/pod_resources.h"
@@ -100,19 +102,45 @@ PodInfo PodInfo::Make(api::ObjectPtr object) {
   info.host_ports = HostPorts(pod);
   info.owner_uid = OwnerUid(*object);
   info.claims = ClaimsOf(pod);
+  info.names_node = !pod.spec().node_name().empty();
+  info.selects_nodes =
+      !pod.spec().node_selector().empty() ||
+      pod.spec().affinity().node_affinity().required_during_scheduling_ignored_during_execution();
   info.object = std::move(object);
   return info;
 }
 
+bool PodInfo::AsksTheSame(const PodInfo& other) const {
+  if (!claims.empty() || !other.claims.empty() || requests != other.requests || host_ports != other.host_ports ||
+      owner_uid != other.owner_uid) {
+    return false;
+  }
+  const auto same = [&](std::string_view member) {
+    return object->tree().Get("spec", member).Equals(other.object->tree().Get("spec", member));
+  };
+  return same("nodeName") && same("nodeSelector") && same("affinity") && same("tolerations");
+}
+
 Ok Snapshot::SetNode(const api::ObjectPtr& node) {
+  generation_++;
   Result<Resources> allocatable = ReadResources(api::core_v1::Node(node->tree()).status().allocatable());
   if (!allocatable.ok()) {
     RemoveNode(node->name());
     return allocatable.status().WithContext("node " + std::string(node->name()));
   }
   NodeInfo& info = nodes_[std::string(node->name())];
-  if (info.object == nullptr) node_count_++;
+  if (info.object == nullptr) {
+    info.place_ = existing_.size();
+    existing_.push_back(&info);
+  }
   info.object = node;
+  info.name = node->name();
+  info.unschedulable = info.node().spec().unschedulable();
+  info.taints.clear();
+  for (api::core_v1::Taint taint : info.node().spec().taints()) {
+    info.taints.push_back(
+        {api::TaintText::Of(taint), fmt::format("node(s) had untolerated taint {{{}: {}}}", taint.key(), taint.value())});
+  }
   info.allocatable = std::move(allocatable).value();
   return {};
 }
@@ -120,10 +148,22 @@ Ok Snapshot::SetNode(const api::ObjectPtr& node) {
 void Snapshot::RemoveNode(std::string_view name) {
   auto at = nodes_.find(name);
   if (at == nodes_.end() || at->second.object == nullptr) return;
-  node_count_--;
-  at->second.object.reset();
-  at->second.allocatable = {};
-  if (at->second.pods.empty()) nodes_.erase(at);
+  generation_++;
+  NodeInfo& info = at->second;
+  existing_[info.place_] = existing_.back();
+  nodes_.find(existing_.back()->name)->second.place_ = info.place_;
+  existing_.pop_back();
+  info.name = {};
+  info.unschedulable = false;
+  info.taints.clear();
+  info.object.reset();
+  info.allocatable = {};
+  if (info.pods.empty()) nodes_.erase(at);
+}
+
+const NodeInfo* Snapshot::Find(std::string_view name) const {
+  const auto at = nodes_.find(name);
+  return at == nodes_.end() || at->second.object == nullptr ? nullptr : &at->second;
 }
 
 void Snapshot::SetPod(PodInfo pod, std::string_view node) {
@@ -132,6 +172,7 @@ void Snapshot::SetPod(PodInfo pod, std::string_view node) {
   pod.object.reset();
   pod.volumes.reset();
   RemovePod(uid);
+  generation_++;
   NodeInfo& info = nodes_[std::string(node)];
   info.requested.Add(pod.requests);
   if (!pod.owner_uid.empty()) info.pods_of_owner[pod.owner_uid]++;
@@ -140,9 +181,10 @@ void Snapshot::SetPod(PodInfo pod, std::string_view node) {
   node_of_[uid] = std::string(node);
 }
 
-bool Snapshot::RemovePod(std::string_view uid) {
+std::string Snapshot::RemovePod(std::string_view uid) {
   auto place = node_of_.find(uid);
-  if (place == node_of_.end()) return false;
+  if (place == node_of_.end()) return "";
+  generation_++;
   auto node = nodes_.find(place->second);
   auto at = node->second.pods.find(uid);
   node->second.requested.Subtract(at->second.requests);
@@ -154,8 +196,9 @@ bool Snapshot::RemovePod(std::string_view uid) {
   }
   node->second.pods.erase(at);
   if (node->second.pods.empty() && node->second.object == nullptr) nodes_.erase(node);
+  std::string name = std::move(place->second);
   node_of_.erase(place);
-  return true;
+  return name;
 }
 
 }  // namespace knarr::scheduler

@@ -14,6 +14,7 @@
 #include "api/core_v1.h"
 #include "api/node_selector.h"
 #include "api/object.h"
+#include "api/tolerations.h"
 #include "base/status.h"
 
 namespace knarr::scheduler {
@@ -25,6 +26,7 @@ struct Resources {
   int64_t ephemeral_storage = 0;
   int64_t pods = 0;
   std::map<std::string, int64_t, std::less<>> others;  ///< "nvidia.com/gpu", "hugepages-2Mi", …
+  bool operator==(const Resources&) const = default;
 
   /// Both hold at int64's ends.
   void Add(const Resources& other);
@@ -41,6 +43,7 @@ struct HostPort {
   std::string protocol;
   std::string ip;  ///< "" or "0.0.0.0": all
   int32_t port = 0;
+  bool operator==(const HostPort&) const = default;
   bool Clashes(const HostPort& other) const;
 };
 std::vector<HostPort> HostPorts(api::core_v1::Pod pod);
@@ -54,24 +57,42 @@ struct PodInfo {
   std::vector<HostPort> host_ports;
   std::string owner_uid;            ///< of its controller, "" without one
   std::vector<std::string> claims;  ///< keys of those it uses
+  bool names_node = false;          ///< spec.nodeName, before it is bound
+  bool selects_nodes = false;       ///< spec.nodeSelector or a required node affinity
   /// What is known of those (scheduler/volumes.h); null without any, and in a snapshot.
   std::shared_ptr<const PodVolumes> volumes = nullptr;
 
   static PodInfo Make(api::ObjectPtr object);
   api::core_v1::Pod pod() const { return api::core_v1::Pod(object->tree()); }
+  /// Whether what holds for one holds for the other on any node: pods of one controller, mostly. False where that takes
+  /// a closer look.
+  bool AsksTheSame(const PodInfo& other) const;
 };
+using PodInfoPtr = std::shared_ptr<const PodInfo>;
 
+/// What plugins ask of a node is worked out once a change, not once a pod: with thousands of nodes, looking into their
+/// decoded trees takes nearly all the time of a decision.
 struct NodeInfo {
-  api::ObjectPtr object;  ///< null while only pods of the node are known
+  api::ObjectPtr object;  ///< null while only pods of the node are known; then nothing stands in the next four
+  std::string_view name;
+  bool unschedulable = false;
+  struct Taint {
+    api::TaintText text;
+    std::string untolerated;  ///< what a pod is told that does not tolerate it
+  };
+  std::vector<Taint> taints;
   Resources allocatable;
   Resources requested;
   std::map<std::string, PodInfo, std::less<>> pods;  ///< by uid
   std::map<std::string, int, std::less<>> pods_of_owner;
 
   api::core_v1::Node node() const { return api::core_v1::Node(object->tree()); }
-  std::string_view name() const { return object->name(); }
   /// What selectors look at.
-  api::NodeText text() const { return {node().metadata().labels(), name()}; }
+  api::NodeText text() const { return {node().metadata().labels(), name}; }
+
+ private:
+  friend class Snapshot;
+  size_t place_ = 0;  // in Snapshot::existing_
 };
 
 class Snapshot {
@@ -81,11 +102,14 @@ class Snapshot {
   void RemoveNode(std::string_view name);
   /// A pod that is on a node (bound or assumed). Replaces what was known under its uid.
   void SetPod(PodInfo pod, std::string_view node);
-  /// Whether it was on a node.
-  bool RemovePod(std::string_view uid);
-  /// Nodes that exist, by name.
-  const std::map<std::string, NodeInfo, std::less<>>& nodes() const { return nodes_; }
-  size_t node_count() const { return node_count_; }
+  /// The node that it was on; "" when on none.
+  std::string RemovePod(std::string_view uid);
+  /// The nodes that exist, in no particular order.
+  const std::vector<const NodeInfo*>& nodes() const { return existing_; }
+  /// nullptr when there is no such node.
+  const NodeInfo* Find(std::string_view name) const;
+  /// Grows with each change: what was worked out at the same generation still holds.
+  uint64_t generation() const { return generation_; }
   /// How many of its pods use a claim, by the claim's key.
   const std::map<std::string, int, std::less<>>& claim_users() const { return claim_users_; }
 
@@ -93,7 +117,8 @@ class Snapshot {
   std::map<std::string, NodeInfo, std::less<>> nodes_;
   std::map<std::string, std::string, std::less<>> node_of_;  // pod's uid → node
   std::map<std::string, int, std::less<>> claim_users_;
-  size_t node_count_ = 0;
+  uint64_t generation_ = 0;
+  std::vector<const NodeInfo*> existing_;  // those of nodes_ with an object
 };
 
 }  // namespace knarr::scheduler

@@ -201,8 +201,7 @@ class State {
       Pod pod(object->tree());
       if (controller::IsFinished(pod)) continue;
       if (!pod.spec().node_name().empty()) {
-        if (!snapshot.nodes().contains(pod.spec().node_name()) ||
-            snapshot.nodes().find(pod.spec().node_name())->second.object == nullptr) {
+        if (snapshot.Find(pod.spec().node_name()) == nullptr) {
           Problem("pod {} is on node {}, which is not there", KeyOf(*object), pod.spec().node_name());
         }
         if (!controller::IsReady(pod)) Problem("pod {} is not ready", KeyOf(*object));

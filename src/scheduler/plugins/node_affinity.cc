@@ -12,7 +12,7 @@ class NodeAffinityFilter : public Filter {
  public:
   std::string_view name() const override { return "NodeAffinity"; }
   std::vector<std::string> Reasons(const PodInfo& pod, const NodeInfo& node) const override {
-    if (Fits(pod, node)) return {};
+    if (!pod.selects_nodes || Fits(pod, node)) return {};
     return {"node(s) didn't match Pod's node affinity/selector"};
   }
 

@@ -1,7 +1,5 @@
 // What a node says of itself: its name, whether it takes pods at all, taints.
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "api/tolerations.h"
@@ -10,16 +8,13 @@
 namespace knarr::scheduler {
 namespace {
 
-using api::core_v1::Taint;
-
 constexpr std::string_view kUnschedulableTaint = "node.kubernetes.io/unschedulable";
 
 class NodeUnschedulable : public Filter {
  public:
   std::string_view name() const override { return "NodeUnschedulable"; }
   std::vector<std::string> Reasons(const PodInfo& pod, const NodeInfo& node) const override {
-    if (!node.node().spec().unschedulable() || api::Tolerates(pod.pod(), {kUnschedulableTaint, "", "NoSchedule"}))
-      return {};
+    if (!node.unschedulable || api::Tolerates(pod.pod(), {kUnschedulableTaint, "", "NoSchedule"})) return {};
     return {"node(s) were unschedulable"};
   }
 };
@@ -28,8 +23,7 @@ class NodeName : public Filter {
  public:
   std::string_view name() const override { return "NodeName"; }
   std::vector<std::string> Reasons(const PodInfo& pod, const NodeInfo& node) const override {
-    const std::string_view wanted = pod.pod().spec().node_name();
-    if (wanted.empty() || wanted == node.name()) return {};
+    if (!pod.names_node || pod.pod().spec().node_name() == node.name) return {};
     return {"node(s) didn't match the requested node name"};
   }
 };
@@ -38,10 +32,10 @@ class TaintFilter : public Filter {
  public:
   std::string_view name() const override { return "TaintToleration"; }
   std::vector<std::string> Reasons(const PodInfo& pod, const NodeInfo& node) const override {
-    for (Taint taint : node.node().spec().taints()) {
-      if (taint.effect() == "PreferNoSchedule") continue;
-      if (api::Tolerates(pod.pod(), api::TaintText::Of(taint))) continue;
-      return {fmt::format("node(s) had untolerated taint {{{}: {}}}", taint.key(), taint.value())};
+    for (const NodeInfo::Taint& taint : node.taints) {
+      if (taint.text.effect == "PreferNoSchedule") continue;
+      if (api::Tolerates(pod.pod(), taint.text)) continue;
+      return std::vector(1, taint.untolerated);
     }
     return {};
   }
@@ -56,8 +50,8 @@ class TaintScorer : public Scorer {
     std::vector<int64_t> counts;
     for (const NodeInfo* node : nodes) {
       int64_t count = 0;
-      for (Taint taint : node->node().spec().taints()) {
-        if (taint.effect() == "PreferNoSchedule" && !api::Tolerates(pod.pod(), api::TaintText::Of(taint))) count++;
+      for (const auto& [taint, untolerated] : node->taints) {
+        if (taint.effect == "PreferNoSchedule" && !api::Tolerates(pod.pod(), taint)) count++;
       }
       counts.push_back(count);
     }
