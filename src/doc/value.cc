@@ -148,6 +148,8 @@ void Value::Insert(Arena& arena, size_t index, Value element) {
 
 const Value* Value::Find(std::string_view key) const {
   for (const Member& member : members()) {
+    // Most keys of the same length begin otherwise: no call of memcmp to find that out.
+    if (member.key.size() != key.size() || (!key.empty() && member.key.front() != key.front())) continue;
     if (member.key == key) return &member.value;
   }
   return nullptr;

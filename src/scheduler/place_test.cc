@@ -159,7 +159,8 @@ TEST(PodInfo, AsksTheSame) {
   for (const std::string& other :
        {Asks(R"({"cpu":"601m"})"), Asks(R"({"cpu":"600m"})", R"(,"nodeSelector":{"a":"b"})"),
         Asks(R"({"cpu":"600m"})", R"(,"tolerations":[{"operator":"Exists"}])"),
-        Asks(R"({"cpu":"600m"})", R"(,"affinity":{"nodeAffinity":{}})"), Asks(R"({"cpu":"600m"})", R"(,"nodeName":"x")"),
+        Asks(R"({"cpu":"600m"})", R"(,"affinity":{"nodeAffinity":{}})"),
+        Asks(R"({"cpu":"600m"})", R"(,"nodeName":"x")"),
         Asks(R"({"cpu":"600m"})", R"(,"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"c"}}])")}) {
     EXPECT_FALSE(pod.AsksTheSame(MakePod("b", other))) << other;
   }
@@ -201,7 +202,7 @@ TEST(Place, SpreadsThePodsOfOneOwner) {
   std::map<std::string, int> counts;
   for (int i = 0; i < 9; ++i) {
     PodInfo pod = MakePod("p" + std::to_string(i), Asks(R"({"cpu":"100m"})"));
-    pod.owner_uid = "owner";
+    pod.owner = 1;
     const Placement placement = Place(pod, snapshot, plugins, static_cast<uint64_t>(i));
     EXPECT_EQ(placement.feasible, 3U);
     counts[placement.node]++;

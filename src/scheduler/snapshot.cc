@@ -31,11 +31,15 @@ int64_t Amount(std::string_view name, const Quantity& quantity) {
   return name == "cpu" ? quantity.MilliValue() : quantity.Value();
 }
 
-std::string OwnerUid(const api::Object& object) {
+uint64_t OwnerOf(const api::Object& object) {
   for (auto owner : api::core_v1::Pod(object.tree()).metadata().owner_references()) {
-    if (owner.controller().value_or(false)) return std::string(owner.uid());
+    if (owner.controller().value_or(false)) return std::hash<std::string_view>()(owner.uid()) | 1;
   }
-  return "";
+  return 0;
+}
+
+auto FindOwner(auto& owners, uint64_t owner) {
+  return std::ranges::find(owners, owner, &std::pair<uint64_t, int>::first);
 }
 
 }  // namespace
@@ -100,7 +104,7 @@ PodInfo PodInfo::Make(api::ObjectPtr object) {
   Pod pod(object->tree());
   info.requests = PodRequests(pod);
   info.host_ports = HostPorts(pod);
-  info.owner_uid = OwnerUid(*object);
+  info.owner = OwnerOf(*object);
   info.claims = ClaimsOf(pod);
   info.names_node = !pod.spec().node_name().empty();
   info.selects_nodes =
@@ -111,14 +115,18 @@ PodInfo PodInfo::Make(api::ObjectPtr object) {
 }
 
 bool PodInfo::AsksTheSame(const PodInfo& other) const {
-  if (!claims.empty() || !other.claims.empty() || requests != other.requests || host_ports != other.host_ports ||
-      owner_uid != other.owner_uid) {
+  if (!claims.empty() || !other.claims.empty() || requests != other.requests || host_ports != other.host_ports) {
     return false;
   }
   const auto same = [&](std::string_view member) {
     return object->tree().Get("spec", member).Equals(other.object->tree().Get("spec", member));
   };
   return same("nodeName") && same("nodeSelector") && same("affinity") && same("tolerations");
+}
+
+int NodeInfo::PodsOf(uint64_t owner) const {
+  const auto at = FindOwner(pods_of_owner, owner);
+  return at == pods_of_owner.end() ? 0 : at->second;
 }
 
 Ok Snapshot::SetNode(const api::ObjectPtr& node) {
@@ -138,8 +146,8 @@ Ok Snapshot::SetNode(const api::ObjectPtr& node) {
   info.unschedulable = info.node().spec().unschedulable();
   info.taints.clear();
   for (api::core_v1::Taint taint : info.node().spec().taints()) {
-    info.taints.push_back(
-        {api::TaintText::Of(taint), fmt::format("node(s) had untolerated taint {{{}: {}}}", taint.key(), taint.value())});
+    std::string untolerated = fmt::format("node(s) had untolerated taint {{{}: {}}}", taint.key(), taint.value());
+    info.taints.push_back({api::TaintText::Of(taint), std::move(untolerated)});
   }
   info.allocatable = std::move(allocatable).value();
   return {};
@@ -175,7 +183,14 @@ void Snapshot::SetPod(PodInfo pod, std::string_view node) {
   generation_++;
   NodeInfo& info = nodes_[std::string(node)];
   info.requested.Add(pod.requests);
-  if (!pod.owner_uid.empty()) info.pods_of_owner[pod.owner_uid]++;
+  if (pod.owner != 0) {
+    const auto at = FindOwner(info.pods_of_owner, pod.owner);
+    if (at != info.pods_of_owner.end()) {
+      at->second++;
+    } else {
+      info.pods_of_owner.emplace_back(pod.owner, 1);
+    }
+  }
   for (const std::string& claim : pod.claims) claim_users_[claim]++;
   info.pods.emplace(uid, std::move(pod));
   node_of_[uid] = std::string(node);
@@ -188,9 +203,9 @@ std::string Snapshot::RemovePod(std::string_view uid) {
   auto node = nodes_.find(place->second);
   auto at = node->second.pods.find(uid);
   node->second.requested.Subtract(at->second.requests);
-  if (auto owner = node->second.pods_of_owner.find(at->second.owner_uid); owner != node->second.pods_of_owner.end()) {
-    if (--owner->second == 0) node->second.pods_of_owner.erase(owner);
-  }
+  auto& owners = node->second.pods_of_owner;
+  const auto owner = FindOwner(owners, at->second.owner);
+  if (owner != owners.end() && --owner->second == 0) owners.erase(owner);
   for (const std::string& claim : at->second.claims) {
     if (const auto users = claim_users_.find(claim); --users->second == 0) claim_users_.erase(users);
   }

@@ -55,7 +55,7 @@ struct PodInfo {
   api::ObjectPtr object;  ///< null in a snapshot
   Resources requests;
   std::vector<HostPort> host_ports;
-  std::string owner_uid;            ///< of its controller, "" without one
+  uint64_t owner = 0;               ///< a hash of its controller's uid, 0 without one
   std::vector<std::string> claims;  ///< keys of those it uses
   bool names_node = false;          ///< spec.nodeName, before it is bound
   bool selects_nodes = false;       ///< spec.nodeSelector or a required node affinity
@@ -84,9 +84,11 @@ struct NodeInfo {
   Resources allocatable;
   Resources requested;
   std::map<std::string, PodInfo, std::less<>> pods;  ///< by uid
-  std::map<std::string, int, std::less<>> pods_of_owner;
+  std::vector<std::pair<uint64_t, int>> pods_of_owner;  ///< how many pods here, by PodInfo::owner
 
   api::core_v1::Node node() const { return api::core_v1::Node(object->tree()); }
+  /// How many pods here are of that controller.
+  int PodsOf(uint64_t owner) const;
   /// What selectors look at.
   api::NodeText text() const { return {node().metadata().labels(), name}; }
 

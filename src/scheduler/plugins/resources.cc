@@ -106,9 +106,8 @@ class Spread : public Scorer {
   std::vector<int64_t> Score(const PodInfo& pod, std::span<const NodeInfo* const> nodes) const override {
     std::vector<int64_t> counts(nodes.size(), 0);
     int64_t most = 0;
-    for (size_t i = 0; i < nodes.size() && !pod.owner_uid.empty(); ++i) {
-      auto at = nodes[i]->pods_of_owner.find(pod.owner_uid);
-      if (at != nodes[i]->pods_of_owner.end()) counts[i] = at->second;
+    for (size_t i = 0; i < nodes.size() && pod.owner != 0; ++i) {
+      counts[i] = nodes[i]->PodsOf(pod.owner);
       most = std::max(most, counts[i]);
     }
     for (int64_t& count : counts) count = most == 0 ? kScoreMost : kScoreMost * (most - count) / most;
