@@ -26,13 +26,16 @@ constexpr size_t kLogKeptTimes = 2;
 /// it, and of many at once some are the same. So many go at a time.
 constexpr size_t kForgetStepMost = 512;
 /// When writers are slowed: what they wait for should be short.
-constexpr size_t kForgetStepCrowded = 64;
+constexpr size_t kForgetStepCrowded = 128;
 constexpr size_t kForgetMost = 4096;
-constexpr size_t kForgetCrowded = 256;
-constexpr size_t kForgetLeast = 64;
 constexpr size_t kForgetPart = 8;
-/// Steps that bring records come between two purges, when the journal is filling.
-constexpr size_t kStepsBetween = 4;
+/// So many times what a purge begins with may wait for one: a compaction then gives up no more for now.
+constexpr size_t kForgetRoomTimes = 2;
+/// While the journal is filling, so many rows are taken out for each record that is brought: one must be, or forgotten
+/// rows become more and more.
+constexpr size_t kForgetPerRecord = 2;
+/// Steps between two that give unused space back while writers are slowed.
+constexpr size_t kStepsBetween = 8;
 /// Of what is alive, the part that one transaction brings.
 constexpr size_t kStepPart = 32;
 constexpr size_t kStepLeast = 64 << 10;
@@ -56,12 +59,18 @@ Applier::Applier(rt::Runtime& world, RecordTable& table, Journal& journal, Backl
       probe_(std::move(probe)),
       turn_(world),
       progress_(world) {
-  SetLive({});
+  Resize({});
+}
+
+void Applier::SetLive(const Log::Live& live) {
+  Resize(live);
+  // What was little may be much now.
+  Start();
 }
 
 size_t Applier::log_limit() const { return std::clamp(live_bytes_ / kLogPart, limits_.log_least, limits_.log_most); }
 
-void Applier::SetLive(const Log::Live& live) {
+void Applier::Resize(const Log::Live& live) {
   live_bytes_ = live.bytes;
   const size_t live_bytes = live.bytes;
   const size_t all = live_bytes * kDiskPercent / 100;
@@ -76,7 +85,7 @@ void Applier::SetLive(const Log::Live& live) {
   slow_ = most - std::min(most, 2 * file);
   begin_ = most - std::min(most, 3 * file);
   enough_ = begin_ - std::min(begin_, file);
-  forgotten_many_ = std::clamp(live.keys / kForgetPart, kForgetLeast, kForgetMost);
+  forgotten_many_ = std::clamp(live.keys / kForgetPart, limits_.forget_least, kForgetMost);
 }
 
 bool Applier::StepDue() const {
@@ -86,7 +95,7 @@ bool Applier::StepDue() const {
 }
 
 bool Applier::Due() const {
-  if (StepDue()) return true;
+  if (StepDue() || journal_.wants_spare()) return true;
   return scrub_ || (hurry_ && (unsynced_ || spacious_));
 }
 
@@ -102,6 +111,7 @@ void Applier::Run() {
     const Ok done = One();
     if (!done.ok()) Fail(done.status());
     progress_.NotifyAll();
+    if (on_change_ && forget_room() > 0) on_change_();
   }
   catching_up_ = false;
   if (!Due()) hurry_ = false;
@@ -115,7 +125,7 @@ void Applier::Fail(const Status& why) {
   failure_ = why;
   failed_at_ = world_.Mono();
   // On a full disk writing goes on, as long as the journal has room.
-  if (on_failure_ && !why.Is(Reason::kServerTimeout)) on_failure_();
+  if (on_change_ && !why.Is(Reason::kServerTimeout)) on_change_();
 }
 
 /// A step, or what is left to do when there is none.
@@ -123,6 +133,7 @@ Ok Applier::One() {
   // Nobody cancels this fiber.
   const auto turn = MUST(turn_.Lock());
   if (stopped_) return {};
+  if (journal_.wants_spare()) journal_.Prepare();
   const bool step = StepDue();
   if (step || spacious_) TRY(Step());
   const bool waits = journal_.Releases(backlog_.applied().applied) && !journal_.has_spare();
@@ -132,20 +143,45 @@ Ok Applier::One() {
   return journal_.Trim();
 }
 
-Ok Applier::Step() {
-  Backlog::Step step;
-  const size_t step_bytes = std::clamp(live_bytes_ / kStepPart, std::min(limits_.step, kStepLeast), limits_.step);
-  // A journal that is filling goes in between: no frame counts as applied before a purge has ended.
-  const bool pressed = backlog_.bytes() > begin_ && since_purge_ < kStepsBetween;
-  if (backlog_.forgotten() >= forgotten_many_ && !backlog_.purging() && !pressed) {
-    backlog_.Purge(backlog_.bytes() > slow_ ? kForgetCrowded : kForgetMost);
-    since_purge_ = 0;
+/// Records when the journal is filling, so that there is room in it, and rows that were forgotten in between; else
+/// those first, so that their number stays small.
+Backlog::Step Applier::Next() {
+  if (backlog_.empty()) return {};
+  if (backlog_.forgotten() >= forgotten_many_ && !backlog_.purging()) backlog_.Purge(kForgetMost);
+  const size_t rows = std::min((forgotten_many_ + 1) / 2, crowded() ? kForgetStepCrowded : kForgetStepMost);
+  const size_t enough = crowded() ? rows : rows / kForgetPerRecord;
+  const bool filling = backlog_.bytes() > begin_ && brought_ < enough;
+  if (backlog_.purging() && !(filling && backlog_.frames_free())) {
+    brought_ = 0;
+    return backlog_.TakePurge(rows);
   }
-  if (!backlog_.purging()) since_purge_++;
-  const size_t rows = backlog_.bytes() > slow_ ? kForgetStepCrowded : kForgetStepMost;
-  if (!backlog_.empty()) step = backlog_.Take(step_bytes, std::min(forgotten_many_ / 2, rows));
+  const size_t bytes = std::clamp(live_bytes_ / kStepPart, std::min(limits_.step, kStepLeast), limits_.step);
+  if (backlog_.purging()) Tell("records are brought in the middle of a purge");
+  Backlog::Step step = backlog_.TakeFrames(bytes, rows);
+  brought_ += step.records.size();
+  return step;
+}
+
+/// Whether a step may give unused space back, if there is much.
+bool Applier::GivesBack(const Backlog::Step& step) {
+  if (!spacious_ && step.forget.empty()) return false;
+  // Writers that are slowed wait for it, but a compaction must also end while there are such.
+  if (crowded() && ++since_given_ < kStepsBetween) return false;
+  since_given_ = 0;
+  return true;
+}
+
+size_t Applier::forget_room() const {
+  // Nothing will become of those that wait: whoever compacts is to hear of it.
+  if (failure_) return SIZE_MAX;
+  const size_t most = crowded() ? 0 : kForgetRoomTimes * forgotten_many_;
+  return most - std::min(most, backlog_.forgotten());
+}
+
+Ok Applier::Step() {
+  const Backlog::Step step = Next();
   const bool brings = step.frames > 0 || !step.forget.empty() || !step.reseal.empty();
-  const bool looks = spacious_ || !step.forget.empty();
+  const bool looks = GivesBack(step);
   bool spacious = spacious_;
   // What comes next uses it again: to move pages about costs more than it gives, but for much of it.
   const int64_t part = hurry_ ? kSparePartHurried : kSparePart;

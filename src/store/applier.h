@@ -24,7 +24,8 @@ struct JournalLimits {
   size_t file_least = 256 << 10;
   size_t log_least = 256 << 10;  ///< the same for SQLite's write-ahead log
   size_t log_most = 2 << 20;
-  size_t step = 512 << 10;  ///< values brought by one transaction
+  size_t step = 512 << 10;   ///< values brought by one transaction
+  size_t forget_least = 64;  ///< forgotten rows may always wait until they are so many
 };
 
 class Applier {
@@ -55,8 +56,11 @@ class Applier {
   Ok Finish();
   /// Tries again what failed. Ok: it goes.
   Ok Retry();
-  /// `failed` is called when the database can't be trusted any more.
-  void OnFailure(std::function<void()> failed) { on_failure_ = std::move(failed); }
+  /// `changed` is called when the database can't be trusted any more, and when it has come on.
+  void OnChange(std::function<void()> changed) { on_change_ = std::move(changed); }
+  /// So many rows may be forgotten by the next batch; none when those that were are still too many, or the journal is
+  /// filling.
+  size_t forget_room() const;
   /// Why nothing is brought to the database any more.
   const std::optional<Status>& failure() const { return failure_; }
   /// A new database.
@@ -66,12 +70,16 @@ class Applier {
   int64_t database_bytes() const { return database_bytes_.load(std::memory_order_relaxed); }
 
  private:
+  void Resize(const Log::Live& live);
+  bool crowded() const { return backlog_.bytes() > slow_; }
   void Start();
   void Run();
   bool StepDue() const;
   bool Due() const;
   Ok One();
   Ok Step();
+  Backlog::Step Next();
+  bool GivesBack(const Backlog::Step& step);
   Ok Checkpoint();
   Ok Scrub();
   void Fail(const Status& why);
@@ -100,14 +108,15 @@ class Applier {
   bool stopped_ = false;
   bool catching_up_ = false;  ///< it began, and goes on until `enough_`
   bool hurry_ = false;
-  size_t since_purge_ = 0;  ///< steps
+  size_t brought_ = 0;     ///< records, since rows were last taken out
+  size_t since_given_ = 0;  ///< steps, since unused space was last given back
   bool scrub_ = false;
   uint64_t through_ = 0;   ///< up to which frame those two want it
   bool unsynced_ = true;   ///< the database has something that no checkpoint has followed
   bool spacious_ = false;  ///< unused space is to be given back
   std::optional<Status> failure_;
   MonoTime failed_at_{};
-  std::function<void()> on_failure_;
+  std::function<void()> on_change_;
   std::atomic<int64_t> database_bytes_ = 0;
   rt::Mutex turn_;
   rt::WaitQueue progress_;

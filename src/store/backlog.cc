@@ -59,24 +59,36 @@ void Backlog::Purge(size_t rows) {
   purge_ = std::min(rows, forget_.size());
   std::sort(forget_.begin(), forget_.begin() + static_cast<ptrdiff_t>(purge_));
   // Whose turn it was no longer matters. Until all are gone, no frame of theirs counts as applied: a start forgets
-  // them.
+  // them. Frames in front, whose rows are gone already, may.
   for (Waiting& frame : frames_) {
     if (frame.forgets > forgets_gone_) frame.forgets = std::max(frame.forgets, forgets_gone_ + purge_);
   }
 }
 
-Backlog::Step Backlog::Take(size_t bytes, size_t rows) {
+Backlog::Step Backlog::Begun() const {
   Step step;
   step.mark = applied_;
   step.compacted = compacted_;
-  if (purge_ > 0) {
-    step.forgets = std::min(purge_, rows);
-    step.forget.assign(forget_.begin(), forget_.begin() + static_cast<ptrdiff_t>(step.forgets));
-    return step;
-  }
+  return step;
+}
+
+Backlog::Step Backlog::TakePurge(size_t rows) {
+  CHECK(purging());
+  Step step = Begun();
+  step.forgets = std::min(purge_, rows);
+  step.forget.assign(forget_.begin(), forget_.begin() + static_cast<ptrdiff_t>(step.forgets));
+  return step;
+}
+
+Backlog::Step Backlog::TakeFrames(size_t bytes, size_t rows) {
+  CHECK(!purging() || frames_free());
+  Step step = Begun();
   size_t at = 0;
   while (step.frames < frames_.size() && (step.frames == 0 || (step.value_bytes < bytes && step.forgets < rows))) {
-    const Waiting& frame = frames_[step.frames++];
+    const Waiting& frame = frames_[step.frames];
+    // It forgets rows of the purge, or some behind it: all of the purge would have to go with this step.
+    if (purging() && frame.forgets > forgets_gone_) break;
+    step.frames++;
     step.mark.applied = frame.sequence;
     for (; at < rows_.size() && rows_[at].row <= frame.row_last; at++) {
       const ItemRef& item = rows_[at].item;

@@ -39,13 +39,18 @@ class Backlog {
   /// A frame that is durable.
   void Add(uint64_t sequence, size_t frame_bytes, const Log::Batch& batch);
 
-  /// The rows that were forgotten first, so many, go in their order before anything else does: neighbours share pages.
+  /// The rows that were forgotten first, so many, are to go in their order: neighbours share pages.
   /// REQUIRES: no step is taken that is not done.
   void Purge(size_t rows);
   bool purging() const { return purge_ > 0; }
-  /// Of a purge so many rows; else the oldest frames, until their records have so many bytes, at least one, with the
-  /// rows that they forget. It stays until Done.
-  Step Take(size_t bytes, size_t rows);
+  /// The oldest frame forgets nothing that is still there: its turn need not wait for the end of a purge.
+  bool frames_free() const { return !frames_.empty() && frames_.front().forgets <= forgets_gone_; }
+  /// Of a purge so many rows. It stays until Done. REQUIRES: purging().
+  Step TakePurge(size_t rows);
+  /// The oldest frames, until their records have so many bytes, at least one, with the rows that they forget, about so
+  /// many; in the middle of a purge only those that forget nothing that is still there. It stays until Done.
+  /// REQUIRES: frames_free(), or no purge.
+  Step TakeFrames(size_t bytes, size_t rows);
   /// The step is in the database.
   void Done(const Step& step);
   /// Nothing of the step that was taken is in the database.
@@ -73,6 +78,7 @@ class Backlog {
     uint64_t reseals = 0;
   };
   void Forget(int64_t row);
+  Step Begun() const;
 
   JournalMark applied_;
   Revision compacted_ = 0;

@@ -13,12 +13,11 @@ namespace {
 /// A group beyond either is written without waiting for more.
 constexpr size_t kGroupMembersMax = 1024;
 constexpr size_t kGroupBytesMax = 8 << 20;
-/// Rows to forget that go with one batch by itself: what one batch asks of the database at most.
-constexpr size_t kForgetMost = 128;
-/// With changes go fewer, for who waits for room in the log waits for them: as many as so many changes can give up, so
-/// that they never become more and more, and some beyond that.
+/// Rows to forget that go with one batch, while the log has room for them.
+constexpr size_t kForgetMost = 512;
+/// Without room, those that came since the batch in front, so that they never become more and more: as many as so many
+/// changes can give up. What a compaction gave up waits.
 constexpr size_t kForgetPerChange = 2;
-constexpr size_t kForgetBesides = 64;
 /// Values sealed anew in one flush.
 constexpr size_t kResealMost = 100;
 /// The part of the live bytes that history may take on the disk: what is forgotten sooner need not be brought from the
@@ -58,8 +57,8 @@ Core::Core(rt::Runtime& world, CoreOptions options, std::unique_ptr<Log> log, Re
       heal_(world) {
   const History::View& history = timeline_.history();
   for (size_t i = 0; i < history.size(); i++) disk_history_bytes_ += DiskBytes(history.at(i));
-  log_->OnFailure([this] {
-    if (!closed_) StartFlush();
+  log_->OnChange([this] {
+    if (!closed_ && (!log_->Health().ok() || IdleWork())) StartFlush();
   });
   TrimTo(timeline_.Bound());
   ForgetTo(DiskBound());
@@ -192,26 +191,41 @@ void Core::StartFlush() {
 void Core::FlushAll() {
   // Once at least: a compaction just before Close leaves its mark.
   do {
-    // Nobody cancels this fiber.
-    const auto turn = MUST(turn_.Lock());
-    // A repair that had the turn may have failed: until it is healed nobody may touch the log.
-    if (!broken_) FlushOne();
-    // Those whose change is on the disk go on meanwhile.
-    const bool done = forget_.empty() && stale_.empty();
-    if (!broken_) {
-      log_->Tidy({.bytes = timeline_.value_bytes(), .keys = timeline_.tree().size()}, tidy_up_ && done);
-    }
-    if (done) tidy_up_ = false;
+    FlushTurn();
+    // Those whose change is on the disk go on meanwhile. Of what they write, rows to be forgotten should be a part: a
+    // batch of their own would only let it wait.
+    if (IdleWork()) world_.Yield();
   } while (!groups_.empty() || IdleWork());
   flushing_ = false;
   idle_.NotifyAll();
 }
 
+void Core::FlushTurn() {
+  // Nobody cancels this fiber.
+  const auto turn = MUST(turn_.Lock());
+  // A repair that had the turn may have failed: until it is healed nobody may touch the log.
+  if (!broken_) FlushOne();
+  const bool done = forget_.empty() && stale_.empty();
+  if (!broken_) {
+    log_->Tidy({.bytes = timeline_.value_bytes(), .keys = timeline_.tree().size()}, tidy_up_ && done);
+  }
+  if (done) tidy_up_ = false;
+}
+
+bool Core::IdleWork() const {
+  if (!tidy_up_ || closed_ || broken_) return false;
+  // Without room the log says when there is some again.
+  return forget_.empty() || !stale_.empty() || log_->ForgetRoom() > 0;
+}
+
 std::vector<int64_t> Core::TakeForgotten(size_t changes) {
-  const size_t most = changes == 0 ? kForgetMost : std::max(kForgetPerChange * changes, kForgetBesides);
+  const size_t came = forget_.size() - std::min(forget_.size(), forget_left_);
+  const size_t most =
+      std::max(std::min(log_->ForgetRoom(), kForgetMost), std::min(came, kForgetPerChange * changes));
   const auto count = static_cast<ptrdiff_t>(std::min(forget_.size(), most));
   std::vector<int64_t> rows(forget_.begin(), forget_.begin() + count);
   forget_.erase(forget_.begin(), forget_.begin() + count);
+  forget_left_ = forget_.size();
   return rows;
 }
 

@@ -113,6 +113,7 @@ class Core : public Store, public Maintenance {
   void Seal(Group& group) const;
   void StartFlush();
   void FlushAll();
+  void FlushTurn();
   void FlushOne();
   void Commit(Group group);
   void Fail(const Group& in_flight, const Status& why);
@@ -131,7 +132,8 @@ class Core : public Store, public Maintenance {
   void ForgetTo(Revision revision);
   std::vector<int64_t> TakeForgotten(size_t changes);
   void TakeStale(Log::Batch& batch);
-  bool IdleWork() const { return tidy_up_ && !closed_ && !broken_; }
+  /// There is something to do for a flush, though nobody waits for one.
+  bool IdleWork() const;
 
   rt::Runtime& world_;
   const CoreOptions options_;
@@ -150,6 +152,7 @@ class Core : public Store, public Maintenance {
   Revision disk_compacted_;        ///< history up to here is gone on the disk, which keeps less of it
   size_t disk_history_bytes_ = 0;  ///< about what history has there
   std::deque<int64_t> forget_;
+  size_t forget_left_ = 0;  ///< of those, behind the last batch
   std::vector<ItemRef> stale_;   ///< from the last on
   bool tidy_up_ = false;         ///< forget rows without waiting for writes to go along with
   bool mark_compacted_ = false;  ///< the mark of a compaction goes to the disk, though no row does

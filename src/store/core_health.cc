@@ -162,6 +162,12 @@ Result<Reclaimed> Core::Reclaim() {
   // In steps: to let go of a long history takes its time, and writers want theirs.
   const Revision target = timeline_.revision();
   while (timeline_.compacted() < target) {
+    // At the pace of the log: what it can't forget yet need not be given up yet.
+    if (forget_.size() > kReclaimChanges) {
+      TRY(Writable());
+      TRY(world_.Sleep(kReclaimPause));
+      continue;
+    }
     const History::View& history = timeline_.history();
     const bool last = history.size() <= kReclaimChanges;
     TRY(Compact(last ? target : std::min(target, history.at(kReclaimChanges - 1).revision)));

@@ -28,6 +28,8 @@ class FakeLog : public Log {
     size_t recoveries = 0;
     std::optional<Contents> rewritten;
     std::optional<Damage> damage;
+    size_t forget_room = SIZE_MAX;
+    std::function<void()> changed;
     bool closed = false;
   };
   FakeLog(rt::Runtime& runtime, Control& control) : runtime_(runtime), control_(control) {}
@@ -40,6 +42,8 @@ class FakeLog : public Log {
   }
   void Tidy(const Live&, bool hurry) override { control_.hurried += hurry; }
   Result<bool> Settled() override { return !control_.spacious; }
+  size_t ForgetRoom() const override { return control_.forget_room; }
+  void OnChange(std::function<void()> changed) override { control_.changed = std::move(changed); }
   Ok Recover(const std::function<Contents()>& contents, bool) override {
     control_.recoveries++;
     if (control_.rewrites) control_.rewritten = contents();
@@ -407,7 +411,7 @@ TEST(Core, CompactionForgetsAValueBeforeTheDeleteThatHidesIt) {
     ASSERT_TRUE(runtime.Sleep(2s).ok());
     std::vector<int64_t> forgotten;
     for (const auto& batch : control.batches) {
-      EXPECT_LE(batch.forget.size(), 128u);
+      EXPECT_LE(batch.forget.size(), 512u);
       forgotten.insert(forgotten.end(), batch.forget.begin(), batch.forget.end());
     }
     ASSERT_EQ(forgotten.size(), 5000u);
@@ -418,8 +422,9 @@ TEST(Core, CompactionForgetsAValueBeforeTheDeleteThatHidesIt) {
 }
 
 // Who waits for room in the log waits for what the changes in front of his forget; yet it must keep up with them.
-TEST(Core, WithChangesGoFewForgottenRows) {
-  WithFakeLog({.disk_history_bytes_min = 1000}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+TEST(Core, WithoutRoomForThemOnlyThoseAreForgottenThatChangesGiveUp) {
+  WithFakeLog({.disk_history_bytes_min = 1000}, [](rt::Runtime&, Core& core, FakeLog::Control& control) {
+    control.forget_room = 0;
     for (int i = 0; i < 20; i++) {
       std::vector<Op> ops;
       for (int k = 0; k < 900; k++) ops.push_back(PutOp("k" + std::to_string(k), "v"));
@@ -429,12 +434,48 @@ TEST(Core, WithChangesGoFewForgottenRows) {
     for (const auto& batch : control.batches) forgotten += batch.forget.size();
     // All but those of the last transaction and the history that stays.
     EXPECT_GE(forgotten, 900u * 18 - 500);
-    control.batches.clear();
-    for (int i = 0; i < 500; i++) MustPut(core, "more" + std::to_string(i % 10), "v");
+  });
+}
+
+TEST(Core, WhatACompactionGivesUpWaitsUntilTheLogHasRoom) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    for (int i = 0; i < 3000; i++) MustPut(core, "k" + std::to_string(i % 10), "v");
+    const auto forgotten = [&] {
+      size_t all = 0;
+      for (const auto& batch : control.batches) all += batch.forget.size();
+      return all;
+    };
+    control.forget_room = 0;
     ASSERT_TRUE(core.Compact(core.Latest()->revision()).ok());
     for (int i = 0; i < 20; i++) MustPut(core, "k1", "v");
     ASSERT_TRUE(runtime.Sleep(2s).ok());
-    for (const auto& batch : control.batches) EXPECT_LE(batch.forget.size(), batch.records.empty() ? 128u : 64u);
+    EXPECT_LE(forgotten(), 2u);
+    EXPECT_EQ(control.hurried, 0u);
+    control.forget_room = 100;
+    control.changed();
+    ASSERT_TRUE(runtime.Sleep(2s).ok());
+    EXPECT_EQ(forgotten(), 2990u);
+    EXPECT_EQ(control.hurried, 1u);
+    for (const auto& batch : control.batches) EXPECT_LE(batch.forget.size(), 100u);
+  });
+}
+
+TEST(Core, AReclaimGivesUpNoMoreThanTheLogCanForget) {
+  WithFakeLog({}, [](rt::Runtime& runtime, Core& core, FakeLog::Control& control) {
+    for (int i = 0; i < 5000; i++) MustPut(core, "k" + std::to_string(i % 10), "v");
+    control.forget_room = 0;
+    rt::TaskGroup group(runtime, "reclaim");
+    Result<Reclaimed> done = Internal("not done");
+    group.Spawn("reclaim", [&] { done = core.Reclaim(); });
+    ASSERT_TRUE(runtime.Sleep(2s).ok());
+    EXPECT_FALSE(done.ok());
+    EXPECT_TRUE(core.At(4000).ok());
+    control.forget_room = 512;
+    control.changed();
+    group.Join();
+    EXPECT_TRUE(done.ok());
+    EXPECT_FALSE(core.At(4000).ok());
+    EXPECT_EQ(control.hurried, 2u);
   });
 }
 

@@ -78,6 +78,7 @@ Result<std::unique_ptr<Journal::Part>> Journal::Make() {
 
 Ok Journal::Turn(size_t about) {
   if (now_ != nullptr && (now_->tail == 0 || now_->tail + about <= file_bytes_)) return {};
+  unprepared_ = false;
   std::unique_ptr<Part> next;
   if (!spare_.empty()) {
     next = std::move(spare_.back());
@@ -92,6 +93,36 @@ Ok Journal::Turn(size_t about) {
   if (now_ != nullptr) full_.push_back(std::move(now_));
   now_ = std::move(next);
   return {};
+}
+
+bool Journal::wants_spare() const {
+  if (now_ == nullptr || !spare_.empty() || unprepared_) return false;
+  return now_->tail >= file_bytes_ / 2 && bytes() + file_bytes_ <= most_;
+}
+
+void Journal::Prepare() {
+  const size_t size = file_bytes_;
+  Result<std::unique_ptr<Part>> part = Make();
+  Ok filled = part.ok() ? Fill(**part, size) : Ok(part.status());
+  unprepared_ = !filled.ok();
+  if (!part.ok()) return;
+  if (filled.ok()) {
+    Tell("a file of the journal is made before it is needed");
+    (*part)->bytes = size;
+    spare_.push_back(std::move(*part));
+    return;
+  }
+  // What stays of it says nothing: the next start uses it.
+  (void)world_.files().Remove((*part)->path);
+}
+
+Ok Journal::Fill(const Part& part, size_t bytes) const {
+  const std::string zeros(std::min(bytes, kZeros), '\0');
+  for (size_t at = 0; at < bytes; at += zeros.size()) {
+    const std::string_view some = std::string_view(zeros).substr(0, std::min(zeros.size(), bytes - at));
+    TRY(part.file->WriteAt(static_cast<int64_t>(at), some));
+  }
+  return part.file->Sync();
 }
 
 Ok Journal::Write(const Part& part, size_t about, Revision compacted, const std::function<Ok(FrameWriter& frame)>& fill,
@@ -165,14 +196,8 @@ void Journal::Retire() {
 }
 
 Ok Journal::Zero() {
-  const std::string zeros(kZeros, '\0');
   while (!retired_.empty()) {
-    const Part& part = *retired_.back();
-    for (size_t at = 0; at < part.bytes; at += zeros.size()) {
-      const std::string_view some = std::string_view(zeros).substr(0, std::min(zeros.size(), part.bytes - at));
-      TRY(part.file->WriteAt(static_cast<int64_t>(at), some));
-    }
-    TRY(part.file->Sync());
+    TRY(Fill(*retired_.back(), retired_.back()->bytes));
     retired_.back()->retired = false;
     spare_.push_back(std::move(retired_.back()));
     retired_.pop_back();
@@ -181,7 +206,7 @@ Ok Journal::Zero() {
 }
 
 Ok Journal::Trim() {
-  while (!spare_.empty() && bytes() > most_) {
+  while (spare_.size() > 1 && bytes() > most_) {
     const std::unique_ptr<Part> part = std::move(spare_.back());
     spare_.pop_back();
     TRY(world_.files().Remove(part->path));

@@ -64,7 +64,12 @@ class Journal {
   void Retire();
   /// Overwrites the files that were retired and released.
   Ok Zero();
-  /// Gives files back that are too many.
+  /// The file that is written to is filling, none is there to follow it, and one more would not be too many.
+  bool wants_spare() const;
+  /// Makes one, zeros from end to end and on the disk with its name: a writer then finds it. When that fails there is
+  /// none; who needs it tries for himself, and is told why not. May suspend while frames are appended.
+  void Prepare();
+  /// Gives files back that are too many, but for one: the next writer needs it.
   Ok Trim();
   /// Closes the files; Append needs a Begin or Resume then.
   void Close();
@@ -88,6 +93,7 @@ class Journal {
     if (probe_) probe_(rare);
   }
   Result<std::unique_ptr<Part>> Make();
+  Ok Fill(const Part& part, size_t bytes) const;
   Result<std::unique_ptr<Part>> OpenPart(const JournalLeft::File& file);
   /// On the blocking pool: it touches nothing but the frame and the file.
   Ok Write(const Part& part, size_t about, Revision compacted, const std::function<Ok(FrameWriter& frame)>& fill,
@@ -108,6 +114,7 @@ class Journal {
   std::vector<std::unique_ptr<Part>> retired_;  ///< released, and to be overwritten
   uint64_t number_ = 1;                         ///< no file has this number, or a higher one
   bool writing_ = false;
+  bool unprepared_ = false;  ///< a Prepare failed, and no file was begun since
 };
 
 }  // namespace knarr::store

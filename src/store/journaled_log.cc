@@ -62,7 +62,8 @@ class JournaledLog : public Log {
   }
   Ok Recover(const std::function<Contents()>& contents, bool anew) override;
   Ok Check(Scan& scan, CheckReport& report) override;
-  void OnFailure(std::function<void()> failed) override { applier_.OnFailure(std::move(failed)); }
+  size_t ForgetRoom() const override { return applier_.forget_room(); }
+  void OnChange(std::function<void()> changed) override { applier_.OnChange(std::move(changed)); }
   Ok Health() override;
   const Sealer* sealer() const override { return sealer_.get(); }
   int64_t disk_bytes() const override {

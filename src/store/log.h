@@ -2,6 +2,7 @@
 
 // What makes a store durable: a log of records, appended in groups.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -49,6 +50,8 @@ class Log {
     size_t bytes = 0;
     size_t keys = 0;
   };
+  /// How many rows a batch may forget without making the writers of those behind it wait.
+  virtual size_t ForgetRoom() const { return SIZE_MAX; }
   /// Between two batches: what is alive, by which the sizes go. `hurry`: what was forgotten is to leave the disk
   /// without waiting for more to do.
   virtual void Tidy(const Live& live, bool hurry) { (void)live, (void)hurry; }
@@ -64,8 +67,9 @@ class Log {
   virtual Ok Check(Scan& scan, CheckReport& report) = 0;
   /// What seals values on their way to the disk; null: nothing.
   virtual const Sealer* sealer() const { return nullptr; }
-  /// `failed` is called, on the world thread, when the log finds out by itself that it can't go on: Health says why.
-  virtual void OnFailure(std::function<void()> failed) { (void)failed; }
+  /// `changed` is called, on the world thread, when the log finds out by itself that it can't go on (Health says why),
+  /// and when there is room again to forget rows.
+  virtual void OnChange(std::function<void()> changed) { (void)changed; }
   /// An error: as the next Append would fail, so that nobody has to wait for one.
   virtual Ok Health() { return {}; }
   /// Must be the last call.

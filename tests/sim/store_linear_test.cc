@@ -55,7 +55,8 @@ struct Plan {
               .file_least = 4096,
               .log_least = 16 << 10,
               .log_most = 64 << 10,
-              .step = 500};
+              .step = 500,
+              .forget_least = size_t{1} << runtime.Random() % 7};
   }
   uint64_t crashes, clients, keys, sync_fails = 0;
   bool large_values, fills, flips, compacts, small_history, slow;
@@ -313,7 +314,8 @@ TEST(StoreLinear, EveryHistoryIsLinearizable) {
         "a start goes on in the middle of the journal", "what a failed write may have left is overwritten",
         "a writer is slowed", "a writer waits for room in the journal",
         "the database does not take what the journal has",
-        "a record is superseded and forgotten before it comes to the database", "everything is written anew"}) {
+        "a record is superseded and forgotten before it comes to the database", "everything is written anew",
+        "a file of the journal is made before it is needed", "records are brought in the middle of a purge"}) {
     EXPECT_GE(probes[rare], kSeeds / 100) << rare;
     std::printf("%8llu  %s\n", static_cast<unsigned long long>(probes[rare]), rare);
   }
