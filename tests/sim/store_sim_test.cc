@@ -1,7 +1,8 @@
 // Thousands of random clusters' worth of load on the store, one seed each: writers, watchers fast and slow, snapshots,
 // compactions, a disk that is slow or full at times. What must hold whatever happens:
-//   - what was acknowledged is there, what was refused is not;
-//   - a watch gives each change under its prefix once and in order, so a copy kept by it equals the state it stands at;
+//   - what was acknowledged is there, what was refused is not, and no comparison of a change was false;
+//   - a watch gives each change under its prefix once and in order, so a copy kept by it equals the state it stands at,
+//     and so does one that catches up from the history in pieces;
 //   - a snapshot never changes;
 //   - the same seed does the same, bit for bit.
 
@@ -38,6 +39,7 @@ struct Plan {
     writers = 1 + up_to(12);
     rounds = 10 + up_to(40);
     watchers = 1 + up_to(6);
+    reads_history = up_to(2) == 0;
     options.queue_max = 1 + up_to(16);
     if (up_to(2) == 0) options.history.events_max = 10 + up_to(200);
     if (up_to(4) == 0) options.history.age_max = std::chrono::milliseconds(10 + up_to(500));
@@ -49,6 +51,7 @@ struct Plan {
   uint64_t writers;
   uint64_t rounds;
   uint64_t watchers;
+  bool reads_history;
   CoreOptions options;
 };
 
@@ -91,6 +94,7 @@ class World {
       writers.Spawn("writer", [this, i] { Write(i); });
     }
     for (uint64_t i = 0; i < plan_.watchers; i++) watchers.Spawn("watcher", [this] { Follow(); });
+    if (plan_.reads_history) watchers.Spawn("reader", [this] { ReadHistory(); });
     writers.Join();
     last_ = store_->Latest()->revision();
     finished_ = true;
@@ -126,13 +130,28 @@ class World {
         bool put = !present || UpTo(3) != 0;
         ops.push_back({.key = key, .value = put ? std::optional(value) : std::nullopt});
       }
+      const bool in_vain = UpTo(10) == 0;
+      // Of a revision that never comes.
+      if (in_vain) compares.insert(compares.begin() + 1, {Key(), Revision{1} << 40});
       auto result = store_->Txn(compares, ops);
+      EXPECT_FALSE(in_vain && result.ok()) << "a comparison that fails was left out";
       if (!result.ok()) {
         ASSERT_TRUE(result.Failed(Reason::kConflict) || result.status().code() == 500) << result.status().ToString();
         refused_.insert(value);
         continue;
       }
       Acknowledge(result->revision, ops);
+      CheckCompared(result->revision, compares);
+    }
+  }
+
+  /// What it was compared with is what was there just before it.
+  void CheckCompared(Revision revision, const std::vector<Compare>& compares) {
+    const auto before = store_->At(revision - 1);
+    if (!before.ok()) return;  // compacted
+    for (const Compare& compare : compares) {
+      const auto there = (*before)->Get(compare.key);
+      EXPECT_EQ(there ? there->mod_revision : 0, compare.mod_revision) << compare.key << " before " << revision;
     }
   }
 
@@ -157,15 +176,61 @@ class World {
     bool slow = UpTo(3) == 0;
     size_t backlog = UpTo(2) == 0 ? 1000000 : 1 + UpTo(40);
     while (true) {
+      if (UpTo(4) == 0) ComeAndGo();
+      // Some begin behind a revision that is still to come.
+      const auto later = static_cast<Revision>(UpTo(4) == 0 ? 1 + UpTo(3) : 0);
       auto start = store_->Latest();
+      const Revision after = start->revision() + later;
       State copy = Read(*start, prefix);
-      if (UpTo(2) == 0) (void)runtime_.Sleep(std::chrono::milliseconds(UpTo(60)));
-      auto watch = store_->StartWatch(runtime_, {.prefix = prefix, .after = start->revision(), .backlog_max = backlog});
+      if (later == 0 && UpTo(2) == 0) (void)runtime_.Sleep(std::chrono::milliseconds(UpTo(60)));
+      auto watch = store_->StartWatch(runtime_, {.prefix = prefix, .after = after, .backlog_max = backlog});
       if (!watch.ok()) {
         ASSERT_TRUE(watch.Failed(Reason::kExpired));
         continue;
       }
-      if (FollowOne(**watch, prefix, start->revision(), slow, copy)) return;
+      if (later > 0) {
+        while (store_->Latest()->revision() < after && !finished_) (void)runtime_.Sleep(5ms);
+        const auto state = store_->At(after);
+        if (!state.ok()) continue;  // it never came, or is compacted
+        copy = Read(**state, prefix);
+      }
+      if (FollowOne(**watch, prefix, after, slow, copy)) return;
+    }
+  }
+
+  /// Many others, whose prefixes are as long as some that stay: the store tidies up behind them.
+  void ComeAndGo() {
+    for (int i = 0; i < 40; i++) {
+      const std::string prefix = "/" + std::to_string(3 + UpTo(4)) + "/";
+      EXPECT_TRUE(store_->StartWatch(runtime_, {.prefix = prefix, .after = store_->Latest()->revision()}).ok());
+    }
+  }
+
+  void ReadHistory() {
+    const std::string prefix = UpTo(2) == 0 ? "" : "/1/";
+    auto start = store_->Latest();
+    Revision at = start->revision();
+    State copy = Read(*start, prefix);
+    while (true) {
+      const bool finished = finished_;
+      const auto changes = store_->ChangesAfter(at, prefix, 1 + UpTo(5));
+      if (changes.Failed(Reason::kExpired)) {
+        start = store_->Latest();
+        at = start->revision();
+        copy = Read(*start, prefix);
+        continue;
+      }
+      CHECK(changes.ok());
+      for (const EventPtr& event : changes->events) Apply(*event, copy);
+      EXPECT_GE(changes->through, at);
+      at = changes->through;
+      const auto state = store_->At(at);
+      if (state.ok()) {
+        EXPECT_EQ(copy, Read(**state, prefix));
+      }
+      if (!changes->events.empty()) continue;
+      if (finished && at >= last_) return;
+      (void)runtime_.Sleep(std::chrono::milliseconds(UpTo(100)));
     }
   }
 
