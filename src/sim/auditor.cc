@@ -170,6 +170,7 @@ void Auditor::SeePod(std::string_view key, const ObjectPtr& before, const Object
     used_[std::string(node_after)].Add(Requests(*after));
     nodes_[std::string(node_after)].pods++;
   }
+  if (after != nullptr && controller::IsReady(Pod(after->tree()))) ever_ready_.emplace(after->uid());
   SeePorts(key, before, after);
   SeeAddress(key, before, after);
   SeeOwner(key, before, after);

@@ -6,7 +6,8 @@
 //   was ever asked for (and adopted), nor deletes more than it has too many; what is being deleted never comes back,
 //   and what a finalizer holds does not go; a pod does not go while it runs; no two services have one address, no two
 //   pods of a node one port; a quota is never exceeded; the garbage collector takes nothing that has an owner, and
-//   nothing that its owner left behind; no two claims have one volume, and none loses its own; ….
+//   nothing that its owner left behind; no two claims have one volume, none loses its own, and no volume is handed from
+//   one claim to another; no service sends anything to what was never ready; a namespace that stays is not finalized.
 // It also counts what happens seldom: paths that no seed reaches are not tested.
 
 #include <cstdint>
@@ -65,6 +66,7 @@ class Auditor : public CallObserver {
                const api::Object& object) override;
   void Binds(std::string_view who, const client::ObjectName& pod) override;
   void DeletesAll(std::string_view who, const api::KindInfo& kind, std::string_view ns) override;
+  void Answers(std::string_view who, const api::KindInfo& kind, const client::ObjectName& name, bool there) override;
 
  private:
   struct Set {
@@ -106,6 +108,8 @@ class Auditor : public CallObserver {
   void SeePorts(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
   void SeeBudget(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
   void SeeSlice(std::string_view key, const api::Object& slice);
+  void SeeNamespace(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void SeeVolumeUser(std::string_view key, const api::Object& before, const api::Object& after);
   void SeeLost(std::string_view key, Set& set, const std::string& uid);
   void SeeEvent(const store::Event& event);
   void CollectsGarbage(const api::Object& object);
@@ -131,6 +135,9 @@ class Auditor : public CallObserver {
   std::map<std::string, std::string, std::less<>> services_;       // cluster IP → service's key
   std::map<std::string, std::string, std::less<>> ports_;          // "node/protocol/port" → pod's key
   std::map<std::string, std::string, std::less<>> volume_owners_;  // volume → key of the claim that has it
+  std::set<std::string, std::less<>> doomed_volumes_;  // that somebody deleted before they were any claim's
+  std::set<std::string, std::less<>> ever_ready_;      // uids of pods
+  std::set<std::string, std::less<>> gone_nodes_;      // as the collector of pods was told last
   std::map<std::string, int, std::less<>> counts_;                 // "namespace/kind" → how many there are
   std::map<std::string, api::ObjectPtr, std::less<>> quotas_;      // by key
   std::set<std::string, std::less<>> counted_;                     // uids of those that have once been right

@@ -92,12 +92,8 @@ void Auditor::Deleted(std::string_view who, const KindInfo& kind, const client::
   const std::string_view node = Pod(object.tree()).spec().node_name();
   if (who == "pod-garbage-collector" && !node.empty()) {
     Probe("a pod on a node that is gone was removed");
-    // It looks, says why the pod ends, and deletes it: the node may have come back meanwhile.
-    const auto known = nodes_.find(node);
-    const bool was_away = known != nodes_.end() && std::ranges::any_of(known->second.before, [&](const auto& entry) {
-                            return entry.second == nullptr && runtime_.Mono() - entry.first <= staleness_;
-                          });
-    if (!was_away && Now(api::core_v1::NodeInfo(), "", node) != nullptr) {
+    // It asks for the node, says why its pods end, and deletes them: the node may have come back meanwhile.
+    if (!gone_nodes_.contains(node) && Now(api::core_v1::NodeInfo(), "", node) != nullptr) {
       journal_.Violation(fmt::format("{}, whose node is there", about));
     }
   }
@@ -114,6 +110,15 @@ void Auditor::DeletesAll(std::string_view who, const KindInfo& kind, std::string
   const ObjectPtr space = Now(api::core_v1::NamespaceInfo(), "", ns);
   if (space != nullptr && !space->deleting()) {
     journal_.Violation(fmt::format("{} deletes all {} of namespace {}, which is to stay", who, kind.plural, ns));
+  }
+}
+
+void Auditor::Answers(std::string_view who, const KindInfo& kind, const client::ObjectName& name, bool there) {
+  if (who != "pod-garbage-collector" || &kind != &api::core_v1::NodeInfo()) return;
+  if (there) {
+    gone_nodes_.erase(name.name);
+  } else {
+    gone_nodes_.insert(name.name);
   }
 }
 

@@ -24,6 +24,7 @@ constexpr std::string_view kServices = "/registry/core/services/";
 constexpr std::string_view kQuotas = "/registry/core/resourcequotas/";
 constexpr std::string_view kBudgets = "/registry/policy/poddisruptionbudgets/";
 constexpr std::string_view kMaps = "/registry/core/configmaps/";
+constexpr std::string_view kNamespaces = "/registry/core/namespaces/";
 constexpr std::string_view kSlices = "/registry/discovery.k8s.io/endpointslices/";
 // From a call's arrival at the server until what it did is in the store, also on a slow disk.
 constexpr Duration kCallMost = 1s;
@@ -101,6 +102,7 @@ void Auditor::SeeAny(const store::Event& event, const ObjectPtr& before, const O
   SeeQuota(key, before, after);
   if (key.starts_with(kBudgets)) SeeBudget(key, before, after);
   if (key.starts_with(kSlices) && after != nullptr) SeeSlice(key, *after);
+  if (key.starts_with(kNamespaces)) SeeNamespace(key, before, after);
   if (before == nullptr || after == nullptr) return;
   const bool counted = !after->tree().Get("metadata", "generation").is_null();
   const bool changed = !before->tree().At("spec").Equals(after->tree().At("spec"));
@@ -181,13 +183,27 @@ void Auditor::SeeService(std::string_view key, const ObjectPtr& before, const Ob
   if (!free) journal_.Violation(fmt::format("{} and {} both have address {}", key, at->second, now));
 }
 
-/// What is on its way out gets no new connections (no service of a workload publishes what is not ready).
+/// One that nobody deletes is neither finalized nor gone.
+void Auditor::SeeNamespace(std::string_view key, const ObjectPtr& before, const ObjectPtr& after) {
+  const auto finalizers = [](const ObjectPtr& space) { return space->tree().Get("spec", "finalizers").size(); };
+  if (before == nullptr || before->deleting()) return;
+  if (after != nullptr && (after->deleting() || finalizers(after) >= finalizers(before))) return;
+  journal_.Violation(fmt::format("{} is to stay, and is {}", key, after == nullptr ? "gone" : "finalized"));
+}
+
+/// What is not ready or on its way out gets no new connections (no service of a workload publishes what is not ready).
 void Auditor::SeeSlice(std::string_view key, const api::Object& slice) {
   for (auto endpoint : api::discovery_v1::EndpointSlice(slice.tree()).endpoints()) {
     const auto conditions = endpoint.conditions();
     if (conditions.terminating().value_or(false)) Probe("a backend was on its way out");
-    if (!conditions.ready().value_or(false) || !conditions.terminating().value_or(false)) continue;
-    journal_.Violation(fmt::format("{} calls {} ready, which is on its way out", key, endpoint.addresses()[0]));
+    if (!conditions.ready().value_or(false)) continue;
+    const std::string_view pod = endpoint.target_ref().uid();
+    const char* why = nullptr;
+    if (conditions.terminating().value_or(false)) why = "is on its way out";
+    if (!conditions.serving().value_or(true)) why = "does not serve";
+    if (!pod.empty() && !ever_ready_.contains(pod)) why = "never was ready";
+    if (why == nullptr) continue;
+    journal_.Violation(fmt::format("{} calls {} ready, which {}", key, endpoint.addresses()[0], why));
   }
 }
 

@@ -31,7 +31,7 @@ void Auditor::SeeClaim(std::string_view key, const ObjectPtr& before, const Obje
     volume_owners_.erase(volume(before));
   }
   if (after == nullptr) return;
-  if (PersistentVolumeClaim(after->tree()).status().phase() == "Lost") {
+  if (PersistentVolumeClaim(after->tree()).status().phase() == "Lost" && !doomed_volumes_.contains(volume(after))) {
     journal_.Violation(fmt::format("{} has lost its volume", key));
   }
   if (!bound(after)) return;
@@ -46,24 +46,53 @@ void Auditor::SeeClaim(std::string_view key, const ObjectPtr& before, const Obje
 }
 
 void Auditor::SeeVolume(std::string_view key, const ObjectPtr& before, const ObjectPtr& after) {
-  if (before == nullptr) return;
-  const std::string name(before->name());
+  const std::string name(before != nullptr ? before->name() : after->name());
+  if (before == nullptr) {
+    doomed_volumes_.erase(name);
+    return;
+  }
   const auto owner = volume_owners_.find(name);
-  if (after == nullptr && owner != volume_owners_.end()) {
+  const bool taken = PersistentVolume(before->tree()).status().phase() == "Bound";
+  if (after != nullptr && after->deleting() && !before->deleting() && !taken) doomed_volumes_.insert(name);
+  if (after == nullptr && owner != volume_owners_.end() && !doomed_volumes_.contains(name)) {
     journal_.Violation(fmt::format("{} is gone, and {} has it", key, owner->second));
   }
   const auto user = [](const ObjectPtr& volume) {
     return volume == nullptr ? std::string()
                              : std::string(PersistentVolume(volume->tree()).spec().claim_ref().uid());
   };
-  if (owner != volume_owners_.end() && after != nullptr && user(before) != user(after)) {
+  const bool changes = !user(before).empty() && user(before) != user(after);
+  if (owner != volume_owners_.end() && after != nullptr && changes) {
     journal_.Violation(fmt::format("{} was taken from {}", key, owner->second));
   }
   if (after == nullptr) return;
+  SeeVolumeUser(key, *before, *after);
   const std::string_view was = PersistentVolume(before->tree()).status().phase();
   const std::string_view is = PersistentVolume(after->tree()).status().phase();
   if (was != is && is == "Released") Probe("a volume was released");
   if (was == "Bound" && is == "Available") Probe("a volume was given back");
+}
+
+/// What one claim had, or was meant to have, no other gets; and nothing is released whose claim is there.
+void Auditor::SeeVolumeUser(std::string_view key, const api::Object& before, const api::Object& after) {
+  const auto old = PersistentVolume(before.tree()).spec().claim_ref();
+  const auto now = PersistentVolume(after.tree()).spec().claim_ref();
+  const bool both = old && now;
+  const bool same_name = old.name() == now.name() && old.ns() == now.ns();
+  const bool same_uid = old.uid().empty() || now.uid().empty() || old.uid() == now.uid();
+  if (both && !(same_name && same_uid)) {
+    journal_.Violation(fmt::format("{} was for {}/{} {}, and is for {}/{} {}", key, old.ns(), old.name(), old.uid(),
+                                   now.ns(), now.name(), now.uid()));
+  }
+  if (PersistentVolume(before.tree()).status().phase() == "Released" ||
+      PersistentVolume(after.tree()).status().phase() != "Released") {
+    return;
+  }
+  const ObjectPtr claim = Now(api::core_v1::PersistentVolumeClaimInfo(), now.ns(), now.name());
+  if (claim == nullptr || claim->uid() != now.uid()) return;
+  const std::string_view has = PersistentVolumeClaim(claim->tree()).spec().volume_name();
+  if (!has.empty() && has != after.name()) return;
+  journal_.Violation(fmt::format("{} is released, and its claim {} is there", key, KeyOf(*claim)));
 }
 
 /// Of a pod that has got a node.

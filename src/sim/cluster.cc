@@ -92,6 +92,7 @@ void Cluster::SetFaults(const FaultPlan* plan) {
   auto set = [&](Faults& faults) {
     faults.on = plan != nullptr;
     faults.cut = false;
+    faults.deaf_until = {};
     if (plan != nullptr) faults.plan = *plan;
   };
   set(controller_faults_);

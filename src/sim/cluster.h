@@ -51,6 +51,8 @@ class Cluster {
   std::vector<std::unique_ptr<HollowNode>>& nodes() { return nodes_; }
   /// Puts a plan in force on every component; nullptr takes all faults away.
   void SetFaults(const FaultPlan* plan);
+  /// The controllers' faults, or the scheduler's.
+  Faults& FaultsOf(bool controllers) { return controllers ? controller_faults_ : scheduler_faults_; }
   /// Who is told of calls from now on, and of nodes made later.
   void SetAuditor(CallObserver* observer);
   const RunningPods& running() const { return running_; }

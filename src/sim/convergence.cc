@@ -10,6 +10,7 @@
 #include "api/label_selector.h"
 #include "api/meta_v1.h"
 #include "api/object.h"
+#include "api/persistent_volumes.h"
 #include "controller/framework/controller.h"
 #include "controller/framework/pods.h"
 #include "controller/node_taints.h"
@@ -122,6 +123,12 @@ class State {
       if (Pod(pod->tree()).spec().node_name() == node)
         Problem("pod {} is on node {}, which is gone", KeyOf(*pod), node);
     }
+    for (const ObjectPtr& claim : Of("persistentvolumeclaims")) {
+      const bool waits = api::core_v1::PersistentVolumeClaim(claim->tree()).spec().volume_name().empty();
+      if (waits && !claim->deleting() && api::SelectedNode(*claim) == node) {
+        Problem("claim {} waits for node {}, which is gone", KeyOf(*claim), node);
+      }
+    }
   }
 
   /// A silent node is marked, nothing on it counts as ready, and what does not tolerate that for longer is ended.
@@ -226,6 +233,14 @@ class State {
     for (const ObjectPtr& service : Of("services")) {
       const std::string ip(service->tree().Get("spec", "clusterIP").AsString());
       if (ip != "None" && !ip.empty()) used.insert(ip);
+    }
+    for (const ObjectPtr& slice : Of("endpointslices")) {
+      const auto labels = api::discovery_v1::EndpointSlice(slice->tree()).metadata().labels();
+      const std::string_view service = labels.Find("kubernetes.io/service-name").value_or("");
+      const bool has = std::ranges::any_of(Of("services"), [&](const ObjectPtr& each) {
+        return each->ns() == slice->ns() && each->name() == service;
+      });
+      if (!has) Problem("slice {} of service {}, which is not there", KeyOf(*slice), service);
     }
     std::set<std::string> taken;
     for (const ObjectPtr& address : Of("ipaddresses")) taken.emplace(address->name());

@@ -7,6 +7,9 @@ using api::KindInfo;
 using api::ObjectPtr;
 using client::ObjectName;
 
+constexpr Duration kHearkens = 1s;
+constexpr Duration kGapMost = 300ms;
+
 /// Draws from the runtime's seed.
 class Dice {
  public:
@@ -20,7 +23,10 @@ class Dice {
   }
   Ok Pause() const {
     if (!Strikes(plan().slow)) return {};
-    return runtime_.Sleep(Duration(runtime_.Random() % static_cast<uint64_t>(plan().slow_most.count() + 1)));
+    return runtime_.Sleep(UpTo(plan().slow_most));
+  }
+  Duration UpTo(Duration most) const {
+    return Duration(runtime_.Random() % static_cast<uint64_t>(most.count() + 1));
   }
 
  private:
@@ -30,28 +36,42 @@ class Dice {
 
 class FaultWatch : public client::WatchStream {
  public:
-  FaultWatch(Dice dice, std::unique_ptr<client::WatchStream> inner) : dice_(dice), inner_(std::move(inner)) {}
+  FaultWatch(Dice dice, const KindInfo& kind, std::unique_ptr<client::WatchStream> inner)
+      : dice_(dice), kind_(kind), inner_(std::move(inner)) {}
 
   Result<std::vector<client::WatchEvent>> Next() override {
     if (broken_) return Unavailable("the watch was broken");
+    // What came while it was deaf does not come at once afterwards.
+    if (was_deaf_) TRY(dice_.runtime().Sleep(dice_.UpTo(kGapMost)));
+    was_deaf_ = false;
     std::vector<client::WatchEvent> events = TRY(inner_->Next());
+    while (IsDeaf()) {
+      was_deaf_ = true;
+      TRY(dice_.runtime().Sleep(dice_.UpTo(kHearkens)));
+    }
     if (dice_.faults().cut || dice_.Strikes(dice_.plan().break_)) return Break(Unavailable("connection reset by peer"));
     if (dice_.Strikes(dice_.plan().expire)) return Break(Expired("too old resource version"));
     if (dice_.Strikes(dice_.plan().late)) {
-      TRY(dice_.runtime().Sleep(Duration(dice_.runtime().Random() % static_cast<uint64_t>(Duration(10s).count()))));
+      TRY(dice_.runtime().Sleep(dice_.UpTo(10s)));
     }
     return events;
   }
 
  private:
+  bool IsDeaf() const {
+    const Faults& faults = dice_.faults();
+    return dice_.runtime().Mono() < faults.deaf_until && (faults.deaf_to.empty() || faults.deaf_to == kind_.plural);
+  }
   Status Break(Status status) {
     broken_ = true;
     inner_.reset();
     return status;
   }
   Dice dice_;
+  const KindInfo& kind_;
   std::unique_ptr<client::WatchStream> inner_;
   bool broken_ = false;
+  bool was_deaf_ = false;
 };
 
 class FaultClient : public client::Client {
@@ -60,7 +80,13 @@ class FaultClient : public client::Client {
       : dice_(runtime, faults), inner_(inner), who_(std::move(who)) {}
 
   Result<ObjectPtr> Get(const KindInfo& kind, const ObjectName& name, std::string_view subresource) override {
-    return Call(false, [&] { return inner_.Get(kind, name, subresource); });
+    return Call(false, [&] {
+      Result<ObjectPtr> found = inner_.Get(kind, name, subresource);
+      CallObserver* observer = dice_.faults().observer;
+      const bool told = found.ok() || found.Failed(Reason::kNotFound);
+      if (observer != nullptr && told) observer->Answers(who_, kind, name, found.ok());
+      return found;
+    });
   }
   Result<client::ObjectList> List(const KindInfo& kind, std::string_view ns,
                                   const client::ListOptions& options) override {
@@ -70,7 +96,7 @@ class FaultClient : public client::Client {
                                                      const client::WatchOptions& options) override {
     TRY(Before(false));
     std::unique_ptr<client::WatchStream> stream = TRY(inner_.Watch(kind, ns, options));
-    return std::unique_ptr<client::WatchStream>(std::make_unique<FaultWatch>(dice_, std::move(stream)));
+    return std::unique_ptr<client::WatchStream>(std::make_unique<FaultWatch>(dice_, kind, std::move(stream)));
   }
   Result<ObjectPtr> Create(const KindInfo& kind, std::string_view ns, const doc::Value& object,
                            const client::WriteOptions& options) override {

@@ -1,8 +1,8 @@
 #pragma once
 
 // A Client that fails as networks and servers do: calls are late, refused before they take effect, or take effect and
-// lose their answer, or arrive twice; watches break, lose what they had just read, come late, or are told that their
-// revision is gone.
+// lose their answer, or arrive twice; watches break, lose what they had just read, come late, are told that their
+// revision is gone, or say nothing for a long time.
 // Which kinds of fault a run has at all is drawn from its seed (a swarm): a bug that hides behind another fault shows
 // in the runs that lack it.
 
@@ -25,7 +25,6 @@ struct FaultPlan {
   int late = 0;      ///< a watch's events come late
   int twice = 0;     ///< a write that comes through reaches the server twice
   Duration slow_most{};
-
 };
 
 /// Sees what really reaches the server.
@@ -39,6 +38,9 @@ class CallObserver {
                        const api::Object& object) = 0;
   virtual void Binds(std::string_view who, const client::ObjectName& pod) = 0;
   virtual void DeletesAll(std::string_view who, const api::KindInfo& kind, std::string_view ns) = 0;
+  /// Somebody asked for one object, and the server said whether it is there.
+  virtual void Answers(std::string_view who, const api::KindInfo& kind, const client::ObjectName& name,
+                       bool there) = 0;
 };
 
 /// What a FaultClient looks at on each call; its owner switches it.
@@ -46,6 +48,10 @@ struct Faults {
   FaultPlan plan;
   bool on = false;   ///< the plan is in force
   bool cut = false;  ///< nothing comes through at all
+  /// Until then its watches of this kind (plural; "": of every kind) bring nothing, though calls pass: a connection
+  /// that is dead, and nobody has noticed.
+  MonoTime deaf_until{};
+  std::string deaf_to;
   CallObserver* observer = nullptr;
 };
 

@@ -43,14 +43,13 @@ class Generator {
     Line("converge");
     // What follows is watched closely: without faults nothing may be late. A node may be lost for good, too.
     Line("faults none");
+    watched_ = true;
     for (uint64_t i = 0; i < 6; ++i) {
       Step();
       Line("advance {}ms", 2000 + Draw(8000));
     }
-    if (Draw(2) == 0) {
-      Line("fault node/~{} {}", Any(), Draw(2) == 0 ? "cut" : "crash");
-      Line("advance 150s");
-    }
+    if (Draw(2) == 0) LoseForGood();
+    if (Draw(3) == 0) OpenGate();
     Line("calm");
     Line("converge");
     return std::move(out_);
@@ -86,9 +85,28 @@ class Generator {
     const bool crash = Draw(2) == 0;
     const bool fail = Draw(2) == 0;
     for (uint64_t i = 0; i < count; ++i) {
-      Line("nodes 1 cpu={}m pods={} zone={} crash={} fail={}", 500 + 500 * Draw(6), 3 + Draw(20),
-           Draw(2) == 0 ? "a" : "b", crash ? 200 : 0, fail ? 100 : 0);
+      Line("nodes 1 cpu={}m memory={}Mi pods={} zone={} crash={} fail={}", 500 + 500 * Draw(6), 256 + 256 * Draw(12),
+           3 + Draw(20), Draw(2) == 0 ? "a" : "b", crash ? 200 : 0, fail ? 100 : 0);
     }
+  }
+
+  void LoseForGood() {
+    const bool crash = Draw(2) == 0;
+    Line("fault node/~{} {}", Any(), crash ? "crash" : "cut");
+    if (crash && Draw(2) == 0) {
+      // Nobody takes it for there once it is removed, nor waits for what it was to make.
+      MakeClaim();
+      MakeUser();
+      MakeUser();
+      Line("advance {}ms", 1000 + Draw(4000));
+      Line("try fault lost remove");
+      for (int i = 0; i < 3; ++i) {
+        Line("advance {}ms", 2000 + Draw(3000));
+        MakePod();
+        ScaleSet();
+      }
+    }
+    Line("advance 150s");
   }
 
   void DrawFaults() {
@@ -117,7 +135,10 @@ class Generator {
         {2, &Generator::ReplacePod},   {1, &Generator::FillDisk},        {2, &Generator::FreeDisk},
         {7, &Generator::MakeClaim},    {4, &Generator::DropClaim},       {3, &Generator::GrowClaim},
         {9, &Generator::MakeUser},     {4, &Generator::MakeVolume},      {2, &Generator::DropVolume},
-        {2, &Generator::Mistake},      {2, &Generator::ReplaceMap},      {1, &Generator::ReplaceNamespace},
+        {2, &Generator::Mistake},      {2, &Generator::ReplaceOwner},    {1, &Generator::ReplaceNamespace},
+        {2, &Generator::Deafen},       {2, &Generator::ReturnNode},      {2, &Generator::ShrinkYoung},
+        {2, &Generator::Rush},         {2, &Generator::OpenGate},        {2, &Generator::Restore},
+        {2, &Generator::GiveVolume},   {2, &Generator::AbandonVolume},  {2, &Generator::DropEarly},
     };
     for (const Choice& choice : kChoices) {
       if (Draw(4) == 0) continue;
@@ -145,9 +166,12 @@ class Generator {
   void ReplaceNamespace() {
     const char* name = kNamespaces[1 + Draw(2)];
     Line("try delete namespace/{}", name);
-    for (int i = 0; i < 8; ++i) {
-      Line("advance {}ms", Draw(1500));
+    Line("advance {}ms", Draw(1500));
+    if (Draw(2) == 0) DeafenTo("namespaces", 15);
+    for (int i = 0; i < 12; ++i) {
+      Line("advance {}ms", Draw(1000));
       Line("try create {}", Json("Namespace", name, ""));
+      if (i % 4 == 3) Line("try create in={} {}", name, Json("ConfigMap", Pick(kMaps), ""));
     }
   }
   void DropNamespace() { Line("try delete namespace/{}", kNamespaces[1 + Draw(2)]); }
@@ -176,6 +200,23 @@ class Generator {
   void DeleteSet() {
     static constexpr const char* kWays[] = {"background", "foreground", "orphan"};
     Line("try delete {}/~{} propagation={}", SetKind(), Any(), Pick(kWays));
+  }
+
+  /// While its pods begin, which of them goes first changes all the time.
+  void ShrinkYoung() {
+    const std::string ns = Namespace();
+    Line("try delete replicaset/{}/young", ns);
+    Line("advance {}ms", Draw(8000));
+    Line("try create in={} {}", ns,
+         Json("ReplicaSet", "young",
+              R"("spec":{"replicas":9,"selector":{"matchLabels":{"app":"young"}},"template":{"metadata":)"
+              R"({"labels":{"app":"young"}},"spec":{"terminationGracePeriodSeconds":2,"containers":[{"name":"c",)"
+              R"("image":"i"}]}}})",
+              "apps/v1"));
+    Line("advance {}ms", 200 + Draw(1500));
+    if (Draw(2) == 0) DeafenTo("pods", 6);
+    Line("advance {}ms", Draw(2000));
+    Line("try scale replicaset/{}/young {}", ns, 3 + Draw(4));
   }
 
   void MakeService() {
@@ -217,12 +258,13 @@ class Generator {
       default:
         break;
     }
+    const std::string memory = Draw(3) == 0 ? fmt::format(R"(,"memory":"{}Mi")", 128 * (1 + Draw(8))) : "";
     const std::string ports =
         Draw(5) == 0 ? fmt::format(R"(,"ports":[{{"containerPort":80,"hostPort":{}}}])", 9000 + Draw(2)) : "";
     return fmt::format(
         R"("spec":{{{}"restartPolicy":"{}","containers":[{{"name":"c","image":"i","resources":{{"requests":)"
-        R"({{"cpu":"{}m"}}}}{}}}]}})",
-        more, Draw(4) == 0 ? "OnFailure" : "Always", Draw(8) == 0 ? 100000 : Draw(5) * 100, ports);
+        R"({{"cpu":"{}m"{}}}}}{}}}]}})",
+        more, Draw(4) == 0 ? "OnFailure" : "Always", Draw(8) == 0 ? 100000 : Draw(5) * 100, memory, ports);
   }
   void MakePod() {
     const std::string labels = Draw(2) == 0 ? fmt::format(R"("app":"{}")", AnyApp()) : "";
@@ -235,6 +277,16 @@ class Generator {
     const std::string ns = Namespace();
     Line("try delete pod/{}/solo grace=0", ns);
     Line("try create in={} {}", ns, Json("Pod", "solo", PodSpec()));
+  }
+  /// A pod that the scheduler has looked at in vain, and that changes so that it fits.
+  void OpenGate() {
+    const std::string ns = Namespace();
+    Line("try delete pod/{}/gated grace=0", ns);
+    Line("try create in={} {}", ns,
+         Json("Pod", "gated",
+              R"("spec":{"schedulingGates":[{"name":"example.com/gate"}],"containers":[{"name":"c","image":"i"}]})"));
+    Line("advance {}ms", 100 + Draw(3000));
+    Line(R"(try patch pod/{}/gated {{"spec":{{"schedulingGates":null}}}})", ns);
   }
   void DeletePod() { Line("try delete pod/~{}{}", Any(), Draw(3) == 0 ? " grace=0" : ""); }
   void RelabelPod() { Line("try label pod/~{} app={}", Any(), AnyApp()); }
@@ -263,6 +315,28 @@ class Generator {
   }
   void LoseNode() { Line("fault node/~{} {}", Any(), Draw(2) == 0 ? "cut" : "crash"); }
   void FindNode() { Line("fault lost heal"); }
+  /// About as long after its node is gone as its pods are left alone, it is there again.
+  void ReturnNode() {
+    Line("fault node/~{} crash", Any());
+    Line("advance {}ms", Draw(3000));
+    Line("try fault lost remove");
+    Line("advance {}ms", 1000 + Draw(3000));
+    if (Draw(2) == 0) DeafenTo("nodes", 60);
+    Line("advance {}ms", 15000 + Draw(25000));
+    Line("fault lost heal");
+  }
+  /// Where nothing may be late, nobody is deaf.
+  void DeafenTo(const char* kind, uint64_t seconds_most) {
+    if (watched_) return;
+    Line("fault {} deaf to={} after={}ms", Draw(4) == 0 ? "scheduler" : "controllers", kind,
+         1000 + Draw(1000 * seconds_most));
+  }
+  void Deafen() {
+    static constexpr const char* kKinds[] = {"pods",     "nodes",      "namespaces",     "replicasets",
+                                             "services", "configmaps", "resourcequotas", "persistentvolumeclaims",
+                                             "leases",   "persistentvolumes", "endpointslices"};
+    DeafenTo(Pick(kKinds), 45);
+  }
   void RemoveNode() { Line("try fault lost remove"); }
   void FillDisk() { Line("fault disk full"); }
   void FreeDisk() { Line("fault disk heal"); }
@@ -285,11 +359,16 @@ class Generator {
     Line("try delete configmap/{}/{} propagation={}", Namespace(), Pick(kMaps), Pick(kWays));
   }
   /// An owner of a name that comes again: what the one before owned is not its own.
-  void ReplaceMap() {
+  void ReplaceOwner() {
     const std::string ns = Namespace();
-    const char* map = Pick(kMaps);
-    Line("try delete configmap/{}/{}", ns, map);
-    Line("try create in={} {}", ns, Json("ConfigMap", map, ""));
+    const uint64_t owned = 1 + Draw(std::size(kMaps) - 1);
+    const char* owner = kMaps[Draw(owned)];
+    Line("try create in={} {}", ns, Json("ConfigMap", owner, ""));
+    Line("try create in={} {}", ns, Json("ConfigMap", kMaps[owned], ""));
+    Line("try own configmap/{0}/{1} configmap/{0}/{2}", ns, kMaps[owned], owner);
+    Line("advance {}ms", Draw(1500));
+    Line("try delete configmap/{}/{}", ns, owner);
+    Line("try create in={} {}", ns, Json("ConfigMap", owner, ""));
   }
   void DropMaps() { Line("try delete-all configmap/{}", kNamespaces[1 + Draw(2)]); }
   /// A claim of the default class, which waits for a pod, or of none, which waits for a volume, perhaps a certain one.
@@ -334,6 +413,59 @@ class Generator {
         Draw(4) == 0 ? "ReadWriteOncePod" : "ReadWriteOnce", 1 + Draw(4), Pick(kPolicies), meant);
     Line("try create {}", Json("PersistentVolume", Pick(kVolumes), spec));
   }
+  static std::string Volume(const std::string& name, const std::string& more) {
+    return Json("PersistentVolume", name,
+                R"("spec":{"accessModes":["ReadWriteOnce"],"capacity":{"storage":"1Gi"},"hostPath":{"path":"/data"})" +
+                    more + "}");
+  }
+  static std::string Claim(const std::string& name, const std::string& annotations, const std::string& more) {
+    return fmt::format(
+        R"({{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{{"name":"{}","annotations":{{{}}}}},"spec":)"
+        R"({{"accessModes":["ReadWriteOnce"],"resources":{{"requests":{{"storage":"1Gi"}}}}{}}}}})",
+        name, annotations, more);
+  }
+  /// As a backup brings them back: a volume, and the claim that had it.
+  void Restore() {
+    const std::string ns = Namespace();
+    const std::string name = fmt::format("vault-{}", made_++);
+    if (Draw(2) == 0) DeafenTo("persistentvolumes", 5);
+    Line("try create in={}\n  {}\n  ---\n  {}", ns,
+         Volume(name, R"(,"storageClassName":"vault")"),
+         Claim(name, R"("pv.kubernetes.io/bind-completed":"yes")",
+               fmt::format(R"(,"storageClassName":"vault","volumeName":"{}")", name)));
+  }
+  /// Somebody makes a volume for a claim, and may be faster than those who hear of the claim.
+  void GiveVolume() {
+    const std::string ns = Namespace();
+    const std::string name = fmt::format("gift-{}", made_++);
+    if (Draw(2) == 0) DeafenTo("persistentvolumeclaims", 5);
+    Line("try create in={} {}", ns, Claim(name, "", R"(,"storageClassName":"")"));
+    Line("try create {}", Volume(name, R"(,"storageClassName":"given")"));
+    Line("try give persistentvolume/{0} persistentvolumeclaim/{1}/{0}", name, ns);
+  }
+  /// What was begun for a claim that goes before there is a volume.
+  void AbandonVolume() {
+    const std::string ns = Namespace();
+    Line("try create in={} {}", ns, Claim("brief", "", ""));
+    Line("try create in={} {}", ns,
+         Json("Pod", "passer",
+              R"("spec":{"containers":[{"name":"c","image":"i"}],"volumes":[{"name":"brief",)"
+              R"("persistentVolumeClaim":{"claimName":"brief"}}]})"));
+    Line("advance {}ms", Draw(1500));
+    Line("fault disk full");
+    Line("advance {}ms", 1000 + Draw(10000));
+    Line("fault disk heal");
+    Line("try delete pod/{}/passer grace=0", ns);
+    Line("try delete persistentvolumeclaim/{}/brief", ns);
+  }
+  /// Volumes that somebody wants gone when they are hardly there.
+  void DropEarly() {
+    DeafenTo("persistentvolumes", 8);
+    MakeClaim();
+    MakeUser();
+    Line("advance {}ms", 500 + Draw(5000));
+    for (int i = 0; i < 3; ++i) Line("try delete persistentvolume/~{}", Any());
+  }
   void DropVolume() {
     if (Draw(2) == 0) {
       Line("try delete persistentvolume/{}", Pick(kVolumes));
@@ -350,6 +482,15 @@ class Generator {
                                          1 + Draw(6));
     Line("try create in={} {}", ns, Json("ResourceQuota", "bound", spec));
     Line("try patch resourcequota/{}/bound {{{}}}", ns, spec);
+  }
+  /// Many at once want the last of a quota.
+  void Rush() {
+    const std::string ns = Namespace();
+    const std::string spec = fmt::format(R"("spec":{{"hard":{{"count/configmaps":"{}"}}}})", 3 + Draw(6));
+    Line("try create in={} {}", ns, Json("ResourceQuota", "bound", spec));
+    Line("try patch resourcequota/{}/bound {{{}}}", ns, spec);
+    Line("advance {}ms", 500 + Draw(3000));
+    Line("try rush {} in={}", 2 + Draw(8), ns);
   }
   void DropQuota() { Line("try delete resourcequota/{}/bound", Draw(2) == 0 ? kBounded : Namespace()); }
   void DropAccount() { Line("try delete serviceaccount/{}/default", Namespace()); }
@@ -371,6 +512,8 @@ class Generator {
   std::string out_;
   std::vector<Choice> choices_;
   uint64_t total_ = 0;
+  uint64_t made_ = 0;
+  bool watched_ = false;
 };
 
 }  // namespace

@@ -84,7 +84,7 @@ class Player {
   PlayResult Suits() const {
     if (stage_.simulated()) return {};
     static constexpr std::string_view kOnlySimulated[] = {"fault", "faults", "calm", "converge", "disk", "pods-live",
-                                                          "hold", "count"};
+                                                          "hold", "count", "rush"};
     for (const Statement& statement : scenario_.statements) {
       if (std::ranges::find(kOnlySimulated, statement.verb) != std::end(kOnlySimulated)) {
         return At(statement, Outcome::kSkipped, "only a simulation can do that");
@@ -127,7 +127,7 @@ class Player {
     if (verb == "delete-all") return DeleteAll(statement);
     if (verb == "advance") return stage_.runtime().Sleep(MUST(ParseDuration(statement.words[0])));
     static constexpr std::string_view kDirected[] = {"fault", "faults", "calm", "converge", "disk", "pods-live",
-                                                     "count"};
+                                                     "count", "rush"};
     if (std::ranges::find(kDirected, verb) != std::end(kDirected)) return stage_.Direct(statement);
     return Act(statement);
   }
@@ -214,6 +214,7 @@ class Player {
     if (verb == "taint") return Taint(statement.words[1], subject);
     if (verb == "evict") return Evict(subject);
     if (verb == "own") return Own(statement, subject);
+    if (verb == "give") return Give(statement, subject);
     if (verb == "touch") return Touch(subject);
     if (verb == "mistake") return Mistake(subject);
     if (verb == "hold") {
@@ -338,6 +339,19 @@ class Player {
         by.kind->api_version, by.kind->kind, owner->name(), owner->uid());
     return Drop(
         stage_.client().Patch(*subject.kind, subject.name, client::PatchType::kStrategicMerge, patch));
+  }
+
+  /// As those do who make a volume for a claim: it names the very claim, and no other has it.
+  Ok Give(const Statement& statement, const Subject& subject) {
+    const Subject to = TRY(Find(statement.words[1]));
+    const ObjectPtr claim = TRY(stage_.client().Get(*to.kind, to.name));
+    const ObjectPtr volume = TRY(stage_.client().Get(*subject.kind, subject.name));
+    if (!volume->tree().Get("spec", "claimRef").is_null()) return Conflict("it is meant for one already");
+    const std::string patch = fmt::format(
+        R"({{"metadata":{{"resourceVersion":"{}"}},"spec":{{"claimRef":{{"apiVersion":"v1","kind":"{}",)"
+        R"("namespace":"{}","name":"{}","uid":"{}"}}}}}})",
+        volume->resource_version(), to.kind->kind, claim->ns(), claim->name(), claim->uid());
+    return Merge(subject, patch);
   }
 
   Ok Touch(const Subject& subject) {

@@ -33,7 +33,7 @@ constexpr std::string_view kPatchOptions[] = {"type", "sub"};
 constexpr std::string_view kCountOptions[] = {"label", "field", "in"};
 constexpr std::string_view kFaultOptions[] = {"refuse", "conflict", "lose", "slow", "break", "expire", "late",
                                               "twice",  "slow-most"};
-constexpr std::string_view kAfterOption[] = {"after"};
+constexpr std::string_view kFaultOptionsOfOne[] = {"after", "to"};
 
 constexpr Form kForms[] = {
     {"seed", 1, 1, Body::kNone, {}, "seed NUMBER"},
@@ -59,13 +59,16 @@ constexpr Form kForms[] = {
     {"touch", 1, 1, Body::kNone, {}, "touch KIND/NAME: write it as a whole, without what only the server may say"},
     {"mistake", 1, 1, Body::kNone, {}, "mistake KIND/NAME: what is meant for another object of its name is refused"},
     {"delete-all", 1, 1, Body::kNone, {}, "delete-all KIND/NAMESPACE"},
+    {"give", 2, 2, Body::kNone, {}, "give persistentvolume/NAME persistentvolumeclaim/NAME: it is meant for that one"},
     {"count", 1, 1, Body::kNone, {}, "count FIBERS: so many raise one number at once"},
+    {"rush", 1, 1, Body::kNone, kInOption, "rush FIBERS [in=NAMESPACE]: so many make an object each at once"},
     {"expect", 1, 64, Body::kNone, kCountOptions,
      "expect KIND/NAME .PATH [OPERATOR] VALUE | present | absent, or KIND count [OPERATOR] NUMBER; [within|for TIME]"},
     {"error", 1, 64, Body::kNone, {}, "error REASON [TEXT], behind the statement that has to fail"},
     {"advance", 1, 1, Body::kNone, {}, "advance TIME"},
-    {"fault", 1, 2, Body::kNone, kAfterOption,
-     "fault node/NAME crash|cut|heal, lost heal|remove, disk full|heal, control-plane restart [after=TIME]"},
+    {"fault", 1, 2, Body::kNone, kFaultOptionsOfOne,
+     "fault node/NAME crash|cut|heal, lost heal|remove, disk full|heal, control-plane restart [after=TIME], "
+     "controllers|scheduler deaf [to=KINDS] [after=TIME]"},
     {"faults", 0, 1, Body::kNone, kFaultOptions, "faults refuse=N conflict=N …, in thousandths, or faults none"},
     {"calm", 0, 0, Body::kNone, {}, "calm"},
     {"converge", 0, 0, Body::kNone, {}, "converge"},
@@ -232,14 +235,14 @@ class Parser {
   static Ok Check(const Statement& statement) {
     static constexpr std::string_view kAbout[] = {"delete", "scale", "patch", "label", "cordon",
                                                   "uncordon", "taint", "evict", "bind", "own", "hold", "touch",
-                                                  "mistake"};
+                                                  "mistake", "give"};
     const bool about = std::ranges::find(kAbout, statement.verb) != std::end(kAbout);
     if (about) {
       const Target target = TRY(Target::Parse(statement.words[0]));
       if (target.name.empty() && !target.pick) return BadRequest("want KIND/NAME");
     }
     if (statement.verb == "advance") TRY(ReadDuration(statement.words[0]));
-    static constexpr std::string_view kNumbers[] = {"scale", "nodes", "seed", "count"};
+    static constexpr std::string_view kNumbers[] = {"scale", "nodes", "seed", "count", "rush"};
     if (std::ranges::find(kNumbers, statement.verb) != std::end(kNumbers)) {
       TRY(ParseUint64(statement.words.back()));
     }
@@ -267,13 +270,15 @@ class Parser {
       const std::string what = statement.words.size() > 1 ? statement.words[1] : "";
       known = first == "lost"            ? IsOneOf(what, {"heal", "remove"})
               : first == "disk"          ? IsOneOf(what, {"full", "heal"})
-              : first == "control-plane" ? what == "restart"
+              : first == "control-plane" ? what == "restart" && statement.Option("to").empty()
+              : IsDeafable(first)        ? what == "deaf"
                                          : first.starts_with("node/") && IsOneOf(what, {"crash", "cut", "heal"});
-      known = known && (first == "control-plane" || statement.options.empty());
+      known = known && (first == "control-plane" || IsDeafable(first) || statement.options.empty());
     }
     if (verb == "expect") known = statement.options.empty() || statement.words[1] == "count";
     return known ? Ok() : BadRequest(fmt::format("usage: {}", FindForm(verb)->usage));
   }
+  static bool IsDeafable(std::string_view component) { return IsOneOf(component, {"controllers", "scheduler"}); }
   static bool IsOneOf(std::string_view word, std::initializer_list<std::string_view> words) {
     return std::ranges::find(words, word) != words.end();
   }

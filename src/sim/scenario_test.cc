@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/strings.h"
 #include "sim/generate.h"
 #include "sim/run.h"
 
@@ -88,6 +89,64 @@ TEST(Scenarios, FailWhenTheWrongErrorComes) {
   EXPECT_FALSE(RunScenario(scenario, {}).ok);
   const Scenario other = MUST(Scenario::Parse("cordon node/x\nerror NotFound nodes \"x\" not found\n", "f"));
   EXPECT_TRUE(RunScenario(other, {}).ok);
+}
+
+TEST(Scenarios, TheDeafHearLater) {
+  const Scenario scenario = MUST(Scenario::Parse(R"(nodes 1
+namespace a
+fault controllers deaf to=replicasets after=20s
+create
+  apiVersion: apps/v1
+  kind: ReplicaSet
+  metadata: {name: r}
+  spec:
+    replicas: 2
+    selector: {matchLabels: {a: b}}
+    template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}
+expect pods count 0 for 18s
+expect pods count 2 within 5s
+)",
+                                                 "f"));
+  const RunResult result = RunScenario(scenario, {});
+  EXPECT_TRUE(result.ok) << result.why;
+}
+
+TEST(Scenarios, ManyAtOnceKeepToAQuota) {
+  const Scenario scenario = MUST(Scenario::Parse(R"(namespace a
+create {apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {count/configmaps: 3}}}
+advance 5s
+rush 9 in=a
+expect configmaps count <= 3
+expect configmaps count > 1
+)",
+                                                 "f"));
+  const RunResult result = RunScenario(scenario, {});
+  EXPECT_TRUE(result.ok) << result.why;
+}
+
+TEST(Scenarios, AVolumeIsGivenToOneClaim) {
+  std::string text = "namespace a\n";
+  for (const char* name : {"one", "two"}) {
+    text += ReplaceAll(R"(create
+  apiVersion: v1
+  kind: PersistentVolumeClaim
+  metadata: {name: NAME}
+  spec: {accessModes: [ReadWriteOnce], storageClassName: "", resources: {requests: {storage: 1Gi}}}
+)",
+                       "NAME", name);
+  }
+  text += R"(create
+  apiVersion: v1
+  kind: PersistentVolume
+  metadata: {name: v}
+  spec: {accessModes: [ReadWriteOnce], storageClassName: x, capacity: {storage: 1Gi}, hostPath: {path: /d}}
+give persistentvolume/v persistentvolumeclaim/two
+expect persistentvolumeclaim/two .spec.volumeName v within 5s
+give persistentvolume/v persistentvolumeclaim/one
+error Conflict it is meant for one already
+)";
+  const RunResult result = RunScenario(MUST(Scenario::Parse(text, "f")), {});
+  EXPECT_TRUE(result.ok) << result.why;
 }
 
 TEST(Scenarios, AreBrokenOffInTime) {

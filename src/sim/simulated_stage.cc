@@ -93,6 +93,7 @@ Ok SimulatedStage::Direct(const Statement& statement) {
   if (statement.verb == "faults") return SetFaults(statement);
   if (statement.verb == "calm") return Calm();
   if (statement.verb == "count") return Count(statement);
+  if (statement.verb == "rush") return Rush(statement);
   if (statement.verb == "converge") {
     prober_.Rest(true);
     Ok done = Converge();
@@ -142,7 +143,17 @@ Ok SimulatedStage::Fault(const Statement& statement) {
     disturbed_ = runtime_.Mono();
     return {};
   }
-  return FaultNode(target, what);
+  return what == "deaf" ? Deafen(statement) : FaultNode(target, what);
+}
+
+Ok SimulatedStage::Deafen(const Statement& statement) {
+  Faults& faults = cluster_.FaultsOf(statement.words[0] == "controllers");
+  const Duration lasts = TRY(ParseDuration(statement.Option("after", "30s")));
+  faults.deaf_to = statement.Option("to");
+  faults.deaf_until = runtime_.Mono() + lasts;
+  disturbed_ = std::max(disturbed_, faults.deaf_until);
+  auditor_.SetStaleness(kStaleUnderFaults);
+  return {};
 }
 
 Ok SimulatedStage::FaultNode(const std::string& text, const std::string& what) {
@@ -320,6 +331,30 @@ Ok SimulatedStage::Rest() {
   return {};
 }
 
+void SimulatedStage::Together(int64_t fibers, const std::function<void(int64_t fiber)>& act) {
+  rt::TaskGroup group(runtime_, "together");
+  for (int64_t i = 0; i < fibers; ++i) group.Spawn("together", [&act, i] { act(i); });
+  group.Join();
+}
+
+/// Many make an object each, and every second one takes it away again: what they share, as a quota, is counted right.
+Ok SimulatedStage::Rush(const Statement& statement) {
+  const api::KindInfo& kind = api::core_v1::ConfigMapInfo();
+  const std::string ns = statement.Option("in", "default");
+  Ok failed;
+  const auto note = [&](const Ok& done) {
+    if (!done.ok() && !IsOrdinaryRefusal(done.status())) failed = done;
+  };
+  Together(TRY(ParseInt64(statement.words[0])), [&](int64_t i) {
+    const std::string name = fmt::format("rush-{}", i);
+    const doc::Document map = MUST(doc::ParseJson(fmt::format(R"({{"metadata":{{"name":"{}"}}}})", name)));  // ours
+    note(Drop(client().Delete(kind, {ns, name})));
+    note(Drop(client().Create(kind, ns, map.root)));
+    if (i % 2 == 1) note(Drop(client().Delete(kind, {ns, name})));
+  });
+  return failed;
+}
+
 /// Several fibers make one object, one of them succeeds, and raise the number in it, each some times; every rise that
 /// was acknowledged counts.
 Ok SimulatedStage::Count(const Statement& statement) {
@@ -331,12 +366,7 @@ Ok SimulatedStage::Count(const Statement& statement) {
   const int64_t fibers = TRY(ParseInt64(statement.words[0]));
   Ok failed;
   int64_t made = 0;
-  const auto together = [&](const std::function<void()>& act) {
-    rt::TaskGroup group(runtime_, "count");
-    for (int64_t i = 0; i < fibers; ++i) group.Spawn("count", act);
-    group.Join();
-  };
-  together([&] {
+  Together(fibers, [&](int64_t) {
     const Ok created = Drop(client().Create(kind, name.ns, fresh.root));
     if (created.ok()) made++;
     if (!created.ok() && !IsOrdinaryRefusal(created.status())) failed = created;
@@ -350,7 +380,7 @@ Ok SimulatedStage::Count(const Statement& statement) {
   const Result<int64_t> before = number();
   if (!before.ok()) return {};  // it was deleted, or is being
   int64_t raised = 0;
-  together([&] {
+  Together(fibers, [&](int64_t) {
     for (int round = 0; round < 3; ++round) {
       const Result<api::ObjectPtr> written =
           client::UpdateWithRetry(runtime_, client(), kind, name, "", [&](doc::Document& document) {

@@ -34,6 +34,7 @@ class SimulatedStage : public Stage {
 
  private:
   Ok Fault(const Statement& statement);
+  Ok Deafen(const Statement& statement);
   Ok FaultNode(const std::string& target, const std::string& what);
   Ok FaultDisk(const std::string& what);
   Ok FaultLost(const std::string& what);
@@ -45,6 +46,8 @@ class SimulatedStage : public Stage {
   Result<std::vector<std::string>> FolderProblems();
   Ok Rest();
   Ok Count(const Statement& statement);
+  Ok Rush(const Statement& statement);
+  void Together(int64_t fibers, const std::function<void(int64_t fiber)>& act);
   void CheckWaiting(const std::vector<std::string>& problems);
 
   rt::Runtime& runtime_;

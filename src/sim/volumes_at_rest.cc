@@ -62,7 +62,8 @@ std::string ClaimProblem(const api::Object& object, const StorageObjects& object
   const std::string_view phase = claim.status().phase();
   if (api::IsFullyBound(claim)) {
     const ObjectPtr found = Named(objects.volumes, "", claim.spec().volume_name());
-    if (found == nullptr) return "has lost its volume";
+    // Whether it may be lost, whoever saw it go has judged (Auditor::SeeClaim).
+    if (found == nullptr) return phase == "Lost" ? "" : fmt::format("has lost its volume, and is {}", phase);
     const PersistentVolume volume(found->tree());
     if (volume.spec().claim_ref().uid() != object.uid()) return "has a volume that is another's";
     if (phase != "Bound") return fmt::format("has a volume, and is {}", phase);
