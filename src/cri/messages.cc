@@ -19,8 +19,12 @@ constexpr Field kVersionRequest[] = {F<&VersionRequest::version>(1)};
 constexpr Field kVersionResponse[] = {F<&VersionResponse::version>(1), F<&VersionResponse::runtime_name>(2),
                                       F<&VersionResponse::runtime_version>(3),
                                       F<&VersionResponse::runtime_api_version>(4)};
+constexpr Field kIdMapping[] = {F<&IdMapping::host_id>(1), F<&IdMapping::container_id>(2), F<&IdMapping::length>(3)};
+constexpr Field kUserNamespace[] = {F<&UserNamespace::mode>(1), F<&UserNamespace::uids>(2),
+                                    F<&UserNamespace::gids>(3)};
 constexpr Field kNamespaceOption[] = {F<&NamespaceOption::network>(1), F<&NamespaceOption::pid>(2),
-                                      F<&NamespaceOption::ipc>(3), F<&NamespaceOption::target_id>(4)};
+                                      F<&NamespaceOption::ipc>(3), F<&NamespaceOption::target_id>(4),
+                                      F<&NamespaceOption::users>(5)};
 constexpr Field kSecurityProfile[] = {F<&SecurityProfile::type>(1), F<&SecurityProfile::localhost_ref>(2)};
 constexpr Field kHugepageLimit[] = {F<&HugepageLimit::page_size>(1), F<&HugepageLimit::limit>(2)};
 constexpr Field kLinuxContainerResources[] = {
@@ -67,7 +71,8 @@ constexpr Field kImageSpec[] = {F<&ImageSpec::image>(1), F<&ImageSpec::annotatio
                                 F<&ImageSpec::user_specified_image>(18)};
 constexpr Field kKeyValue[] = {F<&KeyValue::key>(1), F<&KeyValue::value>(2)};
 constexpr Field kMount[] = {F<&Mount::container_path>(1), F<&Mount::host_path>(2), F<&Mount::read_only>(3),
-                            F<&Mount::propagation>(5), F<&Mount::recursive_read_only>(8)};
+                            F<&Mount::propagation>(5),    F<&Mount::uids>(6),      F<&Mount::gids>(7),
+                            F<&Mount::recursive_read_only>(8)};
 constexpr Field kCapability[] = {F<&Capability::add>(1), F<&Capability::drop>(2)};
 constexpr Field kLinuxContainerSecurityContext[] = {F<&LinuxContainerSecurityContext::capabilities>(1),
                                                     F<&LinuxContainerSecurityContext::privileged>(2),
@@ -153,7 +158,11 @@ constexpr Field kStatusRequest[] = {F<&StatusRequest::verbose>(1)};
 constexpr Field kRuntimeCondition[] = {F<&RuntimeCondition::type>(1), F<&RuntimeCondition::status>(2),
                                        F<&RuntimeCondition::reason>(3), F<&RuntimeCondition::message>(4)};
 constexpr Field kRuntimeStatus[] = {F<&RuntimeStatus::conditions>(1)};
-constexpr Field kStatusResponse[] = {F<&StatusResponse::status>(1), F<&StatusResponse::info>(2)};
+constexpr Field kRuntimeHandlerFeatures[] = {F<&RuntimeHandlerFeatures::recursive_read_only_mounts>(1),
+                                             F<&RuntimeHandlerFeatures::user_namespaces>(2)};
+constexpr Field kRuntimeHandler[] = {F<&RuntimeHandler::name>(1), F<&RuntimeHandler::features>(2)};
+constexpr Field kStatusResponse[] = {F<&StatusResponse::status>(1), F<&StatusResponse::info>(2),
+                                     F<&StatusResponse::handlers>(3)};
 constexpr Field kLinuxRuntimeConfiguration[] = {F<&LinuxRuntimeConfiguration::cgroup_driver>(1)};
 constexpr Field kRuntimeConfigResponse[] = {F<&RuntimeConfigResponse::linux_configuration>(1)};
 constexpr Field kContainerEventResponse[] = {F<&ContainerEventResponse::container_id>(1),
@@ -195,6 +204,8 @@ constexpr int32_t kMinusMost = 14;
 constinit const Message Empty::kMessage = {"Empty", {}};
 constinit const Message VersionRequest::kMessage = Table("VersionRequest", kVersionRequest);
 constinit const Message VersionResponse::kMessage = Table("VersionResponse", kVersionResponse);
+constinit const Message IdMapping::kMessage = Table("IDMapping", kIdMapping);
+constinit const Message UserNamespace::kMessage = Table("UserNamespace", kUserNamespace);
 constinit const Message NamespaceOption::kMessage = Table("NamespaceOption", kNamespaceOption);
 constinit const Message SecurityProfile::kMessage = Table("SecurityProfile", kSecurityProfile);
 constinit const Message HugepageLimit::kMessage = Table("HugepageLimit", kHugepageLimit);
@@ -258,6 +269,8 @@ constinit const Message ContainerStatsResponse::kMessage = Table("ContainerStats
 constinit const Message StatusRequest::kMessage = Table("StatusRequest", kStatusRequest);
 constinit const Message RuntimeCondition::kMessage = Table("RuntimeCondition", kRuntimeCondition);
 constinit const Message RuntimeStatus::kMessage = Table("RuntimeStatus", kRuntimeStatus);
+constinit const Message RuntimeHandlerFeatures::kMessage = Table("RuntimeHandlerFeatures", kRuntimeHandlerFeatures);
+constinit const Message RuntimeHandler::kMessage = Table("RuntimeHandler", kRuntimeHandler);
 constinit const Message StatusResponse::kMessage = Table("StatusResponse", kStatusResponse);
 constinit const Message LinuxRuntimeConfiguration::kMessage =
     Table("LinuxRuntimeConfiguration", kLinuxRuntimeConfiguration);

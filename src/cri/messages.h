@@ -61,9 +61,19 @@ struct VersionResponse {
 
 // ---- Sandboxes ----
 
+struct IdMapping {  ///< IDMapping
+  uint32_t host_id = 0, container_id = 0, length = 0;
+  static const Message kMessage;
+};
+struct UserNamespace {
+  int32_t mode = kNamespacePod;  ///< or kNamespaceNode
+  std::vector<IdMapping> uids, gids;
+  static const Message kMessage;
+};
 struct NamespaceOption {
   int32_t network = 0, pid = 0, ipc = 0;
   std::string target_id;
+  std::optional<UserNamespace> users;
   static const Message kMessage;
 };
 struct SecurityProfile {
@@ -195,6 +205,7 @@ struct Mount {
   std::string container_path, host_path;
   bool read_only = false;
   int32_t propagation = kPropagationPrivate;
+  std::vector<IdMapping> uids, gids;
   bool recursive_read_only = false;
   static const Message kMessage;
 };
@@ -400,9 +411,19 @@ struct RuntimeStatus {
   std::vector<RuntimeCondition> conditions;
   static const Message kMessage;
 };
+struct RuntimeHandlerFeatures {
+  bool recursive_read_only_mounts = false, user_namespaces = false;
+  static const Message kMessage;
+};
+struct RuntimeHandler {
+  std::string name;
+  RuntimeHandlerFeatures features;
+  static const Message kMessage;
+};
 struct StatusResponse {
   RuntimeStatus status;
   StringMap info;
+  std::vector<RuntimeHandler> handlers;
   static const Message kMessage;
 };
 struct LinuxRuntimeConfiguration {

@@ -38,6 +38,7 @@ Ok RuntimeImpl::Start() {
   if (options_.cgroups) limits_.swap = options_.cgroups->has_swap_limit();
   TRY(WaitAnswer());
   TRY(CheckDriver());
+  TRY(ReadFeatures());
   TRY(LookAtStates());
   fibers_.Spawn("cri events", [this] { ListenToEvents(); });
   fibers_.Spawn("cri states", [this] { WatchStates(); });
@@ -74,6 +75,17 @@ Ok RuntimeImpl::CheckDriver() {
   if (!config.ok()) return config.status().WithContext("container runtime");
   if (config->linux_configuration && config->linux_configuration->cgroup_driver == kDriverSystemd) {
     return Unavailable("the container runtime uses the cgroup driver of systemd; set SystemdCgroup = false");
+  }
+  return {};
+}
+
+/// Of the handler that pods get. Those before containerd 2 and CRI-O 1.29 tell nothing of it, and can do neither.
+Ok RuntimeImpl::ReadFeatures() {
+  const auto status = TRY(Ask<StatusResponse>("Status", StatusRequest()).Context("container runtime"));
+  for (const RuntimeHandler& handler : status.handlers) {
+    if (!handler.name.empty()) continue;
+    features_ = {.recursive_read_only_mounts = handler.features.recursive_read_only_mounts,
+                 .user_namespaces = handler.features.user_namespaces};
   }
   return {};
 }

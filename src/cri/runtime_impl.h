@@ -45,6 +45,7 @@ class RuntimeImpl final : public Runtime {
   Result<runtime::ContainerEvent> NextEvent() override { return events_.Pop(); }
   std::string name() const override { return name_; }
   std::string version() const override { return version_; }
+  runtime::RuntimeFeatures features() const override { return features_; }
   Result<RuntimePlaces> Places() override;
   Ok WaitNetwork(Duration patience) override;
 
@@ -64,6 +65,7 @@ class RuntimeImpl final : public Runtime {
   static Ok GoneIsFine(Ok done) { return done.Failed(Reason::kNotFound) ? Ok() : done; }
   Ok WaitAnswer();
   Ok CheckDriver();
+  Ok ReadFeatures();
   Result<ContainerStatus> RawStatus(const std::string& id);
   Result<std::vector<Container>> RawContainers(const std::string& sandbox_id);
   Result<std::vector<PodSandbox>> RawSandboxes();
@@ -87,6 +89,7 @@ class RuntimeImpl final : public Runtime {
   Limits limits_;
   std::string name_;
   std::string version_;
+  runtime::RuntimeFeatures features_;
   std::map<std::string, runtime::ContainerStatus> known_;  // as of their last change of state
   rt::Mutex groups_;                                       // one at a time changes pods' control groups
   std::map<std::string, int> making_;                      // sandboxes under way, by control group

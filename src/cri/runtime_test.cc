@@ -85,6 +85,25 @@ TEST(CriSpecs, ASandboxSaysItAllAgain) {
   EXPECT_FALSE(ConfigFrom({{kConfigAnnotation, Base64Encode("\x01")}}).ok());
 }
 
+TEST(CriRuntime, TellsWhatItsHandlerCanDo) {
+  struct Case {
+    std::vector<RuntimeHandler> handlers;
+    bool read_only, users;
+  };
+  const Case cases[] = {{{}, false, false},  // an old one does not say
+                        {{{"kata", {true, true}}}, false, false},
+                        {{{"kata", {false, false}}, {"", {true, false}}}, true, false},
+                        {{{"", {true, true}}}, true, true}};
+  for (const Case& one : cases) {
+    WithRuntime(
+        [&](const World& world) {
+          EXPECT_EQ(world.containers.features().recursive_read_only_mounts, one.read_only);
+          EXPECT_EQ(world.containers.features().user_namespaces, one.users);
+        },
+        [&](TestingRuntime& other) { other.handlers = one.handlers; });
+  }
+}
+
 struct PidCase {
   bool per_container;
   runtime::NamespaceMode pid;

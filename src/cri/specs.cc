@@ -40,6 +40,10 @@ SecurityProfile SeccompOf(const runtime::SecuritySpec& security) {
   }
 }
 
+std::vector<IdMapping> MappingsOf(const runtime::IdRange& ids) {
+  return {{.host_id = ids.first, .container_id = 0, .length = ids.length}};
+}
+
 std::vector<std::string> Texts(std::span<const std::string_view> list) { return {list.begin(), list.end()}; }
 
 LinuxContainerSecurityContext SecurityOf(const runtime::SecuritySpec& spec, const NamespaceOption& namespaces) {
@@ -110,6 +114,9 @@ PodSandboxConfig MakeSandboxConfig(const runtime::SandboxSpec& spec, const std::
   own.security.namespaces.network = NamespaceOf(spec.network);
   own.security.namespaces.ipc = NamespaceOf(spec.ipc);
   own.security.namespaces.pid = spec.pid_per_container ? kNamespaceContainer : NamespaceOf(spec.pid);
+  if (const auto& ids = spec.user_namespace) {
+    own.security.namespaces.users = UserNamespace{kNamespacePod, MappingsOf(*ids), MappingsOf(*ids)};
+  }
   out.annotations[kConfigAnnotation] = Base64Encode(Encode(out));
   return out;
 }
@@ -134,11 +141,15 @@ CreateContainerRequest MakeContainerRequest(const std::string& sandbox_id, const
   config.args = spec.args;
   config.working_directory = spec.working_directory;
   for (const std::string& line : spec.environment) config.environment.push_back(Variable(line));
+  const auto& users = sandbox.linux_config.security.namespaces.users;
   for (const runtime::MountSpec& mount : spec.mounts) {
+    const bool mapped = users && !mount.ids_are_mapped;
     config.mounts.push_back({.container_path = mount.container_path,
                              .host_path = mount.host_path,
                              .read_only = mount.read_only,
                              .propagation = PropagationOf(mount.propagation),
+                             .uids = mapped ? users->uids : std::vector<IdMapping>(),
+                             .gids = mapped ? users->gids : std::vector<IdMapping>(),
                              .recursive_read_only = mount.recursive_read_only});
   }
   config.labels = spec.labels;

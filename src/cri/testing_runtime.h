@@ -28,6 +28,7 @@ class TestingRuntime : public Channel {
   bool containerd_events = false;        ///< containerd of any version
   std::optional<int32_t> cgroup_driver;  ///< nullopt: the question is not known
   bool network_ready = true;
+  std::vector<RuntimeHandler> handlers;  ///< none: it says nothing of what they can do
   Duration end_delay{};  ///< from the news of an end until the lists have it
   std::function<Ok(const std::string& method)> fails = [](const std::string&) { return Ok(); };
   std::map<std::string, std::string> answers;  ///< bytes to answer to a method, instead
@@ -109,6 +110,7 @@ class TestingRuntime : public Channel {
     if (name == "Status") {
       StatusResponse out;
       out.status.conditions = {{"RuntimeReady", true, "", ""}, {"NetworkReady", network_ready, "NoConfig", "none yet"}};
+      out.handlers = handlers;
       out.info["config"] = R"({"cni":{"binDir":"/there/bin","confDir":"/there/net.d"}})";
       return Encode(out);
     }

@@ -59,6 +59,7 @@ Agent::Agent(rt::Runtime& runtime, client::Client& client, runtime::Runtime& con
       options_(WithDefaults(std::move(options))),
       informers_(runtime, client),
       events_(runtime, client, "kubelet", options_.node_name),
+      user_ranges_(runtime, options_.data_directory + "/pods"),
       pressures_(options_.eviction),
       asking_servers_(runtime),
       tasks_(runtime, "node agent") {}
@@ -68,8 +69,9 @@ Agent::~Agent() = default;
 Ok Agent::Start() {
   TRY(runtime_.files().MakeDirectories(options_.data_directory + "/pods", 0700));
   TRY(runtime_.files().MakeDirectories(options_.log_directory));
+  TRY(user_ranges_.Load());
   apparmor_ = runtime_.files().ReadFile("/sys/module/apparmor/parameters/enabled").value_or("").starts_with('Y');
-  status_ = std::make_unique<NodeStatus>(runtime_, client_, images_, options_);
+  status_ = std::make_unique<NodeStatus>(runtime_, client_, images_, containers_.features(), options_);
   TRY(status_->Register());
   MakeStats();
   allocator_ = std::make_unique<Allocator>(status_->allocatable());
@@ -164,6 +166,7 @@ Ok Agent::RemoveFiles(const std::string& uid) {
   const std::string folder = options_.data_directory + "/pods/" + uid;
   PodVolumes volumes(runtime_, client_, folder);
   TRY(volumes.TearDown());
+  TRY(user_ranges_.Release(uid));
   return files.RemoveAll(folder);
 }
 
@@ -219,6 +222,7 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .probe_counts = probe_counts_,
                              .asking_servers = asking_servers_,
                              .allocator = *allocator_,
+                             .user_ranges = user_ranges_,
                              .pids_most = options_.pids_most,
                              .huge_pages = status_->huge_pages(),
                              .machine_cpu_milli = status_->cpu_milli(),

@@ -23,6 +23,7 @@
 #include "node/probe_counts.h"
 #include "node/qos_groups.h"
 #include "node/reserved.h"
+#include "node/user_ranges.h"
 #include "rt/runtime.h"
 #include "runtime/runtime.h"
 
@@ -136,6 +137,7 @@ class Agent : public client::NodeAccess {
   client::EventRecorder events_;
   std::unique_ptr<class NodeStatus> status_;
   std::unique_ptr<Allocator> allocator_;
+  UserRanges user_ranges_;
   std::unique_ptr<QosGroups> qos_groups_;
   std::unique_ptr<MirrorPods> mirrors_;
   std::unique_ptr<StaticPods> statics_;

@@ -31,7 +31,7 @@ runtime::MountPropagation PropagationOf(api::core_v1::VolumeMount mount) {
   return mode == "HostToContainer" ? runtime::MountPropagation::kHostToContainer : runtime::MountPropagation::kPrivate;
 }
 
-Result<bool> IsRecursiveReadOnly(api::core_v1::VolumeMount mount) {
+Result<bool> IsRecursiveReadOnly(api::core_v1::VolumeMount mount, bool supported) {
   const std::string_view mode = mount.recursive_read_only().value_or("Disabled");
   if (mode == "Disabled") return false;
   const std::string what = fmt::format("failed to resolve recursive read-only mode: volume \"{}\" requested recursive "
@@ -41,7 +41,8 @@ Result<bool> IsRecursiveReadOnly(api::core_v1::VolumeMount mount) {
   if (const std::string_view propagation = mount.mount_propagation().value_or("None"); propagation != "None") {
     return BadRequest(fmt::format("{}compatible with propagation \"{}\"", what, propagation));
   }
-  return true;
+  if (!supported && mode != "IfPossible") return BadRequest(what + "supported by the runtime");
+  return supported;
 }
 
 Result<std::vector<runtime::MountSpec>> Mounts(Container container, const PodVolumes& volumes,
@@ -57,7 +58,8 @@ Result<std::vector<runtime::MountSpec>> Mounts(Container container, const PodVol
                    .container_path = std::move(target),
                    .read_only = mount.read_only() || volumes.IsReadOnly(mount.name()),
                    .propagation = PropagationOf(mount),
-                   .recursive_read_only = TRY(IsRecursiveReadOnly(mount))});
+                   .recursive_read_only = TRY(IsRecursiveReadOnly(mount, inputs.recursive_read_only)),
+                   .ids_are_mapped = volumes.IdsAreMapped(mount.name())});
   }
   auto add = [&out](const std::string& file, std::string_view path) {
     const bool taken = std::ranges::any_of(out, [path](const auto& mount) { return mount.container_path == path; });

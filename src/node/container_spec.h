@@ -23,6 +23,7 @@ struct ContainerInputs {
   Environment environment;
   int64_t machine_memory = 0;
   api::ResourceList huge_pages;             ///< those the machine has
+  bool recursive_read_only = true;          ///< the runtime can do it
   std::map<size_t, std::string> sub_paths;  ///< what to mount instead of a whole volume, by the mount's number
   std::string seccomp_directory;            ///< where Localhost profiles lie
   std::string termination_log;  ///< mounted at the container's terminationMessagePath

@@ -13,6 +13,7 @@
 
 #include "rt/file_system.h"
 #include "rt/owned_fd.h"
+#include "runtime/id_maps.h"
 #include "runtime/kernel.h"
 
 namespace knarr::node {
@@ -49,9 +50,16 @@ bool IsMounted(rt::Runtime& runtime, const std::string& path) {
   return mounted;
 }
 
-Ok MountImage(rt::Runtime& runtime, const std::vector<std::string>& layers, const std::string& path) {
+Ok MountImage(rt::Runtime& runtime, const std::vector<std::string>& layers, const std::string& path,
+              int user_namespace_of) {
   Ok result;
-  runtime.Blocking([&] { result = runtime::kernel::MountLayers(layers, path); });
+  runtime.Blocking([&] {
+    result = [&]() -> Ok {
+      if (user_namespace_of == 0) return runtime::kernel::MountLayers(layers, path);
+      const rt::OwnedFd users = TRY(runtime::kernel::UserNamespaceOf(user_namespace_of));
+      return runtime::kernel::MountMappedLayers(layers, path, users, path + ".layers");
+    }();
+  });
   return result;
 }
 

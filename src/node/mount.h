@@ -16,8 +16,10 @@ namespace knarr::node {
 Ok MountTmpfs(rt::Runtime& runtime, const std::string& path, int64_t size);
 /// Whether the directory is where something is mounted.
 bool IsMounted(rt::Runtime& runtime, const std::string& path);
-/// An image's files at the directory, to read from.
-Ok MountImage(rt::Runtime& runtime, const std::vector<std::string>& layers, const std::string& path);
+/// An image's files at the directory, to read from; with the owners that the user namespace of a process shows as its
+/// own, where there is one (not 0).
+Ok MountImage(rt::Runtime& runtime, const std::vector<std::string>& layers, const std::string& path,
+              int user_namespace_of);
 /// Gives the group all it needs in a folder and below: it becomes the group of everything, may write whatever it may
 /// read, and what is made in folders is its own, too. `only_if_root_differs`: nothing is done when the folder itself is
 /// so already.

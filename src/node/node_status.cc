@@ -105,8 +105,9 @@ Result<MachineInfo> ReadMachine(rt::Runtime& runtime, const std::string& data_di
   return info;
 }
 
-NodeStatus::NodeStatus(rt::Runtime& runtime, client::Client& client, image::Store& images, const AgentOptions& options)
-    : runtime_(runtime), client_(client), images_(images), options_(options) {}
+NodeStatus::NodeStatus(rt::Runtime& runtime, client::Client& client, image::Store& images,
+                       const runtime::RuntimeFeatures& features, const AgentOptions& options)
+    : runtime_(runtime), client_(client), images_(images), features_(features), options_(options) {}
 
 Ok NodeStatus::Register() {
   machine_ = TRY(ReadMachine(runtime_, options_.data_directory));
@@ -160,8 +161,8 @@ void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
   status.clear_runtime_handlers();
   auto handler = status.add_runtime_handlers();
   handler.set_name("");
-  handler.features().set_recursive_read_only_mounts(true);
-  handler.features().set_user_namespaces(false);
+  handler.features().set_recursive_read_only_mounts(features_.recursive_read_only_mounts);
+  handler.features().set_user_namespaces(features_.user_namespaces);
   status.clear_declared_features();
   for (const std::string_view feature : kDeclaredFeatures) status.add_declared_features(feature);
   for (const ConditionText& usual : kConditions) {

@@ -14,6 +14,7 @@
 #include "image/store.h"
 #include "node/eviction.h"
 #include "rt/runtime.h"
+#include "runtime/runtime.h"
 
 namespace knarr::node {
 
@@ -40,7 +41,8 @@ Result<MachineInfo> ReadMachine(rt::Runtime& runtime, const std::string& data_di
 
 class NodeStatus {
  public:
-  NodeStatus(rt::Runtime& runtime, client::Client& client, image::Store& images, const AgentOptions& options);
+  NodeStatus(rt::Runtime& runtime, client::Client& client, image::Store& images,
+             const runtime::RuntimeFeatures& features, const AgentOptions& options);
 
   /// Makes or updates the Node, Ready, with its lease.
   Ok Register();
@@ -68,6 +70,7 @@ class NodeStatus {
   rt::Runtime& runtime_;
   client::Client& client_;
   image::Store& images_;
+  const runtime::RuntimeFeatures features_;
   const AgentOptions& options_;
   MachineInfo machine_;
   api::ResourceList huge_pages_;

@@ -115,7 +115,9 @@ Ok PodWorker::EnsureImageVolumes(Pod pod, Container container, ContainerRecord& 
         pod, {std::string(volume.image().reference()), volume.image().pull_policy(), ""}, record));
     const Ok mounted = [&]() -> Ok {
       image.layer_directories = TRY(environment_.images.Layers(image));
-      return volumes_.SetUpImage(volume.name(), image);
+      const bool own_users = !pod.spec().host_users().value_or(true);
+      if (!sandbox_) return Cancelled("pod is going away");
+      return volumes_.SetUpImage(volume.name(), image, own_users ? sandbox_->infra_pid : 0);
     }();
     if (!mounted.ok() && !mounted.Failed(Reason::kCancelled)) {
       NoteStartFailure(record, "CreateContainerError", mounted.status());

@@ -127,7 +127,10 @@ Result<runtime::SandboxSpec> PodWorker::MakeSandboxSpec(Pod pod) {
       fmt::format("{}/{}_{}_{}", environment_.log_directory, spec.pod_namespace, spec.pod_name, spec.pod_uid);
   spec.cgroup_parent = PodCgroup(environment_.cgroup_root, pod);
   if (!pod.spec().host_users().value_or(true)) {
-    return Unavailable("can't set `spec.hostUsers: false`, runtime does not support user namespaces");
+    if (!environment_.containers.features().user_namespaces) {
+      return Unavailable("can't set `spec.hostUsers: false`, runtime does not support user namespaces");
+    }
+    spec.user_namespace = TRY(environment_.user_ranges.Of(spec.pod_uid));
   }
   spec.pod_resources = TRY(PodGroup(pod));
   if (pod.spec().host_network()) spec.network = runtime::NamespaceMode::kNode;
@@ -240,6 +243,7 @@ Result<runtime::ContainerSpec> PodWorker::PrepareContainer(Pod pod, Container co
                          .attempt = record.next_attempt(),
                          .machine_memory = environment_.machine_memory,
                          .huge_pages = environment_.huge_pages,
+                         .recursive_read_only = environment_.containers.features().recursive_read_only_mounts,
                          .seccomp_directory = environment_.pods_directory + "/../seccomp",
                          .termination_log = TerminationLogOf(directory, container.name(), record.next_attempt()),
                          .hosts_file = directory + "/hosts",

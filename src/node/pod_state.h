@@ -89,6 +89,7 @@ struct PodState {
   std::string pod_ip;
   std::string host_ip;
   std::string runtime_name = "knarr";  ///< what containers' ids begin with
+  bool recursive_read_only = true;     ///< the runtime can mount so
   std::optional<WallTime> started;  ///< when the agent first saw it
   /// The containers' work is done, well or not: nothing is started any more, and sidecars that run are stopped.
   bool finished = false;

@@ -66,7 +66,7 @@ void WriteState(Pod pod, const PodState& state, const ContainerRecord& record, W
 }
 
 template <typename Spec>
-void WriteMounts(Spec spec, ContainerStatusEdit to) {
+void WriteMounts(const PodState& state, Spec spec, ContainerStatusEdit to) {
   for (const auto mount : spec.volume_mounts()) {
     auto status = to.add_volume_mounts();
     status.set_name(mount.name());
@@ -74,7 +74,8 @@ void WriteMounts(Spec spec, ContainerStatusEdit to) {
     if (!mount.read_only()) continue;
     status.set_read_only(true);
     const std::string_view mode = mount.recursive_read_only().value_or("Disabled");
-    status.set_recursive_read_only(mode == "Disabled" ? "Disabled" : "Enabled");
+    const bool recursive = mode == "Enabled" || (mode == "IfPossible" && state.recursive_read_only);
+    status.set_recursive_read_only(recursive ? "Enabled" : "Disabled");
   }
 }
 
@@ -89,7 +90,7 @@ void WriteContainer(Pod pod, const PodState& state, Spec spec, WallTime now, Con
   const bool ephemeral = record != nullptr && record->ephemeral;
   if (!ephemeral) to.set_started(false);
   to.last_state();
-  WriteMounts(spec, to);
+  WriteMounts(state, spec, to);
   if (record == nullptr) {
     to.state().waiting().set_reason("ContainerCreating");
     return;

@@ -275,6 +275,7 @@ Ok PodWorker::TearDown() {
   TRY(volumes_.TearDown());
   const api::ObjectPtr keep = pod_;
   const Pod pod(keep->tree());
+  TRY(environment_.user_ranges.Release(std::string(pod.metadata().uid())));
   TRY(files.RemoveAll(environment_.pods_directory + "/" + std::string(pod.metadata().uid())));
   return files.RemoveAll(fmt::format("{}/{}_{}_{}", environment_.log_directory, pod.metadata().ns(),
                                      pod.metadata().name(), pod.metadata().uid()));

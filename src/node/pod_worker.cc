@@ -26,6 +26,7 @@ using runtime::SandboxState;
 
 constexpr Duration kRetryFirst = 500ms;
 constexpr Duration kRetryMost = 120s;
+constexpr Duration kClearAfter = 10ms;
 constexpr Duration kConflictPause = 5ms;
 constexpr Duration kVolumesRetry = 1min;
 constexpr const char* kStatusUnknown = "ContainerStatusUnknown";
@@ -58,6 +59,7 @@ PodWorker::PodWorker(const PodEnvironment& environment, api::ObjectPtr pod, std:
       main_(environment.runtime, "pod") {
   state_.host_ip = environment.node_ip;
   state_.runtime_name = environment.containers.name();
+  state_.recursive_read_only = environment.containers.features().recursive_read_only_mounts;
   state_.started = view().status().start_time();
   if (!state_.started) state_.started = environment.runtime.Wall();
   // Failed once is failed for good.
@@ -377,6 +379,8 @@ Ok PodWorker::SyncRunning() {
 Ok PodWorker::SyncFinished() {
   TRY(WriteStatus());
   if (!over_) {
+    // Whoever waits for the end hears of it before clearing away takes the processor and the disk.
+    TRY(environment_.runtime.Sleep(kClearAfter));
     if (sandbox_) {
       TRY(environment_.network.Detach(sandbox_->id));
       TRY(environment_.containers.StopSandbox(sandbox_->id));
@@ -384,6 +388,7 @@ Ok PodWorker::SyncFinished() {
     state_.sandbox_ready = false;
     followers_.StopAndJoin();
     TRY(volumes_.TearDown());
+    TRY(environment_.user_ranges.Release(std::string(pod_->uid())));
     over_ = true;
     environment_.allocator.Release(std::string(pod_->uid()));
   }

@@ -23,6 +23,7 @@
 #include "node/probe_counts.h"
 #include "node/prober.h"
 #include "node/pull_secrets.h"
+#include "node/user_ranges.h"
 #include "node/volumes.h"
 #include "rt/sync.h"
 #include "runtime/runtime.h"
@@ -47,6 +48,7 @@ struct PodEnvironment {
   ProbeCounts& probe_counts;
   rt::Mutex& asking_servers;  ///< taken while a file server is asked for a mount
   Allocator& allocator;
+  UserRanges& user_ranges;
   int64_t pids_most = 0;         ///< processes of one pod; 0: as many as the machine lets
   api::ResourceList huge_pages;  ///< those the machine has
   int64_t machine_cpu_milli = 0;

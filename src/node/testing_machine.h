@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -69,6 +70,7 @@ class FakeRuntime : public runtime::Runtime {
 
   Result<runtime::SandboxStatus> RunSandbox(const runtime::SandboxSpec& spec) override {
     if (on_run_sandbox) TRY(on_run_sandbox(spec));
+    user_namespaces[spec.pod_uid] = spec.user_namespace;
     runtime::SandboxStatus status;
     status.id = "sandbox-" + std::to_string(++number_);
     status.state = runtime::SandboxState::kReady;
@@ -159,6 +161,7 @@ class FakeRuntime : public runtime::Runtime {
     }
     return out;
   }
+  std::map<std::string, std::optional<runtime::IdRange>> user_namespaces;  ///< by pod
   /// The limits last given, by container or sandbox; and the order in which they were.
   std::map<std::string, runtime::CgroupResources> limits;
   std::vector<std::string> updates;
@@ -201,6 +204,8 @@ class FakeRuntime : public runtime::Runtime {
   Result<runtime::ContainerEvent> NextEvent() override { return events_.Pop(); }
   std::string name() const override { return "fake"; }
   std::string version() const override { return "0"; }
+  runtime::RuntimeFeatures can{.recursive_read_only_mounts = true};
+  runtime::RuntimeFeatures features() const override { return can; }
 
  private:
   rt::Runtime& runtime_;

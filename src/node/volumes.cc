@@ -247,14 +247,16 @@ Result<std::set<std::string>> ImagesShownIn(rt::Runtime& runtime, const std::str
   return out;
 }
 
-Ok PodVolumes::SetUpImage(std::string_view volume, const image::Image& image) {
+Ok PodVolumes::SetUpImage(std::string_view volume, const image::Image& image, int user_namespace_of) {
   std::string path = fmt::format("{}/{}/{}", directory_, kImages, volume);
   TRY(runtime_.files().MakeDirectories(path));
   // One that is mounted stays, whatever its name means by now.
   if (!IsMounted(runtime_, path)) {
     TRY(runtime_.files().WriteFile(path + std::string(kImageId), image.id));
-    TRY(MountImage(runtime_, image.layer_directories, path));
+    TRY(MountImage(runtime_, image.layer_directories, path, user_namespace_of));
   }
+  // An overlay can't be mapped itself, as other volumes are.
+  if (user_namespace_of != 0) mapped_.emplace(volume);
   paths_.insert_or_assign(std::string(volume), std::move(path));
   return {};
 }
@@ -345,6 +347,7 @@ Ok PodVolumes::TearDown() {
   TRY(UnmountBelow(runtime_, directory_ + "/volumes"));
   paths_.clear();
   read_only_.clear();
+  mapped_.clear();
   tokens_->Clear();
   set_up_ = false;
   return runtime_.files().RemoveAll(directory_ + "/volumes");

@@ -61,10 +61,12 @@ class PodVolumes {
   std::optional<WallTime> refresh_at() const;
   /// Whether SetUp is still to be called by this process (a pod may be older than it).
   bool idle() const { return !set_up_; }
-  /// Mounts what an image volume shows.
-  Ok SetUpImage(std::string_view volume, const image::Image& image);
+  /// Mounts what an image volume shows, for a pod with the user namespace of that process (0: it has none).
+  Ok SetUpImage(std::string_view volume, const image::Image& image, int user_namespace_of);
   /// Whether nobody may write to it, whatever a mount says.
   bool IsReadOnly(std::string_view volume) const { return read_only_.contains(volume); }
+  /// Whether its files have owners that a user namespace of the pod's shows as its own already.
+  bool IdsAreMapped(std::string_view volume) const { return mapped_.contains(volume); }
   /// The host's path of a volume; NotFound before SetUp.
   Result<std::string> PathOf(std::string_view volume) const;
   /// Unmounts and removes everything; idempotent, needs no SetUp before.
@@ -88,6 +90,7 @@ class PodVolumes {
   rt::Mutex busy_;  // files are written by one fiber at a time
   std::map<std::string, std::string, std::less<>> paths_;
   std::set<std::string, std::less<>> read_only_;
+  std::set<std::string, std::less<>> mapped_;
 };
 
 }  // namespace knarr::node

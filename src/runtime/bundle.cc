@@ -172,8 +172,17 @@ Value Config::Mounts() {
   usual("/dev/shm", "bind", spec_.sandbox.shm_path, {"rbind", "rprivate", "nosuid", "noexec", "nodev", "rw"});
   for (const MountSpec& mount : own) {
     const std::string_view read_only = mount.recursive_read_only ? "rro" : "ro";
-    out.Append(arena_, Mount(mount.container_path, "bind", mount.host_path,
-                             {"rbind", PropagationOption(mount.propagation), mount.read_only ? read_only : "rw"}));
+    Value one = Mount(mount.container_path, "bind", mount.host_path,
+                      {"rbind", PropagationOption(mount.propagation), mount.read_only ? read_only : "rw"});
+    if (const auto& ids = spec_.sandbox.user_namespace; ids && !mount.ids_are_mapped) {
+      for (const char* key : {"uidMappings", "gidMappings"}) {
+        Value& mapping = Set(one, key, Value::Array()).Append(arena_, Value::Object());
+        Set(mapping, "containerID", Value::Int(0));
+        Set(mapping, "hostID", Value::Int(ids->first));
+        Set(mapping, "size", Value::Int(ids->length));
+      }
+    }
+    out.Append(arena_, one);
   }
   return out;
 }
@@ -188,6 +197,7 @@ Value Config::Namespaces() {
   };
   const BundleSandbox& sandbox = spec_.sandbox;
   const auto add = [&](std::string_view type, std::string_view file) { join(type, file, sandbox.infra_pid); };
+  if (sandbox.user_namespace) add("user", "user");
   if (sandbox.pid_target > 0) {
     join("pid", "pid", sandbox.pid_target);
   } else if (sandbox.pid_per_container) {

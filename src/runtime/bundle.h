@@ -3,6 +3,7 @@
 // A container's OCI config.json, as containerd would write it for the same pod, and an exec's process.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,7 @@ struct BundleSandbox {
   int pid_target = 0;  ///< a process whose PID namespace is joined; 0 for none
   NamespaceMode ipc = NamespaceMode::kPod;
   std::string shm_path;  ///< the pod's /dev/shm
+  std::optional<IdRange> user_namespace;  ///< the infra process' is joined
 };
 
 /// What this machine allows.

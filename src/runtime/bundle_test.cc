@@ -62,6 +62,14 @@ TEST_F(BundleTest, Confined) {
   EXPECT_TRUE(MakeConfig(spec_).Failed(Reason::kBadRequest));
 }
 
+TEST_F(BundleTest, UserNamespace) {
+  container_.mounts = {{"/host/a", "/a"}, {"/host/b", "/b"}};
+  container_.mounts[1].ids_are_mapped = true;
+  spec_.sandbox.user_namespace = IdRange{131072, 65536};
+  spec_.root_path = "rootfs";
+  ExpectGolden("user_namespace", MakeConfig(spec_));
+}
+
 TEST(DefaultSeccomp, GrantsWhatTheCapabilitiesAre) {
   const auto names = [](const std::string& json) {
     std::map<std::string, int> out;

@@ -8,6 +8,7 @@
 #include "rt/process.h"
 #include "runtime/disk_usage.h"
 #include "runtime/engine_impl.h"
+#include "runtime/id_maps.h"
 #include "runtime/kernel.h"
 #include "runtime/oci_error.h"
 #include "runtime/seccomp.h"
@@ -21,6 +22,7 @@ constexpr Duration kCgroupTimeout = 5s;
 constexpr Duration kCgroupRetry = 2ms;
 constexpr int kStartErrorExit = 128;
 constexpr int kLostExit = 255;
+constexpr size_t kMountsInsideMost = 200;  // each is a descriptor of crun's
 
 // What became of a container, in containerd's words.
 std::string ExitReason(const ContainerEntry& container) {
@@ -50,6 +52,39 @@ Result<std::string> SeccompOf(const BundleSpec& bundle) {
                                                            GoQuote(security.seccomp_file));
   }
   return DefaultSeccomp(security.add_capabilities, security.drop_capabilities, bundle.host.capability_mask);
+}
+
+// crun takes what it maps as it is named, and without what is mounted below: links are followed here, and the mounts
+// below are mounts of their own (which, as with runc, are not mapped).
+Ok ResolveMounts(std::vector<MountSpec>& mounts) {
+  const std::vector<kernel::MountPoint> all = kernel::Mounts();
+  const size_t given = mounts.size();
+  for (size_t i = 0; i < given; i++) {
+    mounts[i].host_path = kernel::RealPath(mounts[i].host_path);
+    const MountSpec above = mounts[i];
+    const auto inside = kernel::MountsInside(all, above.host_path);
+    if (inside.size() > kMountsInsideMost) {
+      return BadRequest("more than " + std::to_string(kMountsInsideMost) + " mounts lie below " + above.host_path +
+                        ": in a pod with a user namespace they can't be shown");
+    }
+    for (const std::string& path : inside) {
+      MountSpec& below = mounts.emplace_back(above);
+      below.host_path = path;
+      below.container_path = TrimRight(above.container_path, "/");
+      below.container_path += path.substr(above.host_path == "/" ? 0 : above.host_path.size());
+      below.ids_are_mapped = true;
+    }
+  }
+  return {};
+}
+
+// The container's own folder is passed through to its root by that root's owner.
+Ok MountMappedRoot(int infra_pid, const IdRange& ids, const std::string& directory, const image::Image& image) {
+  TRY(kernel::Chmod(directory, 0711));
+  TRY(kernel::Chown(directory + "/upper", ids.first, ids.first));
+  const rt::OwnedFd users = TRY(kernel::UserNamespaceOf(infra_pid));
+  return kernel::MountMappedOverlay(image.layer_directories, directory + "/upper", directory + "/work",
+                                    directory + "/rootfs", users, directory + kAside);
 }
 
 std::string ProgramName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -142,6 +177,7 @@ Result<BundleSpec> EngineImpl::MakeBundle(const SandboxEntry& sandbox, const Con
   out.sandbox.pid_per_container = pod.pid_per_container;
   out.sandbox.pid_target = TRY(FindPidTarget(sandbox, spec));
   out.sandbox.ipc = pod.ipc;
+  out.sandbox.user_namespace = pod.user_namespace;
   out.sandbox.shm_path = pod.ipc == NamespaceMode::kPod ? sandbox.directory + "/shm" : "/dev/shm";
   out.host = host_;
   out.extra_mounts.push_back({sandbox.directory + "/hostname", "/etc/hostname", false});
@@ -183,10 +219,12 @@ Result<std::string> EngineImpl::CreateContainer(const std::string& sandbox_id, c
                                             : !spec.args.empty()                ? spec.args
                                                                                 : image->config.command;
   record.program = program.empty() ? "" : program[0];
-  bundle->root_path = container->directory + "/rootfs";
+  // The root of a user namespace can't pass through our folders, but begins in the container's.
+  const bool own_users = sandbox->record.spec.user_namespace.has_value();
+  bundle->root_path = own_users ? "rootfs" : container->directory + "/rootfs";
   bundle->cgroup_path = record.cgroup_path;
 
-  const Ok prepared = InPool([&] { return PrepareContainer(*container, *bundle, *image); });
+  const Ok prepared = InPool([&] { return PrepareContainer(*sandbox, *container, *bundle, *image); });
   // The sandbox may have been stopped or removed meanwhile.
   if (prepared.ok() && sandbox->ready()) {
     sandbox->containers[record.id] = container;
@@ -198,7 +236,8 @@ Result<std::string> EngineImpl::CreateContainer(const std::string& sandbox_id, c
   return context(prepared.ok() ? Conflict("sandbox " + sandbox_id + " was stopped") : prepared.status());
 }
 
-Ok EngineImpl::PrepareContainer(const ContainerEntry& container, BundleSpec& bundle, const image::Image& image) {
+Ok EngineImpl::PrepareContainer(const SandboxEntry& sandbox, const ContainerEntry& container, BundleSpec& bundle,
+                                const image::Image& image) {
   const std::string& directory = container.directory;
   TRY(kernel::MakeDirectories(directory, 0700));
   TRY(kernel::ReplaceFile(directory + "/container.json", ToJson(container.record)));
@@ -206,15 +245,21 @@ Ok EngineImpl::PrepareContainer(const ContainerEntry& container, BundleSpec& bun
   if (const std::string& log = container.record.log_path; !log.empty()) {
     TRY(kernel::MakeDirectories(log.substr(0, log.rfind('/'))));
   }
-  for (const MountSpec& mount : bundle.container->mounts) {
+  ContainerSpec spec = *bundle.container;
+  for (const MountSpec& mount : spec.mounts) {
     // As containerd does for a hostPath that says nothing of its type.
     if (!kernel::Exists(mount.host_path)) TRY(kernel::MakeDirectories(mount.host_path));
     TRY(CheckPropagation(mount));
   }
+  if (sandbox.record.spec.user_namespace) TRY(ResolveMounts(spec.mounts));
+  bundle.container = &spec;
   bundle.seccomp = TRY(SeccompOf(bundle));
-  if (bundle.container->security.privileged) bundle.devices = kernel::HostDevices();
+  if (spec.security.privileged) bundle.devices = kernel::HostDevices();
   const std::string config = TRY(MakeConfig(bundle));
   TRY(kernel::ReplaceFile(directory + "/config.json", config));
+  if (const auto& ids = sandbox.record.spec.user_namespace) {
+    return MountMappedRoot(sandbox.pids.infra, *ids, directory, image);
+  }
   return kernel::MountOverlay(image.layer_directories, directory + "/upper", directory + "/work",
                               directory + "/rootfs");
 }

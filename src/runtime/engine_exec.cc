@@ -101,7 +101,12 @@ Ok Session::Start(const ContainerEntry& container, const ExecSpec& spec, Streams
     theirs.push_back(std::move(write_end));
   }
   std::vector<int> fds;
-  for (const OwnedFd& fd : theirs) fds.push_back(fd.get());
+  const auto& ids = sandbox_->record.spec.user_namespace;
+  for (const OwnedFd& fd : theirs) {
+    fds.push_back(fd.get());
+    // What nobody in the pod owns can't be opened there by its name, /dev/stdout.
+    if (ids && fchown(fd.get(), ids->first, ids->first) != 0) return FromErrno(errno, "give a pipe to the pod");
+  }
   // The last step before the shim is asked, which removes the file when it is through.
   const std::string path = sandbox_->directory + "/" + id_ + ".json";
   TRY(engine_.InPool([&]() -> Ok {

@@ -96,6 +96,7 @@ class EngineImpl final : public Engine {
   bool UsesImage(const std::string& image_id) const override;
   std::string name() const override { return "knarr"; }
   std::string version() const override { return version_; }
+  RuntimeFeatures features() const override { return features_; }
 
  private:
   struct Found {
@@ -109,6 +110,7 @@ class EngineImpl final : public Engine {
   Ok PrepareMachine();
   Ok MountLeftOverControllers();
   Ok ReadVersion();
+  Ok LookForUserNamespaces();
   void RecoverSandbox(const std::string& directory, const std::vector<std::string>& mounts);
   void RemoveHalfMade(const SandboxPtr& sandbox);
   void RecoverContainers(const SandboxPtr& sandbox, const std::vector<std::string>& mounts);
@@ -136,7 +138,8 @@ class EngineImpl final : public Engine {
   ContainerStatus StatusOf(const SandboxEntry& sandbox, const ContainerEntry& container) const;
   Result<int> FindPidTarget(const SandboxEntry& sandbox, const ContainerSpec& spec);
   Result<BundleSpec> MakeBundle(const SandboxEntry& sandbox, const ContainerSpec& spec, const image::Image& image);
-  Ok PrepareContainer(const ContainerEntry& container, BundleSpec& bundle, const image::Image& image);
+  Ok PrepareContainer(const SandboxEntry& sandbox, const ContainerEntry& container, BundleSpec& bundle,
+                      const image::Image& image);
   Ok Kill(const Found& found, int signal);
   Ok KillAndWait(const Found& found);
   void FailStart(ContainerEntry& container, const std::string& message);
@@ -155,6 +158,7 @@ class EngineImpl final : public Engine {
   BundleHost host_;
   std::string boot_id_;
   std::string version_;
+  RuntimeFeatures features_{.recursive_read_only_mounts = true};
   bool may_protect_ = false;  ///< may lower oom_score_adj
   bool closing_ = false;
   std::map<std::string, SandboxPtr> sandboxes_;
@@ -163,6 +167,9 @@ class EngineImpl final : public Engine {
   rt::Queue<ContainerEvent> events_;
   rt::TaskGroup group_;
 };
+
+/// Below a container's folder: where the layers of its root are for a moment, when they are mapped (runtime/id_maps.h).
+inline constexpr const char* kAside = "/layers";
 
 /// All of it to a descriptor that does not block. InternalError with `what` in front.
 Ok WriteAll(rt::Runtime& runtime, int fd, std::string_view data, const std::string& what);

@@ -7,6 +7,7 @@
 #include "rt/file_system.h"
 #include "rt/process.h"
 #include "runtime/engine_impl.h"
+#include "runtime/id_maps.h"
 #include "runtime/kernel.h"
 
 namespace knarr::runtime {
@@ -27,6 +28,16 @@ std::string FindProgram(const std::string& name) {
     if (kernel::Exists(path)) return path;
   }
   return name;
+}
+
+// "knarr 0.9, crun 1.8.1". Those before take mappings the other way round, or not at all.
+bool MapsMounts(std::string_view version) {
+  const auto crun = Cut(version, ", crun ");
+  std::vector<int> numbers;
+  for (const std::string_view part : Split(crun ? crun->second : "", '.')) {
+    numbers.push_back(ParseInt<int>(part).value_or(0));
+  }
+  return numbers >= std::vector<int>{1, 8, 1};
 }
 
 }  // namespace
@@ -94,6 +105,7 @@ Ok EngineImpl::Start() {
   }
   TRY(InPool([this] { return PrepareMachine(); }));
   TRY(ReadVersion());
+  TRY(LookForUserNamespaces());
   std::vector<std::string> names, mounts;
   runtime_.Blocking([&] {
     names = kernel::List(SandboxesDirectory(options_));
@@ -164,6 +176,21 @@ Ok EngineImpl::ReadVersion() {
   return {};
 }
 
+// Roots are named relative to where crun begins, since their owners can't pass through our folders, which other
+// programs do not take.
+Ok EngineImpl::LookForUserNamespaces() {
+  if (!MapsMounts(version_)) {
+    LOG_INFO("no pod can have a user namespace of its own: it takes crun 1.8.1 or later", {"runtime", version_});
+    return {};
+  }
+  const std::string folder = options_.state_directory + "/user-namespaces";
+  const Ok tried = InPool([&] { return kernel::TryUserNamespaces(folder); });
+  TRY(runtime_.files().RemoveAll(folder));
+  if (!tried.ok()) LOG_INFO("no pod can have a user namespace of its own here", {"why", tried.status()});
+  features_.user_namespaces = tried.ok();
+  return {};
+}
+
 void EngineImpl::RecoverSandbox(const std::string& directory, const std::vector<std::string>& mounts) {
   auto sandbox = std::make_shared<SandboxEntry>();
   sandbox->directory = directory;
@@ -228,7 +255,8 @@ void EngineImpl::RecoverContainers(const SandboxPtr& sandbox, const std::vector<
     if (!record.ok() || record->id != name ||
         (!mounted && !runtime_.files().Exists(container->directory + "/started") && !start_error.ok())) {
       LOG_INFO("removing a half-made container", {"folder", container->directory});
-      const Ok removed = runtime_.files().RemoveAll(container->directory);
+      Ok removed = InPool([&] { return kernel::Unmount(container->directory + kAside); });
+      if (removed.ok()) removed = runtime_.files().RemoveAll(container->directory);
       if (!removed.ok()) LOG_WARN("a half-made container could not be removed", {"error", removed.status()});
       continue;
     }

@@ -78,6 +78,9 @@ Result<SandboxStatus> EngineImpl::RunSandbox(const SandboxSpec& spec) {
   if (!IsPodCgroup(spec.cgroup_parent)) {
     return BadRequest("sandbox of pod " + spec.pod_name + ": bad cgroup_parent " + GoQuote(spec.cgroup_parent));
   }
+  if (spec.user_namespace && !features_.user_namespaces) {
+    return Unavailable("sandbox of pod " + spec.pod_name + ": user namespaces are not supported here");
+  }
   auto sandbox = std::make_shared<SandboxEntry>();
   sandbox->record = {NewId(32), boot_id_, runtime_.Wall(), spec};
   sandbox->directory = SandboxesDirectory(options_) + "/" + sandbox->record.id;
@@ -105,6 +108,9 @@ Ok EngineImpl::PrepareSandbox(SandboxEntry& sandbox, const CgroupResources& reso
   TRY(kernel::MakeDirectories(sandbox.directory, 0700));
   TRY(kernel::ReplaceFile(sandbox.directory + "/sandbox.json", ToJson(sandbox.record)));
   TRY(kernel::MakeDirectories(sandbox.directory + "/root", 0700));
+  const auto& ids = spec.user_namespace;
+  // The infra process enters it as somebody whom nothing here belongs to.
+  if (ids) TRY(kernel::Chmod(sandbox.directory + "/root", 0711));
   TRY(kernel::ReplaceFile(sandbox.directory + "/hostname", spec.hostname + "\n", 0644));
   if (!spec.sysctls.empty()) {
     std::string lines;
@@ -122,8 +128,9 @@ Ok EngineImpl::PrepareSandbox(SandboxEntry& sandbox, const CgroupResources& reso
   TRY(cgroups_.SetLimits(spec.cgroup_parent, resources, CgroupWrite::kFresh));
   if (spec.ipc == NamespaceMode::kPod) {
     TRY(kernel::MakeDirectories(sandbox.directory + "/shm", 0700));
-    TRY(kernel::Mount("shm", sandbox.directory + "/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                      "mode=1777,size=65536k"));
+    std::string options = "mode=1777,size=65536k";
+    if (ids) options += ",uid=" + std::to_string(ids->first) + ",gid=" + std::to_string(ids->first);
+    TRY(kernel::Mount("shm", sandbox.directory + "/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options));
   }
   return {};
 }
@@ -137,6 +144,10 @@ Ok EngineImpl::StartShim(SandboxEntry& sandbox) {
   process.argv = {options_.shim_path,          sandbox.directory,        options_.oci_runtime,
                   OciDirectory(options_),      std::to_string(kReadyFd), NamespaceLetters(sandbox.record.spec),
                   sandbox.record.spec.hostname};
+  if (const auto& ids = sandbox.record.spec.user_namespace) {
+    process.argv.push_back(std::to_string(ids->first));
+    process.argv.push_back(std::to_string(ids->length));
+  }
   process.inherit_environment = false;
   process.stderr_fd = log.get();
   process.pass_fds = {{theirs.get(), kReadyFd}};

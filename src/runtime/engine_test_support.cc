@@ -20,7 +20,8 @@ constexpr const char* kBusybox = "/usr/bin/busybox";
 constexpr const char* kApplets[] = {"sh",  "sleep",    "ls",    "cat",  "echo",  "true",  "false", "id",
                                     "env", "hostname", "tty",   "stty", "ps",    "mount", "kill",  "head",
                                     "dd",  "yes",      "touch", "rm",   "mkdir", "df",    "date",  "printf",
-                                    "wc",  "grep",     "seq",   "test", "httpd", "wget"};
+                                    "wc",  "grep",     "seq",   "test", "httpd", "wget",
+                                    "tr",  "stat",     "umount"};
 
 }  // namespace
 

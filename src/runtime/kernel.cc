@@ -106,6 +106,14 @@ Ok MakeDirectories(const std::string& path, uint32_t mode) {
   return {};
 }
 
+Ok Chmod(const std::string& path, uint32_t mode) {
+  return chmod(path.c_str(), mode) == 0 ? Ok() : FromErrno(errno, "chmod " + path);
+}
+
+Ok Chown(const std::string& path, uint32_t user, uint32_t group) {
+  return chown(path.c_str(), user, group) == 0 ? Ok() : FromErrno(errno, "chown " + path);
+}
+
 Ok RemoveDirectory(const std::string& path) {
   if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
   return FromErrno(errno, "rmdir " + path);
@@ -123,7 +131,7 @@ std::vector<std::string> List(const std::string& path) {
 Ok Mount(const std::string& source, const std::string& target, const char* type, unsigned long flags,
          const std::string& data) {
   if (mount(source.c_str(), target.c_str(), type, flags, data.c_str()) == 0) return {};
-  return FromErrno(errno, std::string("mount ") + type + " at " + target);
+  return FromErrno(errno, std::string("mount ") + (type != nullptr ? type : source.c_str()) + " at " + target);
 }
 
 Ok Unmount(const std::string& target) {

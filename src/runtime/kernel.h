@@ -23,6 +23,9 @@ bool IsDirectory(const std::string& path);
 std::string RealPath(const std::string& path);
 /// With missing parents; fine if it is there.
 Ok MakeDirectories(const std::string& path, uint32_t mode = 0755);
+/// Whatever our umask is.
+Ok Chmod(const std::string& path, uint32_t mode);
+Ok Chown(const std::string& path, uint32_t user, uint32_t group);
 /// rmdir; fine if it is gone.
 Ok RemoveDirectory(const std::string& path);
 /// Names in a directory; empty when there is none.

@@ -50,6 +50,16 @@ std::string TranslateOciError(std::string_view log, std::string_view program) {
     return "chdir to cwd (" + GoQuote(BackQuoted(text)) +
            ") set in config.json failed: " + ToLower(reason ? reason->second : "");
   }
+  // crun's, of a volume in a pod with a user namespace.
+  if (text.starts_with("mount_setattr `/")) {
+    const auto reason = CutLast(text, ": ");
+    std::string out = "failed to set MOUNT_ATTR_IDMAP on " + std::string(BackQuoted(text));
+    out += ": " + ToLower(reason ? reason->second : "");
+    if (out.ends_with("invalid argument")) {
+      out += " (maybe the filesystem used doesn't support idmap mounts on this kernel?)";
+    }
+    return out;
+  }
   // runc's own frame is put round it again by our callers.
   ConsumePrefix(text, "runc create failed: ");
   ConsumePrefix(text, "exec failed: ");

@@ -24,6 +24,11 @@ TEST(OciError, Translates) {
       {R"({"level":"error","msg":"exec failed: unable to start container process: exec: \"b\": permission denied"})",
        "exec: \"b\": permission denied"},
       {"plain words\n", "plain words"},
+      {R"({"msg":"mount_setattr `/v`: Invalid argument"})",
+       "failed to set MOUNT_ATTR_IDMAP on /v: invalid argument (maybe the filesystem used doesn't support idmap "
+       "mounts on this kernel?)"},
+      {R"({"msg":"mount_setattr `/v`: Operation not permitted"})",
+       "failed to set MOUNT_ATTR_IDMAP on /v: operation not permitted"},
       {R"({"msg":"mount `x` to `y`: Invalid argument"})", "mount `x` to `y`: Invalid argument"},
       {"{\"msg\":", "{\"msg\":"},
       {"", ""},

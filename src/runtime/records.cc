@@ -62,6 +62,11 @@ std::string ToJson(const SandboxRecord& record) {
   out.Set(arena, "pid", FromMode(spec.pid));
   out.Set(arena, "pidPerContainer", Value::Bool(spec.pid_per_container));
   out.Set(arena, "ipc", FromMode(spec.ipc));
+  if (spec.user_namespace) {
+    Value& ids = out.Set(arena, "userNamespace", Value::Object());
+    ids.Set(arena, "first", Value::Int(spec.user_namespace->first));
+    ids.Set(arena, "length", Value::Int(spec.user_namespace->length));
+  }
   out.Set(arena, "labels", ToValue(arena, spec.labels));
   out.Set(arena, "annotations", ToValue(arena, spec.annotations));
   return doc::ToJson(out);
@@ -85,6 +90,10 @@ Result<SandboxRecord> ParseSandboxRecord(std::string_view text) {
   out.spec.pid = ToMode(in.At("pid"));
   out.spec.pid_per_container = in.At("pidPerContainer").AsBool();
   out.spec.ipc = ToMode(in.At("ipc"));
+  if (const Value& ids = in.At("userNamespace"); ids.is_object()) {
+    out.spec.user_namespace = IdRange{static_cast<uint32_t>(ids.At("first").AsInt()),
+                                      static_cast<uint32_t>(ids.At("length").AsInt())};
+  }
   out.spec.labels = ToMap(in.At("labels"));
   out.spec.annotations = ToMap(in.At("annotations"));
   if (out.id.empty()) return BadRequest("sandbox.json: no id");

@@ -24,6 +24,7 @@ TEST(Records, SandboxGoesThereAndBack) {
   record.spec.pid = NamespaceMode::kPod;
   record.spec.pid_per_container = false;
   record.spec.ipc = NamespaceMode::kNode;
+  record.spec.user_namespace = IdRange{4294770688, 65536};
   record.spec.labels = {{"a", "b"}};
   record.spec.annotations = {{"c", "d\n"}, {"e", ""}};
   const auto again = ParseSandboxRecord(ToJson(record));
@@ -32,6 +33,7 @@ TEST(Records, SandboxGoesThereAndBack) {
   EXPECT_EQ(again->spec.annotations, record.spec.annotations);
   EXPECT_EQ(again->created, record.created);
   EXPECT_EQ(again->spec.pid, NamespaceMode::kPod);
+  EXPECT_EQ(again->spec.user_namespace->first, 4294770688);
 }
 
 TEST(Records, ContainerGoesThereAndBack) {

@@ -42,6 +42,12 @@ struct CgroupResources {
   std::map<std::string, int64_t> huge_pages;  ///< bytes, by the size's name ("2MB"); 0 allows none
 };
 
+/// The ids of a user namespace: 0 … length−1 in it are first … first+length−1 on the machine, users and groups alike.
+struct IdRange {
+  uint32_t first = 0;
+  uint32_t length = 0;
+};
+
 struct SandboxSpec {
   std::string pod_name;
   std::string pod_namespace;
@@ -57,6 +63,8 @@ struct SandboxSpec {
   bool pid_per_container = true;  ///< the default: each container has a PID namespace of its own
   NamespaceMode ipc = NamespaceMode::kPod;
   bool privileged = false;  ///< a container of it is
+  /// A user namespace of the pod's own, which its other namespaces belong to; none: the node's.
+  std::optional<IdRange> user_namespace;
   /// Kernel settings of the pod's own namespaces: "net.ipv4.tcp_syncookies" → "1".
   std::map<std::string, std::string> sysctls;
   std::map<std::string, std::string> labels;
@@ -72,6 +80,9 @@ struct MountSpec {
   bool read_only = false;
   MountPropagation propagation = MountPropagation::kPrivate;
   bool recursive_read_only = false;  ///< mounts below it, too
+  /// In a pod with a user namespace: its files' owners are ids of the machine, which the namespace shows as its own.
+  /// Otherwise they are shown as if they were the namespace's.
+  bool ids_are_mapped = false;
 };
 
 enum class SeccompMode : uint8_t {
@@ -213,6 +224,12 @@ struct CgroupUsage {
   int64_t memory_working_set_bytes = 0;  ///< less inactive file pages
 };
 
+/// What not every runtime or machine can do.
+struct RuntimeFeatures {
+  bool recursive_read_only_mounts = false;
+  bool user_namespaces = false;
+};
+
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -261,6 +278,7 @@ class Runtime {
   /// "knarr", and the versions of the engine and the OCI runtime program ("crun 1.8.1").
   virtual std::string name() const = 0;
   virtual std::string version() const = 0;
+  virtual RuntimeFeatures features() const = 0;
 };
 
 }  // namespace knarr::runtime

@@ -3,6 +3,7 @@
 import os
 
 from harness import Failure, equal, fetch, pod_yaml, scenario, shell, web
+from test_user_namespaces import first_id, supported
 
 
 @scenario(clients=["knarr"])
@@ -31,6 +32,30 @@ def containers_outlive_the_server(k):
         raise Failure(f"the log stopped: {lines}")
     equal(fetch(ip + ":8080", "/hostname"), (200, "web\n"))
     k.ok("exec clock -- true")
+
+
+@scenario(clients=["knarr"])
+def users_of_pods_outlive_the_server(k):
+    supported(k)
+    for name in ("a", "b"):
+        script = "while [ ! -e /tmp/end ]; do sleep 0.1; done"
+        k.create(pod_yaml(name, shell("c", script), "hostUsers: false"))
+    for name in ("a", "b"):
+        k.ready(name)
+    before = {name: first_id(k, name) for name in ("a", "b")}
+    k.cluster.kill()
+    k.cluster.start()
+    k.create(pod_yaml("c", shell("c", "exec sleep 1000"), "hostUsers: false"))
+    for name in ("a", "b", "c"):
+        k.ready(name)
+    for name in ("a", "b"):
+        equal((first_id(k, name), k.container(name)["restartCount"]), (before[name], 0), name)
+    equal(len({first_id(k, name) for name in ("a", "b", "c")}), 3, "they are different")
+    # What ends is begun anew by the same users.
+    k.any("exec a -- touch /tmp/end")
+    k.wait("a container made anew", lambda: k.container("a")["restartCount"] == 1)
+    k.ready("a")
+    equal(first_id(k, "a"), before["a"])
 
 
 @scenario(clients=["knarr"])

@@ -346,17 +346,5 @@ TEST(QosGroups, ShareTheCpuAsTheirPodsAskForIt) {
   });
 }
 
-TEST(UserNamespaces, AreRefused) {
-  In([](World& world) {
-    world.Create("web", R"("hostUsers":false,)" + kOne);
-    world.Until("told", [&] { return world.Events("FailedCreatePodSandBox") > 0; });
-    EXPECT_EQ(world.Message("FailedCreatePodSandBox"),
-              "Failed to create pod sandbox: can't set `spec.hostUsers: false`, runtime does not support user "
-              "namespaces");
-    world.Delete("web");
-    world.ExpectGone("web");
-  });
-}
-
 }  // namespace
 }  // namespace knarr::node

@@ -9,11 +9,13 @@
 namespace knarr::shim {
 
 struct InfraOptions {
-  int clone_flags = 0;        ///< CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWPID
+  int clone_flags = 0;        ///< CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWPID, CLONE_NEWUSER
   const char* hostname = "";  ///< set where the UTS namespace is new
   const char* root = "root";  ///< an empty directory
   /// Lines of file=value below /proc/sys, set in the new namespaces; fine if there is no such file.
   const char* sysctls = "sysctls";
+  /// Where CLONE_NEWUSER is among the flags: its line for uid_map and gid_map, "0 <first> <length>".
+  char ids[48] = "";
 };
 
 /// The process, once its namespaces are ready (lo is up); -1 with the reason in `error`.

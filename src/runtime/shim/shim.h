@@ -26,6 +26,7 @@ struct ShimOptions {
   const char* oci_runtime = "";  ///< the OCI runtime program
   const char* oci_root = "";     ///< its state folder
   int ready_fd = -1;             ///< gets "ok <infra pid>" or what went wrong
+  uid_t first_id = 0;            ///< who root of the pod's user namespace is outside; 0: there is none
   InfraOptions infra;
 };
 
@@ -140,6 +141,7 @@ class Shim {
   // shim_containers.cc
   void Start(const Fields& fields, const Waiter& waiter);
   const char* OpenStreams(Container* container, int child_fds[3]);
+  bool GiveToPod(int fd) const;
   pid_t SpawnRun(Container* container, const int child_fds[3]);
   void StartDone(Container* container, int status);
   void ReadOutput(Output* output);

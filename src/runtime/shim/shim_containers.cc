@@ -107,14 +107,21 @@ const char* Shim::OpenStreams(Container* c, int child_fds[3]) {
     c->outputs[i].log.Start(&c->log, kNames[i]);
     c->outputs[i].source = {SourceKind::kOutput, ends[0], &c->outputs[i]};
     if (!Watch(&c->outputs[i].source)) return "watch a pipe";
+    if (!GiveToPod(ends[1])) return "give a pipe to the pod";
   }
   if (c->stdin_open) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return "pipe";
     child_fds[0] = ends[0];
     c->stdin_fd = ends[1];
+    if (!GiveToPod(ends[0])) return "give a pipe to the pod";
   }
   return nullptr;
+}
+
+// What nobody in the pod owns can't be opened there again by its name, /dev/stdout: not even by root.
+bool Shim::GiveToPod(int fd) const {
+  return options_.first_id == 0 || fchown(fd, options_.first_id, options_.first_id) == 0;
 }
 
 pid_t Shim::SpawnRun(Container* c, const int child_fds[3]) {
@@ -239,10 +246,11 @@ void Shim::ContainerExited(Container* c, int status, int64_t now_ns) {
   if (!c->private_pid) KillGroup(c->procs_file, 100);
   DrainOutputs(c);
   CloseFd(c->stdin_fd);
-  RecordExit(c);
+  // Told first: the file may wait for the disk, and is for those who are not connected now.
   MessageBuilder message;
   Broadcast(
       message.Add("0").Add("exit").Add(c->id).AddNumber(c->exit_code).AddNumber(c->finished_ns).AddNumber(c->oom));
+  RecordExit(c);
 }
 
 void Shim::RecordExit(Container* c) {
