@@ -306,7 +306,6 @@ Ok PodWorker::Launch(ContainerRecord& record, const std::string& id) {
   const std::optional<runtime::ContainerStatus> before = std::exchange(record.current, std::nullopt);
   const bool ran = before && before->state != ContainerState::kCreated;
   if (ran) record.last = before;
-  const std::optional<runtime::ContainerStatus>& older = ran ? last : before;
   Ok started = environment_.containers.StartContainer(id);
   Result<runtime::ContainerStatus> status = environment_.containers.GetContainer(id);
   if (!status.ok()) return status.status();
@@ -323,10 +322,11 @@ Ok PodWorker::Launch(ContainerRecord& record, const std::string& id) {
   record.restart_anyway = false;
   record.waiting_reason.clear();
   record.waiting_message.clear();
-  if (older) {
-    Ok removed = RemoveContainer(older->id);
-    if (!removed.ok()) LOG_WARN("old container not removed", {"id", older->id}, {"error", removed.status()});
-  }
+  // The files of one that never ran are this one's: it has the same number.
+  const Ok removed = !ran && before ? environment_.containers.RemoveContainer(before->id)
+                     : ran && last  ? RemoveContainer(last->id)
+                                    : Ok();
+  if (!removed.ok()) LOG_WARN("old container not removed", {"container", record.name}, {"error", removed.status()});
   if (!started.ok()) NoteStartFailure(record, "RunContainerError", started.status());
   // It may have ended before we looked.
   if (record.exited()) NoteEnd(record);

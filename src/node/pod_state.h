@@ -74,8 +74,11 @@ struct ContainerRecord {
     const uint32_t next = next_attempt();
     return next == 0 ? 0 : static_cast<int>(next - 1);
   }
-  /// The number of the next start.
-  uint32_t next_attempt() const { return current ? current->attempt + 1 : last ? last->attempt + 1 : first_attempt; }
+  /// The number of the next start. One that was made by an agent that was killed before it started it is no start.
+  uint32_t next_attempt() const {
+    if (current && current->state == runtime::ContainerState::kCreated) return current->attempt;
+    return current ? current->attempt + 1 : last ? last->attempt + 1 : first_attempt;
+  }
 };
 
 struct PodState {

@@ -111,6 +111,25 @@ TEST(Agent, AStartThatCannotBeTriedIsTriedAgain) {
   });
 }
 
+TEST(Agent, AContainerThatWasMadeButNotStartedIsNoRestart) {
+  In([](World& world) {
+    bool slow = true;
+    world.containers.on_start = [&](const std::string&) -> Ok { return slow ? world.runtime.Sleep(1h) : Ok(); };
+    world.Create("web", kOne);
+    world.Until("made", [&] { return world.containers.containers().size() == 1; });
+    world.StopAgent();
+    slow = false;
+    world.StartAgent();
+    world.Until("ready", [&] { return world.Ready("web"); });
+    EXPECT_EQ(world.Restarts("web"), 0);
+    world.Until("only one is kept", [&] { return world.containers.containers().size() == 1; });
+    const std::string uid(world.Find("web")->uid());
+    EXPECT_TRUE(world.runtime.files().Exists("/tmp/pods/" + uid + "/containers/a/0")) << "the last words' file is its";
+    world.Delete("web");
+    world.ExpectGone("web");
+  });
+}
+
 TEST(Agent, AContainerThatEndsAtOnceBacksOffToo) {
   In([](World& world) {
     // It has ended before anybody looks.
