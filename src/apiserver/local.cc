@@ -1,5 +1,8 @@
 #include "apiserver/local.h"
 
+#include <map>
+#include <string_view>
+
 #include "apiserver/watch_hub.h"
 
 namespace knarr::apiserver {
@@ -51,9 +54,12 @@ void Local::StopStreams() {
 
 void Local::Stop() {
   stopped_ = true;
-  for (auto& [resource, hub] : hubs_) {
-    if (hub != nullptr) hub->Stop();
+  // By name, not by where they happen to lie: the same seed does the same.
+  std::map<std::string_view, WatchHub*> by_name;
+  for (const auto& [resource, hub] : hubs_) {
+    if (hub != nullptr) by_name.emplace(resource->prefix, hub.get());
   }
+  for (const auto& [name, hub] : by_name) hub->Stop();
   hubs_.clear();
 }
 

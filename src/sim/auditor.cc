@@ -8,6 +8,7 @@
 #include "api/tolerations.h"
 #include "controller/framework/controller.h"
 #include "controller/framework/pods.h"
+#include "scheduler/volumes.h"
 
 namespace knarr::sim {
 namespace {
@@ -15,6 +16,9 @@ namespace {
 using api::ObjectPtr;
 using api::core_v1::Pod;
 
+constexpr Duration kLookAgain = 1ms;
+// For so long the scheduler waits for the volumes of a pod that it has decided about.
+constexpr Duration kVolumesMost = 10min;
 constexpr std::string_view kPods = "/registry/core/pods/";
 constexpr std::string_view kNodes = "/registry/core/nodes/";
 constexpr std::string_view kClaims = "/registry/core/persistentvolumeclaims/";
@@ -87,14 +91,24 @@ Ok Auditor::CatchUp() {
 }
 
 void Auditor::Run() {
-  std::unique_ptr<store::Watch> watch = MUST(store_.StartWatch(runtime_, {.prefix = "/registry/", .after = 0}));
   while (true) {
-    Result<std::vector<store::EventPtr>> events = watch->Next();
-    if (!events.ok()) {
-      if (!events.Failed(Reason::kCancelled)) journal_.Violation("store watch: " + events.status().ToString());
+    const Ok ended = Watch();
+    // The process that had the store ended, and another will have it.
+    if (ended.Failed(Reason::kServiceUnavailable)) {
+      if (runtime_.Sleep(kLookAgain).ok()) continue;
       return;
     }
-    for (const store::EventPtr& event : *events) See(*event);
+    if (!ended.Failed(Reason::kCancelled)) journal_.Violation("store watch: " + ended.status().ToString());
+    return;
+  }
+}
+
+/// From what was seen last on: what one process has told of as a whole, the next does not tell again.
+Ok Auditor::Watch() {
+  const std::unique_ptr<store::Watch> watch =
+      TRY(store_.StartWatch(runtime_, {.prefix = "/registry/", .after = seen_}));
+  while (true) {
+    for (const store::EventPtr& event : TRY(watch->Next())) See(*event);
   }
 }
 
@@ -206,9 +220,10 @@ void Auditor::SeeBound(std::string_view key, const api::Object& object) {
     }
     journal_.Violation(fmt::format("{} bound to node {} that does not match its selector", key, name));
   }
-  // Who decided may have seen it as it was a while ago, when it was open.
+  // Who decided may have seen it as it was a while ago, when it was open; or has waited for the pod's volumes since.
+  const Duration since = scheduler::ClaimsOf(pod).empty() ? staleness_ : std::max(staleness_, kVolumesMost);
   const bool was_open = std::ranges::any_of(node.before, [&](const auto& earlier) {
-    return runtime_.Mono() - earlier.first <= staleness_ && !Closed(earlier.second, pod);
+    return runtime_.Mono() - earlier.first <= since && !Closed(earlier.second, pod);
   });
   if (Closed(node.object, pod) && !was_open) {
     journal_.Violation(fmt::format("{} bound to node {} that is closed to it", key, name));

@@ -87,6 +87,7 @@ class Auditor : public CallObserver {
     MonoTime lost_since = MonoTime::max();
   };
   void Run();
+  Ok Watch();
   void See(const store::Event& event);
   void SeePod(std::string_view key, const api::ObjectPtr& before, const api::ObjectPtr& after);
   void SeeBound(std::string_view key, const api::Object& pod);

@@ -61,9 +61,12 @@ std::vector<Silence> Auditor::Silent() const {
 
 void Auditor::Deletes(std::string_view who, const KindInfo& kind, const client::ObjectName& name,
                       const client::DeleteOptions& options) {
-  if (options.propagation == Propagation::kBackground || options.propagation == Propagation::kOrphan) {
+  if (options.propagation != Propagation::kDefault) {
     const ObjectPtr owner = Now(kind, name.ns, name.name);
-    if (owner != nullptr) hurried_.emplace(owner->uid());
+    const bool waits = options.propagation == Propagation::kForeground;
+    if (owner != nullptr && !waits) hurried_.emplace(owner->uid());
+    // Who had begun to leave what it owns is told to take it along.
+    if (owner != nullptr && options.propagation != Propagation::kOrphan) spared_.erase(std::string(owner->uid()));
   }
   if (!IsPod(kind)) return;
   if (options.grace_seconds == 0) {

@@ -6,33 +6,41 @@
 
 namespace knarr::sim {
 
+namespace {
+
+apiserver::SecurityOptions SecurityOf(const ClusterOptions& options) {
+  apiserver::SecurityOptions out;
+  out.service_account_key_pem = options.service_account_key_pem;
+  return out;
+}
+
+}  // namespace
+
 Cluster::Cluster(rt::Runtime& runtime, Journal& journal, const ClusterOptions& options)
-    : runtime_(runtime), journal_(journal), disk_{.commit_time = options.commit_time} {
-  store_ = std::make_unique<store::Core>(runtime, store::CoreOptions{}, MakeSimLog(runtime, disk_, journal),
-                                         store::Recovered{});
+    : runtime_(runtime),
+      journal_(journal),
+      disk_{.commit_time = options.commit_time},
+      server_(runtime, disk_, journal, SecurityOf(options)) {
   keys_.ca_certificate_pem = options.ca_certificate_pem;
   keys_.ca_key_pem = options.ca_key_pem;
-  apiserver::ApiServerOptions server;
-  server.security.service_account_key_pem = options.service_account_key_pem;
   if (!options.service_account_key_pem.empty()) {
     keys_.sign_token = [this](std::string_view ns, std::string_view account, std::string_view uid,
-                              std::string_view secret) { return api_->SignSecretToken(ns, account, uid, secret); };
+                              std::string_view secret) { return api().SignSecretToken(ns, account, uid, secret); };
   }
-  // The options are constants that are right, and the store is empty and in memory.
-  api_ = MUST(apiserver::ApiServer::Create(runtime, {&runtime}, *store_, std::move(server)));
-  MUST(api_->Bootstrap());
-  way_ = api_->LocalClient({.name = "simulation", .uid = "", .groups = {"system:masters"}}, "simulation");
+  server_.Start();
+  way_ = server_.Way({.name = "simulation", .uid = "", .groups = {"system:masters"}}, "simulation");
+  // Nothing fails yet.
   MUST(controller::EnsureLocalStorageClass(*way_));
   client_ = MakeFaultClient(runtime, *way_, no_faults_, "user");
 }
 
-Cluster::~Cluster() { CHECK(api_ == nullptr); }
+Cluster::~Cluster() = default;
 
 client::Client& Cluster::Accounts::Of(std::string_view account) {
   if (account.empty()) return manager_;
   const auto found = ways_.find(account);
   if (found != ways_.end()) return *found->second.client;
-  Way way{api_.LocalClient(apiserver::ServiceAccountUser("kube-system", account), "kube-controller-manager"),
+  Way way{server_.Way(apiserver::ServiceAccountUser("kube-system", account), "kube-controller-manager"),
           nullptr};
   way.client = MakeFaultClient(runtime_, *way.inner, faults_, std::string(account));
   return *ways_.emplace(account, std::move(way)).first->second.client;
@@ -40,7 +48,7 @@ client::Client& Cluster::Accounts::Of(std::string_view account) {
 
 std::unique_ptr<client::Client> Cluster::ClientOf(std::string name, std::vector<std::string> groups) {
   groups.emplace_back(apiserver::kAllAuthenticated);
-  return api_->LocalClient({std::move(name), "", std::move(groups)});
+  return server_.Way({std::move(name), "", std::move(groups)}, "knarr");
 }
 
 void Cluster::StartControlPlane() {
@@ -48,7 +56,7 @@ void Cluster::StartControlPlane() {
                                                  controller_faults_, "controller-manager");
   scheduler_side_ =
       std::make_unique<Component>(runtime_, ClientOf("system:kube-scheduler"), scheduler_faults_, "default-scheduler");
-  accounts_ = std::make_unique<Accounts>(runtime_, *api_, *controller_side_->client, controller_faults_);
+  accounts_ = std::make_unique<Accounts>(runtime_, server_, *controller_side_->client, controller_faults_);
   Component& side = *controller_side_;
   for (const controller::ControllerEntry& entry : controller::AllControllers()) {
     controllers_.push_back(
@@ -81,7 +89,8 @@ HollowNode& Cluster::AddNode(const HollowNodeOptions& options) {
   node_clients_.push_back(
       ClientOf("system:node:" + HollowNode::NameOf(options.index), {std::string(apiserver::kNodes)}));
   client::Client& agent = *node_clients_.back();
-  node_clients_.push_back(api_->LocalClient(apiserver::ServiceAccountUser("kube-system", "persistent-volume-binder")));
+  node_clients_.push_back(
+      server_.Way(apiserver::ServiceAccountUser("kube-system", "persistent-volume-binder"), "knarr"));
   const HollowNode::Ways ways{.agent = agent, .volumes = *node_clients_.back()};
   nodes_.push_back(std::make_unique<HollowNode>(runtime_, ways, options, running_, journal_));
   nodes_.back()->faults().observer = no_faults_.observer;
@@ -111,9 +120,7 @@ void Cluster::Stop() {
   node_clients_.clear();
   client_.reset();
   way_.reset();
-  api_->Stop(Duration(0));
-  api_.reset();
-  store_->Close();
+  server_.Stop();
 }
 
 }  // namespace knarr::sim

@@ -17,6 +17,7 @@
 #include "sim/fault_client.h"
 #include "sim/hollow_node.h"
 #include "sim/journal.h"
+#include "sim/server_process.h"
 #include "sim/sim_disk.h"
 #include "store/store.h"
 
@@ -43,9 +44,11 @@ class Cluster {
   HollowNode& AddNode(const HollowNodeOptions& options);
   void Stop();
 
-  store::Store& store() { return *store_; }
+  store::Store& store() { return server_.store(); }
   SimDisk& disk() { return disk_; }
-  apiserver::ApiServer& api() { return *api_; }
+  /// Of store and API server.
+  ServerProcess& server() { return server_; }
+  apiserver::ApiServer& api() { return server_.api(); }
   /// A way to the API server without faults.
   client::Client& client() { return *client_; }
   std::vector<std::unique_ptr<HollowNode>>& nodes() { return nodes_; }
@@ -74,8 +77,8 @@ class Cluster {
   /// The controllers' ways to the server.
   class Accounts : public controller::Accounts {
    public:
-    Accounts(rt::Runtime& runtime, apiserver::ApiServer& api, client::Client& manager, const Faults& faults)
-        : runtime_(runtime), api_(api), manager_(manager), faults_(faults) {}
+    Accounts(rt::Runtime& runtime, ServerProcess& server, client::Client& manager, const Faults& faults)
+        : runtime_(runtime), server_(server), manager_(manager), faults_(faults) {}
     client::Client& Of(std::string_view account) override;
 
    private:
@@ -84,7 +87,7 @@ class Cluster {
       std::unique_ptr<client::Client> client;
     };
     rt::Runtime& runtime_;
-    apiserver::ApiServer& api_;
+    ServerProcess& server_;
     client::Client& manager_;
     const Faults& faults_;
     std::map<std::string, Way, std::less<>> ways_;
@@ -95,8 +98,7 @@ class Cluster {
   rt::Runtime& runtime_;
   Journal& journal_;
   SimDisk disk_;
-  std::unique_ptr<store::Store> store_;
-  std::unique_ptr<apiserver::ApiServer> api_;
+  ServerProcess server_;
   std::unique_ptr<client::Client> way_;
   std::unique_ptr<client::Client> client_;
   Faults no_faults_;

@@ -139,6 +139,7 @@ class Generator {
         {2, &Generator::Deafen},       {2, &Generator::ReturnNode},      {2, &Generator::ShrinkYoung},
         {2, &Generator::Rush},         {2, &Generator::OpenGate},        {2, &Generator::Restore},
         {2, &Generator::GiveVolume},   {2, &Generator::AbandonVolume},  {2, &Generator::DropEarly},
+        {2, &Generator::CrashServer},
     };
     for (const Choice& choice : kChoices) {
       if (Draw(4) == 0) continue;
@@ -340,6 +341,9 @@ class Generator {
   void RemoveNode() { Line("try fault lost remove"); }
   void FillDisk() { Line("fault disk full"); }
   void FreeDisk() { Line("fault disk heal"); }
+  void CrashServer() {
+    if (!watched_) Line("fault server crash after={}ms", Draw(4000));
+  }
   void RestartControlPlane() { Line("fault control-plane restart after={}ms", Draw(5000)); }
 
   void MakeOwned() {

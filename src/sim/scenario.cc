@@ -68,7 +68,7 @@ constexpr Form kForms[] = {
     {"advance", 1, 1, Body::kNone, {}, "advance TIME"},
     {"fault", 1, 2, Body::kNone, kFaultOptionsOfOne,
      "fault node/NAME crash|cut|heal, lost heal|remove, disk full|heal, control-plane restart [after=TIME], "
-     "controllers|scheduler deaf [to=KINDS] [after=TIME]"},
+     "server crash [after=TIME], controllers|scheduler deaf [to=KINDS] [after=TIME]"},
     {"faults", 0, 1, Body::kNone, kFaultOptions, "faults refuse=N conflict=N …, in thousandths, or faults none"},
     {"calm", 0, 0, Body::kNone, {}, "calm"},
     {"converge", 0, 0, Body::kNone, {}, "converge"},
@@ -271,9 +271,11 @@ class Parser {
       known = first == "lost"            ? IsOneOf(what, {"heal", "remove"})
               : first == "disk"          ? IsOneOf(what, {"full", "heal"})
               : first == "control-plane" ? what == "restart" && statement.Option("to").empty()
+              : first == "server"        ? what == "crash" && statement.Option("to").empty()
               : IsDeafable(first)        ? what == "deaf"
                                          : first.starts_with("node/") && IsOneOf(what, {"crash", "cut", "heal"});
-      known = known && (first == "control-plane" || IsDeafable(first) || statement.options.empty());
+      const bool lasts = IsOneOf(first, {"control-plane", "server"}) || IsDeafable(first);
+      known = known && (lasts || statement.options.empty());
     }
     if (verb == "expect") known = statement.options.empty() || statement.words[1] == "count";
     return known ? Ok() : BadRequest(fmt::format("usage: {}", FindForm(verb)->usage));

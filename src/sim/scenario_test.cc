@@ -111,6 +111,33 @@ expect pods count 2 within 5s
   EXPECT_TRUE(result.ok) << result.why;
 }
 
+TEST(Scenarios, AServerThatCrashesLosesNothingThatItSaid) {
+  const Scenario scenario = MUST(Scenario::Parse(R"(disk slow
+nodes 2
+namespace a
+create
+  apiVersion: apps/v1
+  kind: ReplicaSet
+  metadata: {name: r}
+  spec:
+    replicas: 9
+    selector: {matchLabels: {a: b}}
+    template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}
+advance 5ms
+fault server crash after=2s
+expect replicaset/r .spec.replicas 9
+scale replicaset/r 4
+fault server crash after=100ms
+expect replicaset/r .spec.replicas 4
+expect replicaset/r .status.readyReplicas 4 within 20s
+converge
+)",
+                                                 "f"));
+  const RunResult result = RunScenario(scenario, {.keep_journal = true});
+  EXPECT_TRUE(result.ok) << result.why;
+  EXPECT_NE(result.journal.find("the server crashes"), std::string::npos);
+}
+
 TEST(Scenarios, ManyAtOnceKeepToAQuota) {
   const Scenario scenario = MUST(Scenario::Parse(R"(namespace a
 create {apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {count/configmaps: 3}}}

@@ -143,7 +143,18 @@ Ok SimulatedStage::Fault(const Statement& statement) {
     disturbed_ = runtime_.Mono();
     return {};
   }
+  if (target == "server") return CrashServer(TRY(ParseDuration(statement.Option("after", "1s"))));
   return what == "deaf" ? Deafen(statement) : FaultNode(target, what);
+}
+
+Ok SimulatedStage::CrashServer(Duration after) {
+  // A process that starts on a full disk is another story: it does not get far.
+  if (cluster_.disk().full || !cluster_.store().Health().ok()) return {};
+  cluster_.server().Crash();
+  TRY(runtime_.Sleep(after));
+  cluster_.server().Start();
+  disturbed_ = std::max(disturbed_, runtime_.Mono());
+  return {};
 }
 
 Ok SimulatedStage::Deafen(const Statement& statement) {

@@ -34,6 +34,7 @@ class SimulatedStage : public Stage {
 
  private:
   Ok Fault(const Statement& statement);
+  Ok CrashServer(Duration after);
   Ok Deafen(const Statement& statement);
   Ok FaultNode(const std::string& target, const std::string& what);
   Ok FaultDisk(const std::string& what);

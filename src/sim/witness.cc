@@ -8,6 +8,8 @@
 namespace knarr::sim {
 namespace {
 
+constexpr Duration kLookAgain = 100ms;
+
 const char* TypeText(client::WatchEventType type) {
   switch (type) {
     case client::WatchEventType::kAdded:
@@ -49,6 +51,11 @@ void Witness::Run() {
   while (true) {
     Ok ended = Watch();
     if (ended.ok()) continue;
+    // The server is away: whoever goes on from where it was misses nothing, and sees nothing twice.
+    if (ended.Failed(Reason::kServiceUnavailable)) {
+      if (runtime_.Sleep(kLookAgain).ok()) continue;
+      return;
+    }
     if (!ended.Failed(Reason::kCancelled)) journal_.Violation(name_ + ": watch: " + ended.status().ToString());
     return;
   }
