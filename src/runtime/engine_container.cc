@@ -224,7 +224,7 @@ Result<std::string> EngineImpl::CreateContainer(const std::string& sandbox_id, c
   bundle->root_path = own_users ? "rootfs" : container->directory + "/rootfs";
   bundle->cgroup_path = record.cgroup_path;
 
-  const Ok prepared = InPool([&] { return PrepareContainer(*sandbox, *container, *bundle, *image); });
+  const Ok prepared = InPool([&] { return PrepareContainer(*sandbox, *container, std::move(*bundle), *image); });
   // The sandbox may have been stopped or removed meanwhile.
   if (prepared.ok() && sandbox->ready()) {
     sandbox->containers[record.id] = container;
@@ -236,7 +236,7 @@ Result<std::string> EngineImpl::CreateContainer(const std::string& sandbox_id, c
   return context(prepared.ok() ? Conflict("sandbox " + sandbox_id + " was stopped") : prepared.status());
 }
 
-Ok EngineImpl::PrepareContainer(const SandboxEntry& sandbox, const ContainerEntry& container, BundleSpec& bundle,
+Ok EngineImpl::PrepareContainer(const SandboxEntry& sandbox, const ContainerEntry& container, BundleSpec bundle,
                                 const image::Image& image) {
   const std::string& directory = container.directory;
   TRY(kernel::MakeDirectories(directory, 0700));

@@ -138,7 +138,7 @@ class EngineImpl final : public Engine {
   ContainerStatus StatusOf(const SandboxEntry& sandbox, const ContainerEntry& container) const;
   Result<int> FindPidTarget(const SandboxEntry& sandbox, const ContainerSpec& spec);
   Result<BundleSpec> MakeBundle(const SandboxEntry& sandbox, const ContainerSpec& spec, const image::Image& image);
-  Ok PrepareContainer(const SandboxEntry& sandbox, const ContainerEntry& container, BundleSpec& bundle,
+  Ok PrepareContainer(const SandboxEntry& sandbox, const ContainerEntry& container, BundleSpec bundle,
                       const image::Image& image);
   Ok Kill(const Found& found, int signal);
   Ok KillAndWait(const Found& found);
