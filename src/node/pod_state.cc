@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "node/environment.h"
 
 namespace knarr::node {
@@ -139,6 +140,24 @@ std::vector<std::string> AdoptContainers(PodState& state, std::vector<ContainerS
     }
   }
   return old;
+}
+
+ContainerStatus ToldEnd(api::core_v1::ContainerStatus told) {
+  const auto end = told.state().terminated();
+  const auto id = Cut(end.container_id(), "://");
+  ContainerStatus out{.id = std::string(id ? id->second : end.container_id()), .name = std::string(told.name())};
+  out.attempt = static_cast<uint32_t>(told.restart_count());
+  out.state = ContainerState::kExited;
+  out.exit_code = static_cast<int>(end.exit_code());
+  out.reason = std::string(end.reason());
+  out.message = std::string(end.message());
+  out.started = end.started_at().value_or(WallTime());
+  out.finished = end.finished_at().value_or(WallTime());
+  if (const auto user = told.user().linux()) {
+    out.user = runtime::ContainerUser{user.uid(), user.gid(), {}};
+    for (const int64_t group : user.supplemental_groups()) out.user->groups.push_back(group);
+  }
+  return out;
 }
 
 PodPlan PlanPod(Pod pod, const PodState& state, WallTime now) {

@@ -127,6 +127,9 @@ void AddEphemeral(PodState& state, api::core_v1::Pod pod);
 /// none by that name.
 Result<std::string> PidTargetOf(const PodState& state, api::core_v1::Container container);
 
+/// The end of a container that a status tells of.
+runtime::ContainerStatus ToldEnd(api::core_v1::ContainerStatus told);
+
 /// Puts what the runtime has of the pod's containers (of all its sandboxes) into the records: the newest of each name
 /// is `current`, the one before `last`. Gives back the ids that are older still.
 std::vector<std::string> AdoptContainers(PodState& state, std::vector<runtime::ContainerStatus> found);

@@ -168,6 +168,7 @@ void PodWorker::Run() {
   LoadResources();
   Admit();
   AddMissedWords();
+  KeepToldEnds();
   while (!done_) {
     wake_.Reset();
     recheck_.reset();
@@ -335,6 +336,20 @@ void PodWorker::AddMissedWords() {
   for (ContainerRecord& record : state_.containers) {
     AddLastWords(record.current);
     AddLastWords(record.last);
+  }
+}
+
+/// Those of which nothing is left here: an agent was killed after it had cleared them away. Such an end stays, as for
+/// the kubelet: the API server takes back none.
+void PodWorker::KeepToldEnds() {
+  for (ContainerRecord& record : state_.containers) {
+    if (record.current || record.last) continue;
+    for (const auto before : StatusesOf(view(), record)) {
+      if (before.name() != record.name || !before.state().terminated()) continue;
+      record.current = ToldEnd(before);
+      if (sandbox_) record.current->sandbox_id = sandbox_->id;
+      record.image_id = std::string(before.image_id());
+    }
   }
 }
 

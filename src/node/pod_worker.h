@@ -116,6 +116,7 @@ class PodWorker : private ResizeSeeker {
   void NoteEnd(ContainerRecord& record);
   void AddLastWords(std::optional<runtime::ContainerStatus>& ended);
   void AddMissedWords();
+  void KeepToldEnds();
 
   Ok EnsureSandbox();
   Result<runtime::SandboxSpec> MakeSandboxSpec(api::core_v1::Pod pod);

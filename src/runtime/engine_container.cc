@@ -386,7 +386,12 @@ Ok EngineImpl::DeleteContainer(const SandboxPtr& sandbox, const ContainerPtr& co
   }
   TRY(DeleteOciState(id));
   TRY(RemoveCgroup(container->record.cgroup_path));
-  TRY(InPool([&] { return kernel::Unmount(container->directory + "/rootfs"); }));
+  const Ok unmounted = InPool([&]() -> Ok {
+    TRY(kernel::Unmount(container->directory + "/rootfs"));
+    // There still, if an engine was killed just after it had made the root of it.
+    return kernel::Unmount(container->directory + kAside);
+  });
+  TRY(unmounted);
   TRY(runtime_.files().RemoveAll(container->directory));
   sandbox->containers.erase(id);
   return {};

@@ -174,6 +174,10 @@ TEST_F(UserNamespaceTest, ALaterEngineFindsItAndWhatWasHalfMade) {
     const std::string half = directory_ + "/run/sandboxes/" + sandbox_id + "/" + std::string(64, 'e');
     fs::create_directories(half + kAside);
     ASSERT_EQ(mount((directory_ + "/image").c_str(), (half + kAside).c_str(), nullptr, MS_BIND, nullptr), 0);
+    // And just after it had mounted that of this one.
+    const std::string aside = directory_ + "/run/sandboxes/" + sandbox_id + "/" + id + kAside;
+    fs::create_directories(aside);
+    ASSERT_EQ(mount((directory_ + "/image").c_str(), aside.c_str(), nullptr, MS_BIND, nullptr), 0);
     const auto engine = Open(runtime);
     ASSERT_NE(engine, nullptr);
     EXPECT_FALSE(fs::exists(half));
@@ -181,6 +185,9 @@ TEST_F(UserNamespaceTest, ALaterEngineFindsItAndWhatWasHalfMade) {
     const auto ran = engine->ExecSync(id, {"cat", "/proc/self/uid_map"}, 10s);
     ASSERT_TRUE(ran.ok()) << ran.status().ToString();
     EXPECT_NE(ran->output.find("458752"), std::string::npos);
+    const Ok removed = engine->RemoveContainer(id);
+    EXPECT_TRUE(removed.ok()) << removed.status().ToString();
+    EXPECT_TRUE(fs::exists(directory_ + "/image/layer-0/bin/busybox"));
     // And makes another in it.
     EXPECT_EQ(RunIn(runtime, *engine, sandbox_id, Shell("grep -q 458752 /proc/self/uid_map", "b")).exit_code, 0);
   });

@@ -130,6 +130,32 @@ TEST(Agent, AContainerThatWasMadeButNotStartedIsNoRestart) {
   });
 }
 
+TEST(Agent, APodThatWasClearedAwayByAKilledAgentIsRemoved) {
+  const char* const specs[] = {
+      R"("initContainers":[{"name":"i","image":"i:1"}],"containers":[{"name":"a","image":"i:1"}])",
+      R"("restartPolicy":"Never","containers":[{"name":"i","image":"i:1"},{"name":"a","image":"i:1"}])"};
+  for (const char* spec : specs) {
+    In([&](World& world) {
+      world.Create("web", spec);
+      world.Until("begun", [&] { return world.containers.Runs(world.containers.Newest("i")); });
+      world.containers.End(world.containers.Newest("i"), 3 * (spec == specs[1]));
+      world.Until("told", [&] {
+        const auto status = Pod(world.Find("web")->tree()).status();
+        const auto all = spec == specs[0] ? status.init_container_statuses() : status.container_statuses();
+        return !all.empty() && bool(all[0].state().terminated()) && world.containers.Runs(world.containers.Newest("a"));
+      });
+      // It can't tell any more how it goes on.
+      world.client.away = true;
+      world.Delete("web");
+      world.Until("cleared away", [&] { return world.containers.sandboxes().empty(); });
+      world.StopAgent();
+      world.client.away = false;
+      world.StartAgent();
+      world.ExpectGone("web");
+    });
+  }
+}
+
 TEST(Agent, AContainerThatEndsAtOnceBacksOffToo) {
   In([](World& world) {
     // It has ended before anybody looks.
