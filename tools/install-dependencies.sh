@@ -44,7 +44,8 @@ case $release in
   debian-12) packages+=(libboost-context1.81-dev) ;;
   *) packages+=(libboost-context-dev) ;;
 esac
-[ "$tests" = no ] || packages+=(docker-registry skopeo curl python3-kubernetes etcd-server etcd-client containerd runc)
+[ "$tests" = no ] || packages+=(docker-registry skopeo curl python3-kubernetes etcd-server etcd-client containerd runc
+  dbus-daemon)
 [ "$tests" = no ] || command -v kubectl >/dev/null || packages+=(kubernetes-client)
 [ "$tests" = no ] || { command -v node >/dev/null && command -v npm >/dev/null; } || packages+=(nodejs npm)
 [ "$dev" = no ] || packages+=(clang-19 clang-format-19 libclang-rt-19-dev lld)

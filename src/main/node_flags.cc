@@ -12,6 +12,12 @@ void RegisterNodeFlags(cli::FlagSet& flags, NodeFlags& out) {
   flags.Int(&out.pod_pids_most, "pod-max-pids", 0, "The most processes of one pod; -1: as many as the machine lets");
   flags.String(&out.manifest_path, "pod-manifest-path", 0,
                "A folder, or one file, of pods that the node runs whatever the API server says (static pods)");
+  flags.DurationOf(&out.shutdown.grace, "shutdown-grace-period", 0,
+                   "How long the machine's shutdown waits for pods to end, as logind lets it; 0: not at all");
+  flags.DurationOf(&out.shutdown.grace_critical, "shutdown-grace-period-critical-pods", 0,
+                   "What of that is kept for critical pods, which end last");
+  flags.String(&out.shutdown.by_priority, "shutdown-grace-period-by-pod-priority", 0,
+               "Instead of both: how long pods of which priority and up get (0=60s,100000=30s)");
   flags.String(&eviction.hard, "eviction-hard", 0,
                "Thresholds (memory.available<1Gi,nodefs.available<10%) below which a pod is evicted at once");
   flags.String(&eviction.soft, "eviction-soft", 0,
@@ -40,6 +46,7 @@ Ok ApplyNodeFlags(const NodeFlags& flags, node::AgentOptions& out) {
   out.reserved.system = TRY(node::ParseReserved(flags.system_reserved).Context("--system-reserved"));
   out.pids_most = std::max<int64_t>(0, flags.pod_pids_most);
   out.manifest_path = flags.manifest_path;
+  out.shutdown_periods = TRY(node::ParseShutdown(flags.shutdown));
   return {};
 }
 

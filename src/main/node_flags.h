@@ -8,6 +8,7 @@
 #include "cli/flags.h"
 #include "node/agent.h"
 #include "node/eviction.h"
+#include "node/shutdown.h"
 
 namespace knarr::main {
 
@@ -16,6 +17,8 @@ struct NodeFlags {
   std::string kube_reserved;
   std::string system_reserved;
   int64_t pod_pids_most = -1;  ///< less than 1: no limit
+  node::ShutdownFlags shutdown;
+  std::string system_bus;      ///< the address of the machine's D-Bus; "": the usual one
   std::string manifest_path;   ///< a folder, or a file, of static pods; "": none
 };
 

@@ -23,6 +23,7 @@
 #include "main/machine.h"
 #include "network/network.h"
 #include "node/agent.h"
+#include "node/logind.h"
 #include "node/mount.h"
 #include "rt/file_system.h"
 #include "runtime/cgroup.h"
@@ -264,6 +265,11 @@ class Server {
     agent.log_directory = LogDirectory(options_);
     agent.cgroup_root = CgroupRoot(options_);
     TRY(ApplyNodeFlags(options_.node, agent));
+    if (!agent.shutdown_periods.empty()) {
+      node::LogindOptions logind;
+      if (!options_.node.system_bus.empty()) logind.address = options_.node.system_bus;
+      agent.shutdown_source = std::make_shared<node::Logind>(world_, logind);
+    }
     agent.set_group = [groups = TRY(runtime::Cgroups::Detect())](const std::string& path,
                                                                  const runtime::CgroupResources& resources) -> Ok {
       TRY(groups.Create(path));
@@ -448,6 +454,7 @@ Ok Uninstall(rt::Runtime& runtime, const ServerOptions& options) {
       LOG_WARN("the kubeconfig keeps its entry", {"file", options.kubeconfig}, {"error", removed.status()});
   }
   TRY(RemoveLogs(runtime, options));
+  TRY(node::RemoveLogindConfiguration(runtime));
   return runtime.files().RemoveAll(options.data_directory);
 }
 

@@ -161,6 +161,7 @@ Result<ServerFlags> ParseServerFlags(rt::Runtime& runtime, const std::vector<std
   if (!out.options.log_directory.empty()) {
     out.options.log_directory = TRY(FolderName(out.options.log_directory).Context("--log-dir"));
   }
+  out.options.node.system_bus = env("DBUS_SYSTEM_BUS_ADDRESS").value_or("");
   TRY(CheckNodeFlags(out.options.node));
   if (!out.options.local_storage_path.empty()) {
     out.options.local_storage_path = TRY(FolderName(out.options.local_storage_path).Context("--local-storage-path"));

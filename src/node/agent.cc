@@ -61,6 +61,7 @@ Agent::Agent(rt::Runtime& runtime, client::Client& client, runtime::Runtime& con
       events_(runtime, client, "kubelet", options_.node_name),
       user_ranges_(runtime, options_.data_directory + "/pods"),
       pressures_(options_.eviction),
+      pods_over_(runtime),
       asking_servers_(runtime),
       tasks_(runtime, "node agent") {}
 
@@ -73,6 +74,7 @@ Ok Agent::Start() {
   apparmor_ = runtime_.files().ReadFile("/sys/module/apparmor/parameters/enabled").value_or("").starts_with('Y');
   status_ = std::make_unique<NodeStatus>(runtime_, client_, images_, containers_.features(), options_);
   TRY(status_->Register());
+  ReadShutdownNote();
   MakeStats();
   allocator_ = std::make_unique<Allocator>(status_->allocatable());
   qos_groups_ = std::make_unique<QosGroups>(runtime_, options_.cgroup_root, options_.set_group,
@@ -83,6 +85,9 @@ Ok Agent::Start() {
   TRY(AdoptPods());
   tasks_.Spawn("runtime events", [this] { RunEvents(); });
   tasks_.Spawn("status", [this] { status_->Run(); });
+  if (options_.shutdown_source != nullptr && !options_.shutdown_periods.empty()) {
+    tasks_.Spawn("shutdown", [this] { RunShutdown(); });
+  }
   tasks_.Spawn("keeping", [this] { RunKeeping(); });
   tasks_.Spawn("log rotation", [this] {
     while (runtime_.Sleep(kLogsEvery).ok()) {
@@ -219,6 +224,8 @@ void Agent::StartWorker(const api::ObjectPtr& pod) {
                              .cgroup_root = options_.cgroup_root,
                              .apparmor = apparmor_,
                              .pressures = pressures_,
+                             .shutting_down = shutting_down_,
+                             .over = pods_over_,
                              .probe_counts = probe_counts_,
                              .asking_servers = asking_servers_,
                              .allocator = *allocator_,

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "client/client.h"
 #include "client/events.h"
@@ -23,6 +24,7 @@
 #include "node/probe_counts.h"
 #include "node/qos_groups.h"
 #include "node/reserved.h"
+#include "node/shutdown.h"
 #include "node/user_ranges.h"
 #include "rt/runtime.h"
 #include "runtime/runtime.h"
@@ -44,6 +46,9 @@ struct AgentOptions {
   int64_t pids_most = 0;   ///< processes of one pod; 0: as many as the machine lets
   /// Makes a control group above the pods' own and sets its limits; blocking. Empty: nobody's shares are set.
   QosGroups::SetGroup set_group;
+  /// How long which pods get when the machine is about to go down, and who tells of that. Without either, nobody is.
+  std::vector<ShutdownPeriod> shutdown_periods;
+  std::shared_ptr<ShutdownSource> shutdown_source;
   std::string manifest_path;                  ///< a folder or file of pods that the node runs of itself; "" for none
   /// How much room there is where the folder lies; asked of the machine when empty. Blocking.
   std::function<Result<DiskSpace>(const std::string& directory)> disk_space;
@@ -109,6 +114,15 @@ class Agent : public client::NodeAccess {
   Ok EvictOne(const Threshold& threshold, const Observations& observations);
   Result<std::vector<Candidate>> FindCandidates(Starved resource);
   Ok WaitEnded(const std::string& uid);
+  // agent_shutdown.cc
+  void RunShutdown();
+  Ok FollowShutdowns(ShutdownSource& source);
+  void SetShuttingDown(bool down);
+  Ok EndPods();
+  Ok EndGroup(const std::vector<std::string>& uids, Duration period);
+  std::string ShutdownNotePath() const;
+  void ReadShutdownNote();
+  void WriteShutdownNote();
   void RecordNodeEvent(client::EventKind kind, std::string_view reason, std::string message);
   PodWorker* FindWorker(std::string_view ns, std::string_view pod);
   Result<const ContainerRecord*> PickContainer(PodWorker& worker, std::string_view container);
@@ -146,6 +160,10 @@ class Agent : public client::NodeAccess {
   ImageCollector collector_;
   Pressures pressures_;
   ProbeCounts probe_counts_;
+  bool shutting_down_ = false;
+  WallTime shutdown_began_{};  // the last one
+  WallTime shutdown_ended_{};
+  rt::WaitQueue pods_over_;  // nothing of one runs any more
   rt::Mutex asking_servers_;
   std::unique_ptr<StatsReader> stats_;
   std::map<Signal, int64_t> evictions_;  // counted

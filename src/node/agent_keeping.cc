@@ -27,9 +27,8 @@ using client::EventKind;
 constexpr Duration kLookEvery = 10s;
 constexpr Duration kImagesEvery = 5min;
 
-// The kubelet's podCleanupTimeout and podCleanupPollFreq.
+// The kubelet's podCleanupTimeout.
 constexpr Duration kEndedMost = 30s;
-constexpr Duration kEndedEvery = 1s;
 
 /// What of the resource a container uses; nullopt when that is not known, or not told of.
 std::optional<int64_t> UsedBy(const ContainerStats& container, Starved resource) {
@@ -281,14 +280,14 @@ Ok Agent::EvictOne(const Threshold& threshold, const Observations& observations)
 
 /// What it used is not free before that.
 Ok Agent::WaitEnded(const std::string& uid) {
-  const MonoTime until = runtime_.Mono() + kEndedMost;
-  while (runtime_.Mono() < until) {
+  const auto ended = [&] {
     const auto at = workers_.find(uid);
-    if (at == workers_.end() || at->second->ended()) return {};
-    TRY(runtime_.Sleep(kEndedEvery));
-  }
+    return at == workers_.end() || at->second->ended();
+  };
+  const Ok waited = pods_over_.WaitUntil(ended, runtime_.Mono() + kEndedMost);
+  if (!waited.Failed(Reason::kTimeout)) return waited;
   LOG_WARN("a pod that is evicted has not ended yet", {"uid", uid});
-  return {};
+  return runtime_.CheckCancelled();
 }
 
 /// The pods that may go, and what they use.

@@ -180,6 +180,13 @@ Result<std::string> Agent::OwnMetrics() {
   for (const auto& [signal, count] : evictions_) {
     text.Sample(MetricLabels({{"eviction_signal", SignalName(signal)}}), static_cast<double>(count));
   }
+  const auto seconds = [](WallTime time) {
+    return static_cast<double>(std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
+  };
+  text.Family("kubelet_graceful_shutdown_start_time_seconds", "gauge", "When pods were last ended for a shutdown");
+  text.Sample("", seconds(shutdown_began_));
+  text.Family("kubelet_graceful_shutdown_end_time_seconds", "gauge", "When they had ended");
+  text.Sample("", seconds(shutdown_ended_));
   PutVolumes(*summary, text);
   PutProcess(summary->node.process, text);
   return text.Take();
@@ -227,6 +234,14 @@ std::string Agent::ConfigJson() const {
   if (!reclaims.empty()) config.AddMember(arena, "evictionMinimumReclaim", reclaims);
   text("evictionPressureTransitionPeriod", FormatDuration(eviction.transition));
   number("evictionMaxPodGracePeriod", eviction.pod_grace_most);
+  doc::Value periods = doc::Value::Array();
+  for (const ShutdownPeriod& period : options_.shutdown_periods) {
+    doc::Value one = doc::Value::Object();
+    one.AddMember(arena, "priority", doc::Value::Int(period.priority));
+    one.AddMember(arena, "shutdownGracePeriodSeconds", doc::Value::Int(period.seconds));
+    periods.Append(arena, one);
+  }
+  if (!periods.empty()) config.AddMember(arena, "shutdownGracePeriodByPodPriority", periods);
   out.root = doc::Value::Object();
   out.root.AddMember(arena, "kubeletconfig", config);
   return doc::ToJson(out.root);

@@ -77,8 +77,11 @@ constexpr ConditionText kConditions[] = {
     {"Ready", "True", "KubeletReady", "kubelet is posting ready status"},
 };
 
+constexpr ConditionText kShuttingDown = {"Ready", "False", "KubeletNotReady", "node is shutting down"};
+
 /// The condition as it is now.
-const ConditionText& TextNow(const ConditionText& usual, const Pressures::Conditions& pressures) {
+const ConditionText& TextNow(const ConditionText& usual, const Pressures::Conditions& pressures, bool shutting_down) {
+  if (shutting_down && usual.type == kShuttingDown.type) return kShuttingDown;
   if (pressures.memory && usual.type == kMemoryPressure.type) return kMemoryPressure;
   if (pressures.disk && usual.type == kDiskPressure.type) return kDiskPressure;
   if (pressures.pids && usual.type == kPidPressure.type) return kPidPressure;
@@ -166,7 +169,7 @@ void NodeStatus::FillStatus(doc::Document& document, const doc::Value& before) {
   status.clear_declared_features();
   for (const std::string_view feature : kDeclaredFeatures) status.add_declared_features(feature);
   for (const ConditionText& usual : kConditions) {
-    const ConditionText& text = TextNow(usual, pressures_);
+    const ConditionText& text = TextNow(usual, pressures_, shutting_down_);
     WallTime since = now;
     for (auto old : Node(before).status().conditions()) {
       if (old.type() == text.type && old.status() == text.status) since = old.last_transition_time().value_or(now);
@@ -218,6 +221,11 @@ void NodeStatus::FillImages(doc::Document& document, const std::vector<image::Im
 
 Ok NodeStatus::SetPressures(const Pressures::Conditions& pressures) {
   pressures_ = pressures;
+  return WriteNode();
+}
+
+Ok NodeStatus::SetShuttingDown(bool down) {
+  shutting_down_ = down;
   return WriteNode();
 }
 

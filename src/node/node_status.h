@@ -50,6 +50,8 @@ class NodeStatus {
   void Run();
   /// Writes what the node lacks into its conditions.
   Ok SetPressures(const Pressures::Conditions& pressures);
+  /// Writes whether the machine is about to go down: then the node is not ready.
+  Ok SetShuttingDown(bool down);
   int64_t cpu_milli() const { return machine_.cpus * 1000; }
   int64_t memory_bytes() const { return machine_.memory_bytes; }
   /// What there is, and what pods may have of it.
@@ -76,6 +78,7 @@ class NodeStatus {
   api::ResourceList huge_pages_;
   api::ResourceList allocatable_;
   Pressures::Conditions pressures_;
+  bool shutting_down_ = false;
 };
 
 }  // namespace knarr::node

@@ -100,6 +100,7 @@ struct PodState {
   std::string failed_reason;
   std::string failed_message;
   bool disrupted = false;  ///< it failed for the node's sake: condition DisruptionTarget
+  bool work_counts = false;  ///< it has not failed, after all, if its containers end well
   bool restarting_all = false;  ///< see PodPlan
   bool rejected = false;  ///< it failed because the node never ran it
 

@@ -137,8 +137,8 @@ void Count(Pod pod, const ContainerRecord& record, Counts& counts) {
   }
 }
 
-std::string_view Phase(Pod pod, const PodState& state) {
-  if (!state.failed_reason.empty()) return "Failed";
+/// What its containers make of it.
+std::string_view PhaseOfWork(Pod pod, const PodState& state) {
   Counts main;
   int sidecars_running = 0;
   bool sidecars_pending = false;
@@ -163,6 +163,19 @@ std::string_view Phase(Pod pod, const PodState& state) {
   if (main.stopped == 0) return "Pending";
   if (!state.terminating && main.restarting > 0) return "Running";
   return main.stopped == main.succeeded ? "Succeeded" : "Failed";
+}
+
+/// That the node has failed the pod shows once nothing of it runs: others take that for a sign that it has gone.
+bool FailureShows(Pod pod, const PodState& state) {
+  if (state.failed_reason.empty()) return false;
+  const std::string_view before = pod.status().phase();
+  return before == "Failed" || before == "Succeeded" ||
+         std::ranges::none_of(state.containers, &ContainerRecord::running);
+}
+
+std::string_view Phase(Pod pod, const PodState& state) {
+  if (!FailureShows(pod, state)) return PhaseOfWork(pod, state);
+  return state.work_counts && PhaseOfWork(pod, state) == "Succeeded" ? "Succeeded" : "Failed";
 }
 
 struct Condition {
@@ -296,10 +309,11 @@ void ComputePodStatus(Pod pod, const PodState& state, WallTime now, PodStatusEdi
   WriteResizeConditions(state.resize, status);
   WritePodResources(pod, state, status);
   for (api::core_v1::PodCondition other : pod.status().conditions()) {
-    if (IsOurs(other.type()) || (state.disrupted && other.type() == "DisruptionTarget")) continue;
+    const bool replaced = state.disrupted && FailureShows(pod, state) && other.type() == "DisruptionTarget";
+    if (IsOurs(other.type()) || replaced) continue;
     status.add_conditions().CopyFrom(other.value());
   }
-  if (!state.failed_reason.empty()) {
+  if (FailureShows(pod, state)) {
     status.set_reason(state.failed_reason);
     status.set_message(state.failed_message);
     if (state.disrupted) {

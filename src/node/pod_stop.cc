@@ -63,6 +63,18 @@ void PodWorker::Evict(const std::string& message, EvictedFor why, Duration grace
   wake_.Set();
 }
 
+void PodWorker::EndWithNode(const std::string& message, Duration grace) {
+  if (ended() || over()) return;
+  if (state_.failed_reason.empty() && !state_.finished) {
+    state_.failed_reason = "Terminated";
+    state_.failed_message = message;
+    state_.disrupted = true;
+    state_.work_counts = true;
+  }
+  hurry_ = std::min(grace, hurry_.value_or(Grace()));
+  wake_.Set();
+}
+
 void PodWorker::CheckStorage() {
   if (!active() || measuring_ || environment_.runtime.Mono() < measure_after_ || !LimitsLocalStorage(view())) return;
   measuring_ = true;
@@ -94,13 +106,14 @@ LocalStoragePlaces PodWorker::StoragePlaces() const {
 }
 
 Ok PodWorker::SyncTerminating() {
-  if (!StopAll(Grace())) return gone_ ? Ok() : WriteStatus();
+  if (!StopAll(std::min(Grace(), hurry_.value_or(Grace())))) return gone_ ? Ok() : WriteStatus();
   TRY(TearDown());
   if (!gone_) {
     TRY(WriteStatus());
     TRY(DeleteObject());
   }
   done_ = true;
+  environment_.over.NotifyAll();
   return {};
 }
 

@@ -206,6 +206,9 @@ void PodWorker::Admit() {
     refused = Rejection{"Evicted", std::move(*pressed)};
   }
   const api::ResourceList amounts = Amounts();
+  if (environment_.shutting_down && !refused) {
+    refused = Rejection{"NodeShutdown", "Pod was rejected as the node is shutting down."};
+  }
   if (const auto shortage = environment_.allocator.Check(uid, amounts); shortage && !refused) {
     refused = Rejection{shortage->Reason(), shortage->Message()};
   }
@@ -406,6 +409,7 @@ Ok PodWorker::SyncFinished() {
     TRY(environment_.user_ranges.Release(std::string(pod_->uid())));
     over_ = true;
     environment_.allocator.Release(std::string(pod_->uid()));
+    environment_.over.NotifyAll();
   }
   return WriteStatus();
 }

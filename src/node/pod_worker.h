@@ -45,6 +45,8 @@ struct PodEnvironment {
   std::string cgroup_root;     ///< "/knarr"
   bool apparmor = false;       ///< the kernel has it
   const Pressures& pressures;  ///< what the node lacks now
+  const bool& shutting_down;   ///< the machine is about to go down: no pod begins
+  rt::WaitQueue& over;         ///< told when nothing of a pod runs any more
   ProbeCounts& probe_counts;
   rt::Mutex& asking_servers;  ///< taken while a file server is asked for a mount
   Allocator& allocator;
@@ -81,10 +83,15 @@ class PodWorker : private ResizeSeeker {
   /// Fails the pod and ends it at once, for this reason: "Usage of EmptyDir volume …".
   enum class EvictedFor : uint8_t { kItsOwnUse, kTheNode };
   void Evict(const std::string& message, EvictedFor why, Duration grace = kEvictionGrace);
+  /// Ends the pod because its machine goes down, within this time and its own grace. It has failed then, unless its
+  /// work was done.
+  void EndWithNode(const std::string& message, Duration grace);
   /// Whether it has begun and nothing has ended it.
   bool active() const;
   /// Whether nothing of it runs, and nothing will.
   bool ended() const { return gone_ || over_; }
+  /// Whether nothing of it runs, and its volumes are gone.
+  bool over() const { return done_ || over_; }
   /// Begins to measure what its limits are about, if it has any: it is evicted if it takes more.
   void CheckStorage();
   /// What there is to measure.
@@ -208,7 +215,7 @@ class PodWorker : private ResizeSeeker {
   bool adopted_ = false;  // its sandbox is older than this process
   bool fields_changed_ = false;  // labels or annotations, which volumes may show
   WallTime volumes_again_{};
-  std::optional<Duration> hurry_;  // the grace of an eviction
+  std::optional<Duration> hurry_;  // the grace of an eviction, or of the machine
   api::ObjectPtr allocated_;       // the pod with its allocation as its spec
   api::ObjectPtr allocated_from_;  // and what it was made of
   bool resources_kept_ = false;    // they are in the pod's folder

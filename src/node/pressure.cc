@@ -15,8 +15,6 @@ namespace {
 
 using api::core_v1::Pod;
 
-constexpr int64_t kSystemCriticalPriority = 2000000000;
-
 }  // namespace
 
 ThresholdMet Describe(const Threshold& threshold, const Observations& observations) {

@@ -11,6 +11,9 @@
 
 namespace knarr::node {
 
+/// Pods from here up are what the cluster itself needs.
+inline constexpr int32_t kSystemCriticalPriority = 2000000000;
+
 /// A threshold that is met, with its amounts as events print them.
 struct ThresholdMet {
   Starved resource;

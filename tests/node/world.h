@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/coordination_v1.h"
 #include "api/core_v1.h"
@@ -99,6 +100,8 @@ class World {
     options.log_directory = "/logs";
     options.manifest_path = manifests;
     options.pids_most = 1000;
+    options.shutdown_periods = shutdown_periods;
+    options.shutdown_source = shutdown_source;
     options.set_group = [this](const std::string& path, const runtime::CgroupResources& resources) {
       groups[path] = resources;
       return Ok();
@@ -189,6 +192,8 @@ class World {
   FakeNetwork network;
   DiskSpace disk{.capacity = 1000000, .available = 900000, .inodes = 1000, .inodes_free = 900};
   std::map<std::string, runtime::CgroupResources> groups;  ///< those above the pods'
+  std::vector<ShutdownPeriod> shutdown_periods;
+  std::shared_ptr<ShutdownSource> shutdown_source;
   std::string manifests;                                   ///< the folder of static pods; "" for none
   std::unique_ptr<Agent> agent;
 };
