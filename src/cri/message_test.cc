@@ -50,6 +50,7 @@ CreateContainerRequest Full() {
   out.config.args = {"a", "", "c"};
   out.config.environment = {{"K", {std::string("\xff\0x", 3)}}, {"E", {}}};
   out.config.mounts = {{.container_path = "/c", .host_path = "/h", .propagation = kPropagationBidirectional}, {}};
+  out.config.devices = {{"/dev/xvda", "/dev/loop0", "mrw"}};
   out.config.labels = {{"a", "b"}};
   out.config.tty = true;
   out.config.linux_config.resources.memory_limit = std::numeric_limits<int64_t>::max();
@@ -65,6 +66,7 @@ TEST(Message, EverythingComesBack) {
   ASSERT_TRUE(back.ok()) << back.status().ToString();
   EXPECT_EQ(back->config.environment.at(0).value.data, std::string("\xff\0x", 3));
   EXPECT_EQ(back->config.mounts.size(), 2U);
+  EXPECT_EQ(back->config.devices.at(0).permissions, "mrw");
   EXPECT_EQ(back->config.args, (std::vector<std::string>{"a", "", "c"}));
   EXPECT_EQ(back->config.linux_config.security.run_as_user, -1);
   EXPECT_FALSE(back->config.linux_config.security.run_as_group.has_value());

@@ -73,6 +73,7 @@ constexpr Field kKeyValue[] = {F<&KeyValue::key>(1), F<&KeyValue::value>(2)};
 constexpr Field kMount[] = {F<&Mount::container_path>(1), F<&Mount::host_path>(2), F<&Mount::read_only>(3),
                             F<&Mount::propagation>(5),    F<&Mount::uids>(6),      F<&Mount::gids>(7),
                             F<&Mount::recursive_read_only>(8)};
+constexpr Field kDevice[] = {F<&Device::container_path>(1), F<&Device::host_path>(2), F<&Device::permissions>(3)};
 constexpr Field kCapability[] = {F<&Capability::add>(1), F<&Capability::drop>(2)};
 constexpr Field kLinuxContainerSecurityContext[] = {F<&LinuxContainerSecurityContext::capabilities>(1),
                                                     F<&LinuxContainerSecurityContext::privileged>(2),
@@ -97,6 +98,7 @@ constexpr Field kContainerConfig[] = {F<&ContainerConfig::metadata>(1),
                                       F<&ContainerConfig::working_directory>(5),
                                       F<&ContainerConfig::environment>(6),
                                       F<&ContainerConfig::mounts>(7),
+                                      F<&ContainerConfig::devices>(8),
                                       F<&ContainerConfig::labels>(9),
                                       F<&ContainerConfig::annotations>(10),
                                       F<&ContainerConfig::log_path>(11),
@@ -233,6 +235,7 @@ constinit const Message ListPodSandboxResponse::kMessage = Table("ListPodSandbox
 constinit const Message ImageSpec::kMessage = Table("ImageSpec", kImageSpec);
 constinit const Message KeyValue::kMessage = Table("KeyValue", kKeyValue);
 constinit const Message Mount::kMessage = Table("Mount", kMount);
+constinit const Message Device::kMessage = Table("Device", kDevice);
 constinit const Message Capability::kMessage = Table("Capability", kCapability);
 constinit const Message LinuxContainerSecurityContext::kMessage =
     Table("LinuxContainerSecurityContext", kLinuxContainerSecurityContext);

@@ -209,6 +209,10 @@ struct Mount {
   bool recursive_read_only = false;
   static const Message kMessage;
 };
+struct Device {
+  std::string container_path, host_path, permissions;
+  static const Message kMessage;
+};
 struct Capability {
   std::vector<std::string> add, drop;
   static const Message kMessage;
@@ -243,6 +247,7 @@ struct ContainerConfig {
   std::string working_directory;
   std::vector<KeyValue> environment;
   std::vector<Mount> mounts;
+  std::vector<Device> devices;
   StringMap labels, annotations;
   std::string log_path;
   bool stdin_open = false, stdin_once = false, tty = false;

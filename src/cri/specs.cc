@@ -152,6 +152,9 @@ CreateContainerRequest MakeContainerRequest(const std::string& sandbox_id, const
                              .gids = mapped ? users->gids : std::vector<IdMapping>(),
                              .recursive_read_only = mount.recursive_read_only});
   }
+  for (const runtime::DeviceSpec& device : spec.devices) {
+    config.devices.push_back({device.container_path, device.host_path, device.read_only ? "r" : "mrw"});
+  }
   config.labels = spec.labels;
   config.labels[kClusterLabel] = cluster;
   config.annotations = spec.annotations;

@@ -74,6 +74,24 @@ Result<std::vector<runtime::MountSpec>> Mounts(Container container, const PodVol
   return out;
 }
 
+Result<std::vector<runtime::DeviceSpec>> Devices(Container container, const PodVolumes& volumes) {
+  std::vector<runtime::DeviceSpec> out;
+  for (const auto device : container.volume_devices()) {
+    if (!device.device_path().starts_with('/')) {
+      return BadRequest(fmt::format("error DevicePath `{}` must be an absolute path", device.device_path()));
+    }
+    const Result<std::string> path = volumes.PathOf(device.name());
+    if (!path.ok()) {
+      return NotFound(
+          fmt::format("cannot find volume \"{}\" to pass into container \"{}\"", device.name(), container.name()));
+    }
+    out.push_back({.host_path = *path,
+                   .container_path = std::string(device.device_path()),
+                   .read_only = volumes.IsReadOnly(device.name())});
+  }
+  return out;
+}
+
 /// The container's own profile counts, or else the pod's.
 Ok SetProfiles(Pod pod, Container container, const std::string& directory, runtime::SecuritySpec& out) {
   const auto own = container.security_context();
@@ -143,6 +161,7 @@ Result<runtime::ContainerSpec> MakeContainerSpec(Pod pod, Container container, c
   spec.working_directory = std::string(container.working_dir());
   spec.environment = inputs.environment.Lines();
   spec.mounts = TRY(Mounts(container, volumes, inputs));
+  spec.devices = TRY(Devices(container, volumes));
   spec.resources = TRY(ContainerResources(pod, container));
   spec.resources.huge_pages = HugePageLimits(api::ReadResources(container.tree().Get("resources", "limits")),
                                              inputs.huge_pages);

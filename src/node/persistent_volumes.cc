@@ -38,6 +38,24 @@ bool IsProtected(const api::Object& claim) {
   return std::ranges::any_of(items, [](const doc::Value& item) { return item.AsString() == kProtection; });
 }
 
+struct VolumeUse {
+  bool mounted = false;  // in volumeMounts
+  bool mapped = false;   // in volumeDevices
+};
+
+VolumeUse UseOf(Pod pod, std::string_view volume) {
+  VolumeUse out;
+  const auto look = [&](auto containers) {
+    for (const auto container : containers) {
+      for (const auto mount : container.volume_mounts()) out.mounted |= mount.name() == volume;
+      for (const auto device : container.volume_devices()) out.mapped |= device.name() == volume;
+    }
+  };
+  look(pod.spec().containers());
+  look(pod.spec().init_containers());
+  return out;
+}
+
 Result<api::ObjectPtr> FindVolume(client::Client& client, std::string_view name, std::string_view claim_uid) {
   Result<api::ObjectPtr> found = client.Get(api::core_v1::PersistentVolumeInfo(), {"", std::string(name)});
   if (!found.ok()) {
@@ -161,25 +179,47 @@ Result<ClaimedVolume> FindClaimedVolume(client::Client& client, Pod pod, Volume 
   }
   out.volume = TRY(FindVolume(client, claim.spec().volume_name(), out.claim->uid()).Context(context));
   const std::string_view mode = PersistentVolume(out.volume->tree()).spec().volume_mode().value_or("Filesystem");
-  const auto uses = [&](auto containers) {
-    for (const auto container : containers) {
-      for (const auto mount : container.volume_mounts()) {
-        if (mount.name() == volume.name()) return true;
-      }
-    }
-    return false;
-  };
-  if (mode == "Filesystem") return out;
-  if (uses(pod.spec().containers()) || uses(pod.spec().init_containers())) {
+  const VolumeUse use = UseOf(pod, volume.name());
+  if (use.mounted && mode != "Filesystem") {
     return BadRequest(
         fmt::format("volume {} has volumeMode {}, but is specified in volumeMounts", volume.name(), mode));
   }
-  return BadRequest(
-      fmt::format("volume {} has volumeMode {}, and this node has no block volumes", volume.name(), mode));
+  if (use.mapped && mode != "Block") {
+    return BadRequest(
+        fmt::format("volume {} has volumeMode {}, but is specified in volumeDevices", volume.name(), mode));
+  }
+  return out;
 }
+
+namespace {
+
+/// The device itself is the volume: containers get a node of it.
+Result<std::string> MapDevice(rt::Runtime& runtime, std::string_view path) {
+  const Result<rt::FileInfo> info = runtime.files().Stat(std::string(path));
+  if (info.Failed(Reason::kNotFound)) return NotFound(fmt::format("path {} does not exist", GoQuote(path)));
+  if (!info.ok()) return info.status();
+  if (info->type != rt::FileType::kBlockDevice) return BadRequest(fmt::format("{} is not a block device", path));
+  return std::string(path);
+}
+
+Result<std::string> MapBlockVolume(rt::Runtime& runtime, client::Client& client, PersistentVolume volume,
+                                   const VolumePlace& place) {
+  const std::string suffix = fmt::format(" for volume {} ", GoQuote(volume.metadata().name()));
+  if (!volume.spec().local()) {
+    return BadRequest(
+        "MapVolume.FindMapperPluginBySpec failed to find BlockVolumeMapper plugin. Volume plugin is nil." + suffix);
+  }
+  TRY(CheckReachable(client, volume, place.node_name).Context("MapVolume.NodeAffinity check failed" + suffix));
+  return MapDevice(runtime, volume.spec().local().path()).Context("MapVolume.MapBlockVolume failed" + suffix);
+}
+
+}  // namespace
 
 Result<std::string> ShowPersistentVolume(rt::Runtime& runtime, client::Client& client, PersistentVolume volume,
                                          const VolumePlace& place) {
+  if (volume.spec().volume_mode().value_or("Filesystem") == "Block") {
+    return MapBlockVolume(runtime, client, volume, place);
+  }
   const std::string suffix = fmt::format(" for volume {} ", GoQuote(volume.metadata().name()));
   TRY(CheckReachable(client, volume, place.node_name).Context("MountVolume.NodeAffinity check failed" + suffix));
   const auto show = [&]() -> Result<std::string> {

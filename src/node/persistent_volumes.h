@@ -2,7 +2,7 @@
 
 // Volumes of a pod that are claims (also those made for the pod): what stands behind them, and how it is shown. Folders
 // of this node's disk (local, hostPath) are used where they are, unless the volume has mount options; devices and NFS
-// are mounted below the pod's own folder, where they go with the pod.
+// are mounted below the pod's own folder, where they go with the pod. Of a block volume the path is its device's.
 
 #include <optional>
 #include <string>

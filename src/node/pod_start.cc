@@ -71,7 +71,8 @@ Ok PodWorker::EnsureSandbox() {
   if (!mounted.ok()) {
     if (failure_told_ != mounted.status().message()) {
       failure_told_ = mounted.status().message();
-      RecordEvent(EventKind::kWarning, "FailedMount", failure_told_);
+      const bool mapping = failure_told_.starts_with("MapVolume.MapBlockVolume");
+      RecordEvent(EventKind::kWarning, mapping ? "FailedMapVolume" : "FailedMount", failure_told_);
     }
     return mounted.status();
   }

@@ -221,7 +221,18 @@ Value Config::Resources() {
   Value device = Value::Object();
   Set(device, "allow", Value::Bool(container_.security.privileged));
   Set(device, "access", Text("rwm"));
-  Set(out, "devices", Value::Array()).Append(arena_, device);
+  Value& rules = Set(out, "devices", Value::Array());
+  rules.Append(arena_, device);
+  for (const kernel::Device& given : spec_.devices) {
+    if (given.access.empty()) continue;
+    Value rule = Value::Object();
+    Set(rule, "allow", Value::Bool(true));
+    Set(rule, "type", Text(std::string_view(&given.type, 1)));
+    Set(rule, "major", Value::Int(given.major));
+    Set(rule, "minor", Value::Int(given.minor));
+    Set(rule, "access", Text(given.access));
+    rules.Append(arena_, rule);
+  }
   Value cpu = Value::Object();
   if (r.cpu_shares > 0 && !spec_.host.cgroup_v2) Set(cpu, "shares", Value::Int(r.cpu_shares));
   if (r.cpu_quota_us > 0) {
@@ -275,10 +286,8 @@ Result<Value> Config::Linux() {
   MountPropagation most = MountPropagation::kPrivate;
   for (const MountSpec& mount : container_.mounts) most = std::max(most, mount.propagation);
   if (most != MountPropagation::kPrivate) Set(out, "rootfsPropagation", Text(PropagationOption(most)));
-  if (container_.security.privileged) {
-    Set(out, "devices", Devices());
-    return out;
-  }
+  if (!spec_.devices.empty()) Set(out, "devices", Devices());
+  if (container_.security.privileged) return out;
   if (!container_.security.unmasked_proc) {
     Set(out, "maskedPaths", List(kMaskedPaths));
     Set(out, "readonlyPaths", List(kReadOnlyPaths));

@@ -48,7 +48,7 @@ struct BundleSpec {
   std::string cgroup_path;
   std::vector<MountSpec> extra_mounts;  ///< /etc/hostname and such, unless the spec mounts there itself
   std::string seccomp;  ///< the OCI seccomp object as JSON; "" for none
-  std::vector<kernel::Device> devices;  ///< a privileged container's
+  std::vector<kernel::Device> devices;  ///< a privileged container's, and those that it is to have besides
 };
 
 /// What is hidden from a container, or only to be read, unless it is privileged or wants all of /proc.

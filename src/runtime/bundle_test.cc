@@ -149,6 +149,16 @@ TEST_F(BundleTest, HugePages) {
             R"([{"pageSize":"2MB","limit":4194304}])");
 }
 
+TEST_F(BundleTest, ADeviceOfItsOwn) {
+  spec_.devices = {{"/dev/xvda", 'b', 7, 3, 0660, 0, 6, "rwm"}, {"/dev/kmsg", 'c', 1, 11, 0644, 0, 4, ""}};
+  const std::string config = MUST(MakeConfig(spec_));
+  const doc::Document parsed = MUST(doc::ParseJson(config));
+  EXPECT_EQ(doc::ToJson(parsed.root.Get("linux", "resources", "devices")),
+            R"([{"allow":false,"access":"rwm"},{"allow":true,"type":"b","major":7,"minor":3,"access":"rwm"}])");
+  EXPECT_EQ(doc::ToJson(parsed.root.Get("linux", "devices").items()[0]),
+            R"({"path":"/dev/xvda","type":"b","major":7,"minor":3,"fileMode":432,"uid":0,"gid":6})");
+}
+
 TEST_F(BundleTest, SeesAnothersProcesses) {
   spec_.sandbox.pid_target = 77;
   const auto config = MakeConfig(spec_);

@@ -255,6 +255,12 @@ Ok EngineImpl::PrepareContainer(const SandboxEntry& sandbox, const ContainerEntr
   bundle.container = &spec;
   bundle.seccomp = TRY(SeccompOf(bundle));
   if (spec.security.privileged) bundle.devices = kernel::HostDevices();
+  for (const DeviceSpec& wanted : spec.devices) {
+    kernel::Device device = TRY(kernel::FindDevice(wanted.host_path));
+    device.path = wanted.container_path;
+    device.access = wanted.read_only ? "r" : "rwm";
+    bundle.devices.push_back(std::move(device));
+  }
   const std::string config = TRY(MakeConfig(bundle));
   TRY(kernel::ReplaceFile(directory + "/config.json", config));
   if (const auto& ids = sandbox.record.spec.user_namespace) {

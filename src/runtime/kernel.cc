@@ -214,6 +214,28 @@ int OomScoreAdjust() {
   return text.ok() ? ParseInt<int>(TrimSpace(*text)).value_or(0) : 0;
 }
 
+namespace {
+
+Device DeviceOf(const std::string& path, const struct stat& info) {
+  return {.path = path,
+          .type = S_ISCHR(info.st_mode) ? 'c' : 'b',
+          .major = major(info.st_rdev),
+          .minor = minor(info.st_rdev),
+          .mode = info.st_mode & 07777,
+          .uid = info.st_uid,
+          .gid = info.st_gid,
+          .access = ""};
+}
+
+}  // namespace
+
+Result<Device> FindDevice(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return FromErrno(errno, "look at device " + path);
+  if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) return BadRequest(path + " is no device");
+  return DeviceOf(path, info);
+}
+
 std::vector<Device> HostDevices() {
   std::vector<Device> out;
   std::error_code error;
@@ -229,8 +251,7 @@ std::vector<Device> HostDevices() {
       continue;
     }
     if ((!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) || path == "/dev/console" || path == "/dev/ptmx") continue;
-    out.push_back({path, S_ISCHR(info.st_mode) ? 'c' : 'b', major(info.st_rdev), minor(info.st_rdev),
-                   info.st_mode & 07777, info.st_uid, info.st_gid});
+    out.push_back(DeviceOf(path, info));
   }
   return out;
 }

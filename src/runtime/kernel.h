@@ -72,7 +72,10 @@ struct Device {
   std::string path;
   char type = 'c';  ///< 'c' or 'b'
   uint32_t major = 0, minor = 0, mode = 0, uid = 0, gid = 0;
+  std::string access;  ///< "rwm": what a container may that may not use every device
 };
+/// The device node at the path, also behind links. BadRequest for what is none.
+Result<Device> FindDevice(const std::string& path);
 /// The device nodes below /dev, but for terminals: what a privileged container gets.
 std::vector<Device> HostDevices();
 

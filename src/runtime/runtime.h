@@ -85,6 +85,13 @@ struct MountSpec {
   bool ids_are_mapped = false;
 };
 
+/// A device of the node's that the container gets.
+struct DeviceSpec {
+  std::string host_path;
+  std::string container_path;
+  bool read_only = false;
+};
+
 enum class SeccompMode : uint8_t {
   kUnconfined,
   kRuntimeDefault,  ///< the engine's own profile
@@ -116,6 +123,7 @@ struct ContainerSpec {
   std::string working_directory;
   std::vector<std::string> environment;  ///< "NAME=value", added over the image's
   std::vector<MountSpec> mounts;
+  std::vector<DeviceSpec> devices;
   CgroupResources resources;
   SecuritySpec security;
   /// A running container of the same sandbox whose processes it sees, where each has a PID namespace of its own.

@@ -2,8 +2,9 @@
 
 import os
 import re
+import subprocess
 
-from harness import Failure, equal, indent, pod_yaml, scenario, shell
+from harness import Failure, Skip, equal, indent, pod_yaml, scenario, shell
 
 CLASS_COLUMNS = ["NAME", "PROVISIONER", "RECLAIMPOLICY", "VOLUMEBINDINGMODE", "ALLOWVOLUMEEXPANSION", "AGE"]
 MOUNT = "volumeMounts:\n- {name: data, mountPath: /data}"
@@ -122,6 +123,65 @@ def static_volumes(k):
     k.ok("delete pod waits")
     k.ok("delete pvc absent")
     k.ok(f"delete pv {k.namespace}-gone")
+
+
+class LoopDevice:
+    """A block device of a megabyte, for as long as the block lasts."""
+
+    def __init__(self, file):
+        self.file, self.path = file, None
+
+    def __enter__(self):
+        with open(self.file, "wb") as file:
+            file.truncate(1 << 20)
+        made = subprocess.run(["losetup", "--find", "--show", self.file], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            os.unlink(self.file)
+            raise Skip(f"no loop devices: {made.stderr}")
+        self.path = made.stdout.strip()
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["losetup", "--detach", self.path], check=True)
+        os.unlink(self.file)
+
+    def content(self, size):
+        with open(self.path, "rb", buffering=0) as device:
+            return device.read(size)
+
+
+@scenario()
+def a_device_as_it_is(k):
+    on_node = ("nodeAffinity:\n  required:\n    nodeSelectorTerms:\n    - matchExpressions:\n"
+               "      - {key: kubernetes.io/hostname, operator: In, values: [e2e-node]}")
+    kind = "volumeMode: Block\nstorageClassName: raw"
+    devices = "volumeDevices:\n- {name: data, devicePath: /dev/xvda}"
+    volume = f"{k.namespace}-raw"
+    with LoopDevice(os.path.join(k.cluster.work, f"{k.namespace}.img")) as device:
+        k.create(volume_yaml(volume, f"local: {{path: {device.path}}}\n{on_node}", kind))
+        k.create(claim_yaml("raw", kind))
+        phase(k, "pvc/raw", "Bound")
+        k.ok("get pv -o wide").has(rf"{volume} .* Block")
+        # What is written goes to the device, and nobody else's device may be used.
+        script = ("test -b /dev/xvda && printf from-the-pod | dd of=/dev/xvda conv=notrunc,fsync 2>/dev/null && "
+                  "echo written; mknod /dev/other b 7 250 && dd if=/dev/other count=1 2>&1 | "
+                  "grep -o 'not permitted'; exec sleep 1000")
+        k.create(pod_yaml("raw", shell("c", script, devices), uses("raw")))
+        k.ready("raw")
+        k.wait("it has written", lambda: k.ok("logs raw").out == "written\nnot permitted\n")
+        equal(device.content(12), b"from-the-pod")
+        k.ok("delete pod raw")
+        reads = ("dd if=/dev/xvda bs=12 count=1 2>/dev/null; echo; "
+                 "echo x | dd of=/dev/xvda 2>&1 | grep -o 'not permitted'; exec sleep 1000")
+        k.create(pod_yaml("reads", shell("c", reads, devices),
+                          "volumes:\n- name: data\n  persistentVolumeClaim: {claimName: raw, readOnly: true}\n"))
+        k.ready("reads")
+        k.wait("it has read", lambda: k.ok("logs reads").out == "from-the-pod\nnot permitted\n")
+        writer(k, "mounts", "raw")
+        k.event("FailedMount .*volume data has volumeMode Block, but is specified in volumeMounts")
+        k.ok("delete pod reads mounts")
+        k.ok("delete pvc raw")
+        k.ok(f"delete pv {volume}")
 
 
 @scenario(clients=["knarr"])

@@ -154,6 +154,43 @@ TEST(Claims, WhatIsMissingIsSaidInUpstreamsWords) {
   }
 }
 
+TEST(Claims, ADeviceThatIsNone) {
+  struct Case {
+    std::string mode;
+    std::string source;
+    const char* event;
+    std::string message;
+  };
+  const Case cases[] = {
+      {"Block", LocalOn("n1", "/disks/file"), "FailedMapVolume",
+       "MapVolume.MapBlockVolume failed for volume \"v-c\" : /disks/file is not a block device"},
+      {"Block", LocalOn("n1", "/disks/absent"), "FailedMapVolume",
+       "MapVolume.MapBlockVolume failed for volume \"v-c\" : path \"/disks/absent\" does not exist"},
+      {"Block", LocalOn("n2", "/disks/file"), "FailedMount",
+       "MapVolume.NodeAffinity check failed for volume \"v-c\" : no matching NodeSelectorTerms"},
+      {"Block", R"("hostPath":{"path":"/disks/file"})", "FailedMount",
+       "MapVolume.FindMapperPluginBySpec failed to find BlockVolumeMapper plugin. Volume plugin is nil. for volume "
+       "\"v-c\" "},
+      {"Filesystem", LocalOn("n1", "/disks"), "FailedMount",
+       "Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[], failed to process "
+       "volumes=[data]: volume data has volumeMode Filesystem, but is specified in volumeDevices"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.message);
+    In([&](World& world) {
+      MUST(world.runtime.files().MakeDirectories("/disks"));
+      MUST(world.runtime.files().WriteFile("/disks/file", ""));
+      MakeClaim(world, "c");
+      MakeVolume(world, "c", fmt::format(R"("volumeMode":"{}",{})", c.mode, c.source));
+      world.Create("web", fmt::format(R"("containers":[{{"name":"a","image":"i:1","volumeDevices":[{{"name":"data",)"
+                                      R"("devicePath":"/dev/xvda"}}]}}],"volumes":[{{"name":"data",{}}}])",
+                                      Uses("c")));
+      world.Until("told", [&] { return world.Events(c.event) > 0; });
+      EXPECT_EQ(world.Message(c.event), c.message);
+    });
+  }
+}
+
 TEST(Claims, AnothersVolumeIsNotShown) {
   In([](World& world) {
     MakeClaim(world, "c");
