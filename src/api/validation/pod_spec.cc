@@ -90,6 +90,16 @@ void ValidateHostUsers(const PodSpec& spec, const Path& path, Errors& errors) {
   if (spec.host_network()) errors.Forbidden(path / "hostNetwork", "when `hostUsers` is false");
   if (spec.host_pid()) errors.Forbidden(path / "HostPID", "when `hostUsers` is false");
   if (spec.host_ipc()) errors.Forbidden(path / "HostIPC", "when `hostUsers` is false");
+  const auto look = [&](const auto& containers, std::string_view name) {
+    size_t index = 0;
+    for (const auto container : containers) {
+      const Path at = (path / name)[index++];
+      if (!container.volume_devices().empty()) errors.Forbidden(at / "volumeDevices", "when `hostUsers` is false");
+    }
+  };
+  look(spec.init_containers(), "initContainers");
+  look(spec.containers(), "containers");
+  look(spec.ephemeral_containers(), "ephemeralContainers");
 }
 
 void ValidateHostname(const PodSpec& spec, const Path& path, Errors& errors) {
