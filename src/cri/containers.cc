@@ -119,8 +119,15 @@ Result<std::unique_ptr<runtime::ExecSession>> RuntimeImpl::Exec(const std::strin
 
 Result<std::unique_ptr<runtime::ExecSession>> RuntimeImpl::Attach(const std::string& id,
                                                                   const runtime::AttachSpec& spec) {
-  const ContainerStatus status = TRY(RawStatus(id));
-  const bool tty = status.annotations.contains(kTtyAnnotation);
+  const auto told =
+      TRY(Ask<ContainerStatusResponse>("ContainerStatus", ContainerStatusRequest{.id = id, .verbose = true}));
+  if (!told.status) return NotFound("container " + id + " not found");
+  // Of one that has ended a runtime says that it runs until it has cleared up behind it. Who attached meanwhile would
+  // see nothing; who is told goes and reads the log.
+  if (const int pid = PidIn(told.info); pid > 0 && !runtime_.files().Exists("/proc/" + std::to_string(pid))) {
+    return Conflict("container is in CONTAINER_EXITED state");
+  }
+  const bool tty = told.status->annotations.contains(kTtyAnnotation);
   const AttachRequest request{.id = id,
                               .stdin_open = spec.stdin_open,
                               .tty = tty,

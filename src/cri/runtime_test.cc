@@ -12,6 +12,7 @@
 #include "cri/images.h"
 #include "cri/specs.h"
 #include "cri/testing_runtime.h"
+#include "rt/file_system.h"
 #include "rt/sim.h"
 
 namespace knarr::cri {
@@ -174,25 +175,6 @@ TEST(CriSpecs, ALimitThatIsNotThereIsLeftOut) {
   EXPECT_EQ(ResourcesOf({.memory_limit = 7}, {.swap = true}).memory_swap_limit, 7);
 }
 
-TEST(CriSpecs, HugePagesAreLimitedBySize) {
-  const LinuxContainerResources some = ResourcesOf({.huge_pages = {{"1GB", 0}, {"2MB", 4 << 20}}}, {});
-  ASSERT_EQ(some.hugepage_limits.size(), 2U);
-  EXPECT_EQ(some.hugepage_limits[0].page_size, "1GB");
-  EXPECT_EQ(some.hugepage_limits[0].limit, 0U);
-  EXPECT_EQ(some.hugepage_limits[1].limit, uint64_t{4} << 20);
-}
-
-TEST(CriSpecs, WhoRunsIsSaidWhereTheRuntimeDoes) {
-  ContainerStatus status{.id = "c1", .state = kContainerRunning};
-  EXPECT_FALSE(StatusOf(status, "s1").user.has_value());
-  status.user.linux_user = LinuxContainerUser{.uid = 1000, .gid = 3, .groups = {3, 4}};
-  const auto user = StatusOf(status, "s1").user;
-  ASSERT_TRUE(user.has_value());
-  EXPECT_EQ(user->uid, 1000);
-  EXPECT_EQ(user->gid, 3);
-  EXPECT_EQ(user->groups, (std::vector<int64_t>{3, 4}));
-}
-
 TEST(CriRuntime, APodFromBeginningToEnd) {
   WithRuntime([](World w) {
     const runtime::SandboxStatus sandbox = MUST(w.containers.RunSandbox(PodSpec()));
@@ -223,6 +205,28 @@ TEST(CriRuntime, APodFromBeginningToEnd) {
       EXPECT_TRUE(w.containers.StopSandbox(sandbox.id).ok());
     }
     EXPECT_TRUE(w.other.sandboxes.empty());
+  });
+}
+
+TEST(CriRuntime, NobodyAttachesToWhatHasEnded) {
+  RunSim([](rt::Runtime& rt) {
+    TestingRuntime other(rt);
+    const auto containers = MUST(Runtime::Open(rt, other, {.cluster = "mine"}));
+    const std::string sandbox = MUST(containers->RunSandbox(PodSpec())).id;
+    const std::string id = MUST(containers->CreateContainer(sandbox, WebSpec()));
+    ASSERT_TRUE(containers->StartContainer(id).ok());
+    const auto attached = [&] {
+      other.calls.clear();
+      return containers->Attach(id, {}).status().message();
+    };
+    // It still says that it runs.
+    other.answers["ContainerStatus"] = Encode(
+        ContainerStatusResponse{.status = other.containers.at(id), .info = {{"info", R"({"pid":4242})"}}});
+    EXPECT_EQ(attached(), "container is in CONTAINER_EXITED state");
+    EXPECT_EQ(std::ranges::count(other.calls, "Attach"), 0);
+    MUST(rt.files().MakeDirectories("/proc/4242"));
+    EXPECT_NE(attached(), "container is in CONTAINER_EXITED state");
+    EXPECT_EQ(std::ranges::count(other.calls, "Attach"), 1);
   });
 }
 

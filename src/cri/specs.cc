@@ -200,6 +200,11 @@ runtime::SandboxStatus StatusOf(const PodSandbox& sandbox) {
   return out;
 }
 
+int PidIn(const StringMap& info) {
+  const Result<doc::Document> parsed = doc::ParseJson(Find(info, "info"));
+  return parsed.ok() ? static_cast<int>(parsed->root.At("pid").AsInt()) : 0;
+}
+
 runtime::SandboxStatus StatusOf(const PodSandboxStatusResponse& answer) {
   runtime::SandboxStatus out;
   const PodSandboxStatus status = answer.status.value_or(PodSandboxStatus());

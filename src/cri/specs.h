@@ -38,6 +38,8 @@ runtime::SandboxStatus StatusOf(const PodSandbox& sandbox);
 runtime::SandboxStatus StatusOf(const PodSandboxStatusResponse& answer);
 /// `sandbox_id` stands in lists only.
 runtime::ContainerStatus StatusOf(const ContainerStatus& status, const std::string& sandbox_id);
+/// The first process of whom a verbose answer is about; 0 when that is not said.
+int PidIn(const StringMap& info);
 /// A container that the runtime has lost has ended, as the kubelet takes it.
 runtime::ContainerState StateOf(int32_t state);
 
