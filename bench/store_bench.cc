@@ -156,7 +156,8 @@ void BenchSync(const std::string& folder) {
       times.push_back(Seconds(runtime.Mono() - start));
     }
     std::ranges::sort(times);
-    std::printf("{\"bench\":\"disk_sync\",\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n", 1e3 * times[500], 1e3 * times[990]);
+    std::printf("{\"bench\":\"disk_sync\",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}\n", 1e3 * times[500],
+                1e3 * times[990], 1e3 * times.back());
     std::fflush(stdout);
   });
   std::filesystem::remove_all(folder);
@@ -198,10 +199,11 @@ void BenchCompaction(const std::string& folder) {
     done = true;
     writers.Join();
     std::printf(
-        "{\"bench\":\"store_compaction\",\"disk_mb_before\":%.0f,\"disk_mb\":%.0f,\"seconds\":%.1f,"
-        "\"writes_per_second_before\":%.0f,\"writes_per_second\":%.0f,\"gap_max_ms_before\":%.1f,\"gap_max_ms\":%.1f}"
-        "\n",
-        static_cast<double>(reclaimed.disk_bytes_before) / 1e6, static_cast<double>(reclaimed.disk_bytes) / 1e6, took,
+        "{\"bench\":\"store_compaction\",\"disk_mb_before\":%.0f,\"disk_mb\":%.0f,\"kept_mb_written\":%.0f,"
+        "\"seconds\":%.1f,\"writes_per_second_before\":%.0f,\"writes_per_second\":%.0f,"
+        "\"gap_max_ms_before\":%.1f,\"gap_max_ms\":%.1f}\n",
+        static_cast<double>(reclaimed.disk_bytes_before) / 1e6, static_cast<double>(reclaimed.disk_bytes) / 1e6,
+        commits[1] * kValueSize / 1e6, took,
         commits[0] / 5, commits[1] / took, 1e3 * Seconds(gaps[0]), 1e3 * Seconds(gaps[1]));
     store->Close();
   });
@@ -371,7 +373,11 @@ int main(int argc, char** argv) {
       knarr::store::InChild([&] { knarr::store::BenchCommits(folder, {1, 64}); });
     }
   }
-  if (wanted("compact")) knarr::store::InChild([&] { knarr::store::BenchCompaction(folder); });
+  if (wanted("compact")) {
+    // No writer can be faster than the disk and the processors that others use.
+    knarr::store::BenchSync(folder);
+    knarr::store::InChild([&] { knarr::store::BenchCompaction(folder); });
+  }
   // A day takes minutes: only when asked for.
   if (only == "churn") knarr::store::BenchChurn(folder);
   if (wanted("watch")) knarr::store::BenchWatch();

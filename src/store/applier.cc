@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "rt/background.h"
 
 namespace knarr::store {
 
@@ -23,17 +24,17 @@ constexpr size_t kLogPart = 8;
 /// It keeps so many times that of its size: to make it anew each time costs more than the writing.
 constexpr size_t kLogKeptTimes = 2;
 /// Forgotten rows wait until they are such a part of all keys, or their frame's turn comes: each costs the pages around
-/// it, and of many at once some are the same. So many go at a time.
-constexpr size_t kForgetStepMost = 512;
-/// When writers are slowed: what they wait for should be short.
-constexpr size_t kForgetStepCrowded = 128;
+/// it, and of many at once some are the same. So many go at a time: about a page each that is written twice, and a sync
+/// of the journal waits for what a checkpoint has just written.
+constexpr size_t kForgetStepMost = 128;
 constexpr size_t kForgetMost = 4096;
 constexpr size_t kForgetPart = 8;
 /// So many times what a purge begins with may wait for one: a compaction then gives up no more for now.
 constexpr size_t kForgetRoomTimes = 2;
-/// While the journal is filling, so many rows are taken out for each record that is brought: one must be, or forgotten
-/// rows become more and more.
-constexpr size_t kForgetPerRecord = 2;
+/// While writers are slowed, a row is taken out for so many records that are brought; while the journal is only
+/// filling, for each. If more are forgotten than that in the long run, frames come to rows that are still there, which
+/// go first then.
+constexpr size_t kRecordsPerForget = 2;
 /// Steps between two that give unused space back while writers are slowed.
 constexpr size_t kStepsBetween = 8;
 /// Of what is alive, the part that one transaction brings.
@@ -44,7 +45,7 @@ constexpr Duration kSlowMost = std::chrono::milliseconds(5);
 /// Unused space of the database that is given back is more than such a part of it.
 constexpr int64_t kSparePart = 5;
 constexpr int64_t kSparePartHurried = 10;
-constexpr Duration kGiveBackFor = std::chrono::milliseconds(2);
+constexpr Duration kGiveBackFor = std::chrono::milliseconds(1);
 constexpr Duration kRetryAfter = std::chrono::seconds(1);
 
 }  // namespace
@@ -148,8 +149,8 @@ Ok Applier::One() {
 Backlog::Step Applier::Next() {
   if (backlog_.empty()) return {};
   if (backlog_.forgotten() >= forgotten_many_ && !backlog_.purging()) backlog_.Purge(kForgetMost);
-  const size_t rows = std::min((forgotten_many_ + 1) / 2, crowded() ? kForgetStepCrowded : kForgetStepMost);
-  const size_t enough = crowded() ? rows : rows / kForgetPerRecord;
+  const size_t rows = std::min((forgotten_many_ + 1) / 2, kForgetStepMost);
+  const size_t enough = crowded() ? rows * kRecordsPerForget : rows;
   const bool filling = backlog_.bytes() > begin_ && brought_ < enough;
   if (backlog_.purging() && !(filling && backlog_.frames_free())) {
     brought_ = 0;
@@ -188,6 +189,7 @@ Ok Applier::Step() {
   Ok done;
   const size_t log_kept = kLogKeptTimes * log_limit();
   world_.Blocking([&] {
+    const rt::Background background(world_);
     done = table_.KeepLog(log_kept);
     if (done.ok() && brings) done = table_.Apply(step);
     if (!done.ok() || !looks) return;
@@ -214,7 +216,10 @@ Ok Applier::Step() {
 Ok Applier::Checkpoint() {
   if (!unsynced_) return {};
   Ok done;
-  world_.Blocking([&] { done = table_.Checkpoint(); });
+  world_.Blocking([&] {
+    const rt::Background background(world_);
+    done = table_.Checkpoint();
+  });
   TRY(std::move(done));
   unsynced_ = false;
   database_bytes_.store(table_.disk_bytes(), std::memory_order_relaxed);

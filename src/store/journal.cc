@@ -97,7 +97,7 @@ Ok Journal::Turn(size_t about) {
 
 bool Journal::wants_spare() const {
   if (now_ == nullptr || !spare_.empty() || unprepared_) return false;
-  return now_->tail >= file_bytes_ / 2 && bytes() + file_bytes_ <= most_;
+  return now_->tail >= file_bytes_ / 2 && bytes() <= most_;
 }
 
 void Journal::Prepare() {

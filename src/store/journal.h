@@ -64,7 +64,7 @@ class Journal {
   void Retire();
   /// Overwrites the files that were retired and released.
   Ok Zero();
-  /// The file that is written to is filling, none is there to follow it, and one more would not be too many.
+  /// The file that is written to is filling, none is there to follow it, and there are not too many.
   bool wants_spare() const;
   /// Makes one, zeros from end to end and on the disk with its name: a writer then finds it. When that fails there is
   /// none; who needs it tries for himself, and is told why not. May suspend while frames are appended.
