@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -43,11 +45,8 @@ class ListWatchInformer : public Informer {
     auto filed = entry->second.filed.find(value);
     std::vector<ObjectPtr> out;
     if (filed == entry->second.filed.end()) return out;
-    for (const ObjectName& name : filed->second) {
-      auto found = objects_.find(name);
-      CHECK(found != objects_.end());
-      out.push_back(found->second);
-    }
+    out.reserve(filed->second.size());
+    for (const Entry* each : filed->second) out.push_back(each->second);
     return out;
   }
 
@@ -56,7 +55,7 @@ class ListWatchInformer : public Informer {
     if (indexes_.contains(index)) return;
     Index& made = indexes_[std::move(index)];
     made.values = std::move(values);
-    for (const auto& [name, object] : objects_) File(made, name, *object);
+    for (const Entry& entry : objects_) File(made, entry, *entry.second);
   }
 
   void AddHandler(ChangeHandler handler) override {
@@ -95,9 +94,15 @@ class ListWatchInformer : public Informer {
   }
 
  private:
+  using Objects = std::map<ObjectName, ObjectPtr>;
+  using Entry = Objects::value_type;
+  struct ByName {
+    bool operator()(const Entry* a, const Entry* b) const { return a->first < b->first; }
+  };
   struct Index {
     std::function<std::vector<std::string>(const api::Object&)> values;
-    std::map<std::string, std::vector<ObjectName>, std::less<>> filed;
+    // Entries of objects_ stay where they are. One value may have all of them (of pods: on no node yet).
+    std::map<std::string, std::set<const Entry*, ByName>, std::less<>> filed;
   };
 
   Ok Relist(std::string& revision) {
@@ -143,21 +148,23 @@ class ListWatchInformer : public Informer {
 
   /// Files the change under the indexes and tells the handlers. `after` null: deleted.
   void Apply(const ObjectName& name, ObjectPtr after) {
-    ObjectPtr before = Get(name);
+    auto at = objects_.find(name);
+    ObjectPtr before = at == objects_.end() ? nullptr : at->second;
     if (before == nullptr && after == nullptr) return;
     // Deleted and made again while nobody watched: handlers see both, as if it had been watched.
     if (before != nullptr && after != nullptr && before->uid() != after->uid()) {
       Apply(name, nullptr);
       before = nullptr;
     }
+    if (before == nullptr) at = objects_.try_emplace(name).first;
     for (auto& [key, index] : indexes_) {
-      if (before != nullptr) Unfile(index, name, *before);
-      if (after != nullptr) File(index, name, *after);
+      if (before != nullptr) Unfile(index, *at, *before);
+      if (after != nullptr) File(index, *at, *after);
     }
     if (after == nullptr) {
-      objects_.erase(name);
+      objects_.erase(at);
     } else {
-      objects_[name] = after;
+      at->second = after;
     }
     for (const ChangeHandler& handler : handlers_) handler(before, after);
     if (after != nullptr) Age(std::move(after));
@@ -184,20 +191,15 @@ class ListWatchInformer : public Informer {
     swept_ = at == objects_.end() ? ObjectName() : at->first;
   }
 
-  static void File(Index& index, const ObjectName& name, const api::Object& object) {
-    for (std::string& value : index.values(object)) {
-      std::vector<ObjectName>& names = index.filed[std::move(value)];
-      auto at = std::lower_bound(names.begin(), names.end(), name);
-      if (at == names.end() || *at != name) names.insert(at, name);
-    }
+  static void File(Index& index, const Entry& entry, const api::Object& object) {
+    for (std::string& value : index.values(object)) index.filed[std::move(value)].insert(&entry);
   }
 
-  static void Unfile(Index& index, const ObjectName& name, const api::Object& object) {
+  static void Unfile(Index& index, const Entry& entry, const api::Object& object) {
     for (const std::string& value : index.values(object)) {
       auto filed = index.filed.find(value);
       if (filed == index.filed.end()) continue;
-      auto at = std::lower_bound(filed->second.begin(), filed->second.end(), name);
-      if (at != filed->second.end() && *at == name) filed->second.erase(at);
+      filed->second.erase(&entry);
       if (filed->second.empty()) index.filed.erase(filed);
     }
   }
@@ -206,7 +208,7 @@ class ListWatchInformer : public Informer {
   Client& client_;
   const KindInfo& kind_;
   const InformerScope scope_;
-  std::map<ObjectName, ObjectPtr> objects_;
+  Objects objects_;
   std::map<std::string, Index, std::less<>> indexes_;
   std::vector<ChangeHandler> handlers_;
   std::deque<ObjectPtr> fresh_;

@@ -29,7 +29,8 @@ class Informer {
   virtual std::vector<ObjectPtr> List(std::string_view ns = {}) const = 0;
   /// Objects filed under `value` by the index function added with AddIndex.
   virtual std::vector<ObjectPtr> ByIndex(std::string_view index, std::string_view value) const = 0;
-  /// REQUIRES: before the informer starts. The function names the values an object is filed under.
+  /// REQUIRES: before the informer starts. The function names the values an object is filed under;
+  /// it looks at nothing but the object.
   virtual void AddIndex(std::string index, std::function<std::vector<std::string>(const api::Object&)> values) = 0;
   /// Handlers added after the start get an add for each present object first.
   virtual void AddHandler(ChangeHandler handler) = 0;

@@ -405,7 +405,8 @@ class ReplicaController : public Controller {
       }
       replicas++;
       if (api::Matches(of_template, pod.metadata().labels())) labelled++;
-      if (IsReady(pod)) ready++;
+      if (!IsReady(pod)) continue;
+      ready++;
       Duration left{};
       if (IsAvailable(pod, wanted.min_ready, now, &left)) {
         available++;
