@@ -50,6 +50,7 @@ class Generator {
     }
     if (Draw(2) == 0) LoseForGood();
     if (Draw(3) == 0) OpenGate();
+    if (Draw(3) == 0) MakeTwins();
     Line("calm");
     Line("converge");
     return std::move(out_);
@@ -139,7 +140,7 @@ class Generator {
         {2, &Generator::Deafen},       {2, &Generator::ReturnNode},      {2, &Generator::ShrinkYoung},
         {2, &Generator::Rush},         {2, &Generator::OpenGate},        {2, &Generator::Restore},
         {2, &Generator::GiveVolume},   {2, &Generator::AbandonVolume},  {2, &Generator::DropEarly},
-        {2, &Generator::CrashServer},
+        {2, &Generator::CrashServer},  {2, &Generator::MakeTwins},
     };
     for (const Choice& choice : kChoices) {
       if (Draw(4) == 0) continue;
@@ -278,6 +279,16 @@ class Generator {
     const std::string ns = Namespace();
     Line("try delete pod/{}/solo grace=0", ns);
     Line("try create in={} {}", ns, Json("Pod", "solo", PodSpec()));
+  }
+  /// Two that need as much; only one of them is nowhere at home.
+  void MakeTwins() {
+    const std::string ns = Namespace();
+    const uint64_t cpu = 10 + Draw(90);
+    for (const char* selector : {R"("nodeSelector":{"zone":"c"},)", ""}) {
+      Line(R"(try create in={} {{"apiVersion":"v1","kind":"Pod","metadata":{{"generateName":"twin-"}},"spec":{{{})"
+           R"("containers":[{{"name":"c","image":"i","resources":{{"requests":{{"cpu":"{}m"}}}}}}]}}}})",
+           ns, selector, cpu);
+    }
   }
   /// A pod that the scheduler has looked at in vain, and that changes so that it fits.
   void OpenGate() {
