@@ -39,7 +39,15 @@ def what_pods_use_is_told(k):
     k.create(pod_yaml("far", web(), "hostNetwork: true"))
     k.ready("busy")
     k.ready("far")
-    summary = json.loads(k.ok(f"get --raw {PROXY}/stats/summary").out)
+
+    def measured():
+        """The summary, once what the container wrote is told: containerd measures every ten seconds, the node asks
+        every minute."""
+        now = json.loads(k.ok(f"get --raw {PROXY}/stats/summary").out)
+        ours = [p for p in now["pods"] if p["podRef"] == p["podRef"] | {"namespace": k.namespace, "name": "busy"}]
+        return now if ours and ours[0]["containers"][0]["rootfs"]["usedBytes"] > 0 else None
+
+    summary = k.wait("the container is measured", measured, 90)
     node = summary["node"]
     equal(node["nodeName"], NODE)
     for what in (node["cpu"]["usageNanoCores"], node["memory"]["workingSetBytes"], node["memory"]["availableBytes"],
