@@ -55,7 +55,8 @@ void Local::StopStreams() {
 void Local::Stop() {
   stopped_ = true;
   // By name, not by where they happen to lie: the same seed does the same.
-  std::map<std::string_view, WatchHub*> by_name;
+  // Kinds with one storage (events, in two groups) have one name and a hub each.
+  std::multimap<std::string_view, WatchHub*> by_name;
   for (const auto& [resource, hub] : hubs_) {
     if (hub != nullptr) by_name.emplace(resource->prefix, hub.get());
   }
